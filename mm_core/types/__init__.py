@@ -1,0 +1,39 @@
+"""What values are: element types, dimensions, tensor types and specs, and handles to constant data."""
+
+from mm_core.types.data import Array, TensorData
+from mm_core.types.dims import (
+    Dim,
+    SymDim,
+    as_dim,
+    ceildiv,
+    dim_max,
+    dim_min,
+    evaluate,
+    evaluate_int,
+    floordiv,
+    is_non_negative,
+    mod,
+    parse_dim,
+    provably_unequal,
+    symbol,
+    symbols,
+)
+from mm_core.types.dtypes import BY_NAME, BY_TEXT, DTYPES, DType, as_dtype
+from mm_core.types.tensor import (
+    OptionalType,
+    SequenceType,
+    Shape,
+    TensorSpec,
+    TensorType,
+    ValueType,
+    as_shape,
+    map_tensors,
+    substitute,
+)
+
+__all__ = [
+    "BY_NAME", "BY_TEXT", "DTYPES", "Array", "DType", "Dim", "OptionalType", "SequenceType", "Shape", "SymDim",
+    "TensorData", "TensorSpec", "TensorType", "ValueType", "as_dim", "as_dtype", "as_shape", "ceildiv", "dim_max",
+    "dim_min", "evaluate", "evaluate_int", "floordiv", "is_non_negative", "map_tensors", "mod", "parse_dim",
+    "provably_unequal", "substitute", "symbol", "symbols",
+]  # fmt: skip
