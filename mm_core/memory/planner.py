@@ -1,8 +1,8 @@
 """The one memory planner: buffers with lifetimes share an arena wherever their lifetimes do not meet.
 
 Greedy by size with best fit (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
-2020): the largest buffer comes first, each goes into the smallest gap that holds it between the buffers that live
-at the same time.
+2020): the largest buffer comes first, each goes into the smallest gap that holds it between the buffers that
+live at the same time.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _Integers = npt.NDArray[np.int64]
 class Interval:
     """A buffer of `size` bytes, in use from step `first` to step `last`, both included.
 
-    `alias` is the index of an interval whose memory it shares (an operation in place). Intervals that share memory
-    are planned as one, as large as the largest and live from the first step of any to the last step of any.
+    `alias` is the index of an interval whose memory it shares (an operation in place). Intervals that share
+    memory are planned as one, as large as the largest and live from the first step of any to the last step of any.
     """
 
     size: int
@@ -44,8 +44,9 @@ class Plan:
 def plan(intervals: Sequence[Interval], alignment: int = 64) -> Plan:
     """Place every interval so that no two that are live at one step overlap. Equal inputs give equal plans.
 
-    Offsets and arena size are multiples of `alignment`, a power of two. Raises BuildError for an interval that
-    ends before it begins, has a negative size or an alias that does not exist, and for an arena beyond 63 bits.
+    Offsets and arena size are multiples of `alignment`, a power of two. Raises BuildError for an
+    interval that ends before it begins, has a negative size or an alias that does not exist, and for an arena
+    beyond 63 bits.
     """
     if alignment < 1 or alignment & (alignment - 1):
         raise BuildError(f"alignment {alignment} is not a power of two")
