@@ -1,0 +1,1 @@
+"""Generators of C kernels: frozen specifications in, `KernelSource` out."""
