@@ -1,0 +1,147 @@
+"""The list of models and `build`, which makes or finds the ONNX file of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tests.zoo import cache, export, text, vision
+
+if TYPE_CHECKING:
+    import torch
+
+MakeInputs = Callable[[np.random.Generator, int], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """An ONNX file and inputs that suit it."""
+
+    name: str
+    path: Path
+    inputs: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One architecture: how to make its module and its inputs, full size and small."""
+
+    module: Callable[[bool], torch.nn.Module]
+    inputs: MakeInputs
+    small_inputs: MakeInputs
+    dynamic: tuple[str, ...]  # names of the leading dimensions that the dynamic variant leaves open
+    source: str
+    exporters: tuple[str, ...] = export.EXPORTERS
+
+
+def _images(size: int) -> MakeInputs:
+    return partial(vision.pixels, size=size)
+
+
+def _tokens(make: Callable[..., dict[str, np.ndarray]], length: int, vocabulary: int) -> MakeInputs:
+    return partial(make, length=length, vocabulary=vocabulary)
+
+
+CATALOG = {
+    "resnet50": Entry(vision.resnet50, _images(224), _images(64), ("batch",), vision.__file__),
+    "mobilenet_v2": Entry(vision.mobilenet_v2, _images(224), _images(64), ("batch",), vision.__file__),
+    "vit_b16": Entry(vision.vit_b16, _images(224), _images(64), ("batch",), vision.__file__),
+    "bert_base": Entry(
+        text.bert_base,
+        _tokens(text.encoder_tokens, 128, 30522),
+        _tokens(text.encoder_tokens, 32, 1000),
+        ("batch", "sequence"),
+        text.__file__,
+    ),
+    "minilm_l6": Entry(
+        text.minilm_l6,
+        _tokens(text.encoder_tokens, 128, 30522),
+        _tokens(text.encoder_tokens, 32, 1000),
+        ("batch", "sequence"),
+        text.__file__,
+    ),
+    "gpt2": Entry(
+        text.gpt2,
+        _tokens(text.decoder_tokens, 64, 50257),
+        _tokens(text.decoder_tokens, 16, 1000),
+        ("batch", "sequence"),
+        text.__file__,
+        exporters=("dynamo",),
+    ),  # the older one has no aten::diff
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every architecture of the zoo."""
+    return tuple(CATALOG)
+
+
+def module(name: str, small: bool = False, attention: str = "sdpa") -> torch.nn.Module:
+    """The torch module of an architecture, in evaluation mode; the same weights at every call.
+
+    attention: "sdpa" (PyTorch's fused operator) or "eager" (matmul, softmax, matmul spelt out).
+    """
+    import torch
+
+    torch.manual_seed(0)
+    model = CATALOG[name].module(small)
+    if any(type(part).__name__.endswith("Attention") for part in model.modules()):
+        model.set_attn_implementation(attention)
+    return model
+
+
+def inputs(name: str, batch: int = 1, small: bool = False, seed: int = 0) -> dict[str, np.ndarray]:
+    """Inputs of an architecture by name; the same arrays for the same seed."""
+    entry = CATALOG[name]
+    make = entry.small_inputs if small else entry.inputs
+    return make(np.random.default_rng(seed), batch)
+
+
+def build(
+    name: str,
+    batch: int = 1,
+    small: bool = False,
+    dynamic: bool = False,
+    exporter: str = "dynamo",
+    opset: int | None = None,
+    attention: str = "sdpa",
+) -> ModelFile:
+    """The ONNX file of an architecture (made once, then cached) and inputs for it.
+
+    small: two narrow layers instead of the full size, for quick tests.
+    dynamic: leave the batch (and, for language models, the sequence length) open.
+    exporter: "dynamo" (opset 20 unless given) or "script", the older TorchScript one (opset 17 unless given;
+        before 17 layer norm is exported in its expanded form, before 20 GELU too).
+    attention: see `module`.
+    """
+    if name not in CATALOG:
+        raise ValueError(f"no model {name!r} in the zoo; there are {', '.join(CATALOG)}")
+    entry = CATALOG[name]
+    if exporter not in entry.exporters:
+        raise ValueError(f"{name} exports with {' or '.join(entry.exporters)}, not with {exporter!r}")
+    opset = opset or (20 if exporter == "dynamo" else 17)
+    digest = cache.fingerprint((entry.source, export.__file__), entry.dynamic if dynamic else (), opset)
+    parts = [
+        name,
+        "small" if small else "full",
+        "dynamic" if dynamic else f"b{batch}",
+        exporter,
+        str(opset),
+        attention,
+        digest,
+    ]
+
+    def make(target: Path) -> None:
+        # An example batch of 1 would make the exporter treat the dimension as the constant 1.
+        example = inputs(name, max(batch, 2) if dynamic else batch, small)
+        open_axes = dict(enumerate(entry.dynamic))
+        axes = dict.fromkeys(example, open_axes) if dynamic else {}
+        export.to_onnx(module(name, small, attention), example, axes, target / "model.onnx", exporter, opset)
+
+    path = cache.obtain("-".join(parts), make) / "model.onnx"
+    return ModelFile(name, path, inputs(name, batch, small))
