@@ -159,13 +159,13 @@ def _version_problem(requirements: Iterable[str]) -> str | None:
 
 
 def _names(variable: str) -> frozenset[str]:
-    return frozenset(filter(None, (part.strip() for part in os.environ.get(variable, "").split(","))))
+    parts = [part.strip() for part in os.environ.get(variable, "").split(",")]
+    return frozenset(filter(None, [*parts, *map(canonical, parts)]))
 
 
 def _restrict(record: PluginRecord, wanted: frozenset[str], unwanted: frozenset[str]) -> PluginRecord:
     """The record, with a problem if the environment (name, `group:name`, distribution) switches it off."""
-    owner = record.distribution
-    names = {record.name, f"{record.group}:{record.name}", owner, canonical(owner)}
+    names = {record.name, f"{record.group}:{record.name}", canonical(record.distribution)}
     if names & unwanted:
         return replace(record, problem="it is switched off by MM_DISABLE_PLUGINS", state="off")
     if wanted and not names & wanted:
