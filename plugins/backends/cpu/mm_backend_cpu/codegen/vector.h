@@ -153,18 +153,165 @@ MM_INLINE mm_vf mm_sqrt(mm_vf x) {
 
 /* ---- over the lanes ---------------------------------------------------------------------------------------- */
 
-#define MM_HALVE(bytes)                                                                       \
-  typedef float mm_vf##bytes __attribute__((vector_size(bytes)));                             \
-  typedef union { float lanes[bytes / 4]; mm_vf##bytes whole; } mm_lanes##bytes;
 typedef float mm_quad __attribute__((vector_size(16)));
-typedef float mm_octet __attribute__((vector_size(32)));
+typedef int32_t mm_quad_i __attribute__((vector_size(16)));
 typedef union { mm_vf whole; mm_quad quads[MM_VECTOR_BYTES / 16]; } mm_quads;
 
-#define MM_REDUCE_LANES(NAME, COMBINE, COMBINE1)                      \
-  MM_INLINE float NAME(mm_vf v) {                                     \
-    mm_quads parts = {v};                                             \
-    mm_quad q = parts.quads[0];                                       \
-    for (int i = 1; i < MM_VECTOR_BYTES / 16; i++) q = COMBINE(q, parts.quads[i]); \
-    return COMBINE1(COMBINE1(q[0], q[2]), COMBINE1(q[1], q[3]));      \
+/* As mm_max and mm_min on scalars. */
+MM_INLINE float mm_max_1(float a, float b) { return a >= b || a != a ? a : b; }
+MM_INLINE float mm_min_1(float a, float b) { return a <= b || a != a ? a : b; }
+
+MM_INLINE float mm_lanes_sum(mm_vf v) {
+  mm_quads parts = {v};
+  mm_quad q = parts.quads[0];
+  for (int i = 1; i < MM_VECTOR_BYTES / 16; i++) q += parts.quads[i];
+  return (q[0] + q[2]) + (q[1] + q[3]);
+}
+MM_INLINE float mm_lanes_product(mm_vf v) {
+  mm_quads parts = {v};
+  mm_quad q = parts.quads[0];
+  for (int i = 1; i < MM_VECTOR_BYTES / 16; i++) q *= parts.quads[i];
+  return (q[0] * q[2]) * (q[1] * q[3]);
+}
+MM_INLINE float mm_lanes_max(mm_vf v) {
+  mm_quads parts = {v};
+  mm_quad q = parts.quads[0];
+  for (int i = 1; i < MM_VECTOR_BYTES / 16; i++) {
+    mm_quad p = parts.quads[i];
+    mm_quad_i keep = (q >= p) | (q != q);
+    q = (mm_quad)((keep & (mm_quad_i)q) | (~keep & (mm_quad_i)p));
   }
-#undef MM_HALVE
+  return mm_max_1(mm_max_1(q[0], q[2]), mm_max_1(q[1], q[3]));
+}
+MM_INLINE float mm_lanes_min(mm_vf v) { return -mm_lanes_max(-v); }
+
+/* ---- elementary functions ---------------------------------------------------------------------------------- */
+
+/* Polynomials are minimax fits (Lawson's iteration in double, rounded), evaluated by Horner's rule. */
+#define MM_STEP(p, x, c) ((p) * (x) + (c))
+
+#define MM_LN2_HIGH 0.693359375f       /* nine significant bits: its product with an exponent is exact */
+#define MM_LN2_LOW -2.12194440e-4f
+#define MM_ROUNDER 12582912.0f         /* 1.5 * 2^23: adding it leaves the rounded integer in the low bits */
+
+/* x = n ln2 + r, e^x = 2^n e^r, |r| <= ln2 / 2. The scale is applied in two steps so that subnormal results round once. */
+MM_INLINE mm_vf mm_exp(mm_vf x) {
+  x = mm_at_most(mm_at_least(x, mm_splat(-104.0f)), mm_splat(89.0f));
+  mm_vf shifted = x * 1.44269504f + MM_ROUNDER;
+  mm_vf n = shifted - MM_ROUNDER;
+  mm_vf r = x - n * MM_LN2_HIGH;
+  r = r - n * MM_LN2_LOW;
+  mm_vf p = r * 1.3950481079518795e-3f + 8.368883281946182e-3f;
+  p = MM_STEP(p, r, 4.166620597243309e-2f);
+  p = MM_STEP(p, r, 1.66665181517601e-1f);
+  p = MM_STEP(p, r, 0.5f);
+  p = MM_STEP(p, r * r, r) + 1.0f;
+#if defined(__AVX512F__) && MM_VECTOR_BYTES == 64
+  return __builtin_ia32_scalefps512_mask(p, n, p, (unsigned short)-1, 4);
+#else
+  mm_vi exponent = (mm_vi)shifted - (mm_vi)mm_splat(MM_ROUNDER);
+  mm_vi half = exponent >> 1;
+  return p * (mm_vf)((half + 127) << 23) * (mm_vf)((exponent - half + 127) << 23);
+#endif
+}
+
+/* x = 2^e (1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1]. */
+MM_INLINE mm_vf mm_log(mm_vf x) {
+  mm_vi tiny = x < 1.17549435e-38f;
+  mm_vi bits = (mm_vi)mm_select(tiny, x * 8388608.0f, x);
+  mm_vi exponent = (bits - 0x3f3504f3) >> 23;
+  mm_vf f = (mm_vf)(bits - (exponent << 23)) - 1.0f;
+  mm_vf e = __builtin_convertvector(exponent - (tiny & 23), mm_vf);
+  mm_vf p = f * 6.746640801429749e-2f - 1.1675652116537094e-1f;
+  p = MM_STEP(p, f, 1.1888162046670914e-1f);
+  p = MM_STEP(p, f, -1.240558922290802e-1f);
+  p = MM_STEP(p, f, 1.4219552278518677e-1f);
+  p = MM_STEP(p, f, -1.666799634695053e-1f);
+  p = MM_STEP(p, f, 2.000211924314499e-1f);
+  p = MM_STEP(p, f, -2.5000008940696716e-1f);
+  p = MM_STEP(p, f, 3.333331346511841e-1f);
+  mm_vf square = f * f;
+  mm_vf low = square * f * p + e * MM_LN2_LOW - 0.5f * square;
+  mm_vf result = low + f + e * MM_LN2_HIGH;
+  result = mm_select(x == __builtin_inff(), x, result);
+  result = mm_select(x == 0, mm_splat(-__builtin_inff()), result);
+  return mm_select((x < 0) | (x != x), mm_splat(__builtin_nanf("")), result);
+}
+
+/* x + x^3 P(x^2) near 0, 1 - 2 / (e^2x + 1) beyond. */
+MM_INLINE mm_vf mm_tanh(mm_vf x) {
+  mm_vf magnitude = mm_abs(x);
+  mm_vf square = x * x;
+  mm_vf p = square * -5.704987328499556e-3f + 2.06390880048275e-2f;
+  p = MM_STEP(p, square, -5.373971536755562e-2f);
+  p = MM_STEP(p, square, 1.3331441581249237e-1f);
+  p = MM_STEP(p, square, -3.333328068256378e-1f);
+  mm_vf near = p * square * x + x;
+  mm_vf far = 1.0f - 2.0f / (mm_exp(magnitude + magnitude) + 1.0f);
+  return mm_select(magnitude < 0.625f, near, mm_copysign(far, x));
+}
+
+/* x + x P(x^2) near 0, 1 - e^(t P(t)) beyond. */
+MM_INLINE mm_vf mm_erf(mm_vf x) {
+  mm_vf t = mm_at_most(mm_abs(x), mm_splat(4.0f));
+  mm_vf square = x * x;
+  mm_vf p = square * -5.999425193294883e-4f + 4.994834773242474e-3f;
+  p = MM_STEP(p, square, -2.6767723262310028e-2f);
+  p = MM_STEP(p, square, 1.1281846463680267e-1f);
+  p = MM_STEP(p, square, -3.761249780654907e-1f);
+  p = MM_STEP(p, square, 1.2837915122509003e-1f);
+  mm_vf near = p * x + x;
+  mm_vf q = t * 2.1398495300672948e-4f - 3.214955562725663e-3f;
+  q = MM_STEP(q, t, 2.2889964282512665e-2f);
+  q = MM_STEP(q, t, -1.0526183992624283e-1f);
+  q = MM_STEP(q, t, -6.357182860374451e-1f);
+  q = MM_STEP(q, t, -1.1285144090652466f);
+  mm_vf far = 1.0f - mm_exp(q * t);
+  return mm_select(t < 0.92f, near, mm_copysign(far, x));
+}
+
+/* One rational function to 3e-7 of the result, half the work of mm_erf: enough where 1 is added to it (GELU). */
+MM_INLINE mm_vf mm_erf_near_one(mm_vf x) {
+  mm_vf t = mm_at_most(mm_at_least(x, mm_splat(-3.925f)), mm_splat(3.925f));
+  mm_vf square = t * t;
+  mm_vf p = square * 2.046021563728573e-6f + 2.8484503854997456e-4f;
+  p = MM_STEP(p, square, 3.772604512050748e-3f);
+  p = MM_STEP(p, square, 5.276946723461151e-2f);
+  p = MM_STEP(p, square, 1.9059498608112335e-1f);
+  p = MM_STEP(p, square, 1.1283791065216064f);
+  mm_vf q = square * 3.8047794078011066e-5f + 1.163871493190527e-3f;
+  q = MM_STEP(q, square, 1.4983306638896465e-2f);
+  q = MM_STEP(q, square, 1.1418323963880539e-1f);
+  q = MM_STEP(q, square, 5.02243161201477e-1f);
+  q = MM_STEP(q, square, 1.0f);
+  return mm_select(mm_abs(x) >= 3.925f, mm_copysign(mm_splat(1.0f), x), p * t / q);
+}
+
+/* e^x - 1; the quotient restores what the subtraction cancels (Kahan). */
+MM_INLINE mm_vf mm_expm1(mm_vf x) {
+  mm_vf u = mm_exp(x);
+  mm_vf corrected = (u - 1.0f) * x / mm_log(u);
+  return mm_select(u == 1.0f, x, mm_select(mm_abs(x) < 1.0f, corrected, u - 1.0f));
+}
+
+/* x to the power 1/2 as C's pow: +0 for either zero, infinity for either infinity. */
+MM_INLINE mm_vf mm_root(mm_vf x) {
+  return mm_select(x == -__builtin_inff(), -x, mm_sqrt(x) + 0.0f);
+}
+
+MM_INLINE mm_vf mm_unit_clip(mm_vf x) { return mm_at_most(mm_at_least(x, (mm_vf){0}), mm_splat(1.0f)); }
+MM_INLINE mm_vf mm_sigmoid(mm_vf x) { return 1.0f / (1.0f + mm_exp(-x)); }
+MM_INLINE mm_vf mm_relu(mm_vf x) { return mm_select(x < 0, (mm_vf){0}, x); }
+MM_INLINE mm_vf mm_silu(mm_vf x) { return x / (1.0f + mm_exp(-x)); }
+MM_INLINE mm_vf mm_gelu(mm_vf x) { return 0.5f * x * (1.0f + mm_erf_near_one(x * 0.707106781f)); }
+
+/* 0.5 (1 + tanh(u)) = sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3). */
+MM_INLINE mm_vf mm_gelu_tanh(mm_vf x) { return x * mm_sigmoid(x * (1.5957691216f + 0.0713548163f * x * x)); }
+
+/* ln(1 + e^x) without overflow; the quotient restores what 1 + u rounded away. */
+MM_INLINE mm_vf mm_softplus(mm_vf x) {
+  mm_vf u = mm_exp(-mm_abs(x));
+  mm_vf sum = 1.0f + u;
+  mm_vf log1p = mm_select(sum == 1.0f, u, mm_log(sum) * u / (sum - 1.0f));
+  return mm_max(x, (mm_vf){0}) + log1p;
+}

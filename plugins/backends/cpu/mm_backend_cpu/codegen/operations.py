@@ -1,0 +1,231 @@
+"""C of each element-wise operation: the one statement of what expressions can hold.
+
+A `Template` is one overload of an operation. In it `{0}`, `{1}` ... are operands (names or literals, so that they may
+be repeated) and `{T}` is the scalar type of the result. The vector form exists for dtypes of 32 bits a lane: float32,
+int32 and booleans as masks; the scalar form for every dtype the overload names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+Attribute = str | int | float | bool | None
+
+C_TYPES: dict[str, str] = {
+    "f32": "float", "f64": "double", "i1": "uint8_t",
+    "i8": "int8_t", "i16": "int16_t", "i32": "int32_t", "i64": "int64_t",
+    "ui8": "uint8_t", "ui16": "uint16_t", "ui32": "uint32_t", "ui64": "uint64_t",
+}  # fmt: skip
+"""The C type of each dtype that expressions know, by its text name."""
+
+VECTOR_TYPES: dict[str, str] = {"f32": "mm_vf", "i32": "mm_vi", "i1": "mm_vi"}
+
+_FLOATS = ("f32", "f64")
+_INTEGERS = tuple(name for name in C_TYPES if name not in (*_FLOATS, "i1"))
+_NUMBERS = (*_FLOATS, *_INTEGERS)
+_ALL = tuple(C_TYPES)
+
+
+class Template(NamedTuple):
+    """One overload: the dtypes its operands may have (all the same, a `select`'s condition apart) and its C."""
+
+    dtypes: tuple[str, ...]
+    scalar: str
+    vector: str | None = None
+    result: str | None = None  # dtype of the result where it is not the operands'
+
+
+def _function(name: str) -> Template:
+    """A function of the prelude. Scalars take one lane of it, so that both forms agree to the bit."""
+    return Template(("f32",), f"mm_{name}(mm_splat({{0}}))[0]", f"mm_{name}({{0}})")
+
+
+def _infix(operator: str, dtypes: tuple[str, ...] = _NUMBERS) -> Template:
+    return Template(dtypes, f"({{T}})({{0}} {operator} {{1}})", f"({{0}} {operator} {{1}})")
+
+
+def _comparison(operator: str, dtypes: tuple[str, ...] = _NUMBERS) -> Template:
+    code = f"({{0}} {operator} {{1}})"
+    return Template(dtypes, code, code, "i1")
+
+
+def _extreme(function: str, comparison: str) -> tuple[Template, ...]:
+    """NaN in either operand gives NaN."""
+    scalar = f"({{0}} {comparison} {{1}} || {{0}} != {{0}} ? {{0}} : {{1}})"
+    return (
+        Template(("f32",), scalar, f"{function}({{0}}, {{1}})"),
+        Template(("i32",), scalar, f"mm_select_i({{0}} {comparison} {{1}}, {{0}}, {{1}})"),
+        Template(_NUMBERS, scalar),
+    )
+
+
+def _same(code: str, dtypes: tuple[str, ...]) -> Template:
+    return Template(dtypes, code, code)
+
+
+_FIXED: dict[str, tuple[Template, ...]] = {
+    "identity": (_same("{0}", _ALL),),
+    "add": (_infix("+"),),
+    "sub": (_infix("-"),),
+    "mul": (_infix("*"),),
+    "div": (_infix("/", _FLOATS),),
+    "neg": (Template(_NUMBERS, "({T})(-{0})", "(-{0})"),),
+    "square": (Template(_NUMBERS, "({T})({0} * {0})", "({0} * {0})"),),
+    "reciprocal": (_same("(1.0f / {0})", ("f32",)), _same("(1.0 / {0})", ("f64",))),
+    "abs": (_function("abs"), Template(("f64",), "__builtin_fabs({0})"),
+            Template(_INTEGERS, "({T})({0} < 0 ? -{0} : {0})", "mm_select_i({0} < 0, -{0}, {0})")),
+    "sqrt": (_function("sqrt"), Template(("f64",), "__builtin_sqrt({0})")),
+    "relu": (_function("relu"), Template(_NUMBERS, "({0} < 0 ? 0 : {0})")),
+    "maximum": _extreme("mm_max", ">="),
+    "minimum": _extreme("mm_min", "<="),
+    "equal": (_comparison("==", _ALL),),
+    "less": (_comparison("<"),),
+    "less_or_equal": (_comparison("<="),),
+    "greater": (_comparison(">"),),
+    "greater_or_equal": (_comparison(">="),),
+    "is_nan": (Template(_FLOATS, "({0} != {0})", "({0} != {0})", "i1"),),
+    "logical_not": (Template(("i1",), "(!{0})", "(~{0})"),),
+    "logical_and": (_infix("&", ("i1",)),),
+    "logical_or": (_infix("|", ("i1",)),),
+    "logical_xor": (_infix("^", ("i1",)),),
+    "bitwise_not": (Template(_INTEGERS, "({T})(~{0})", "(~{0})"),),
+    "bitwise_and": (_infix("&", _INTEGERS),),
+    "bitwise_or": (_infix("|", _INTEGERS),),
+    "bitwise_xor": (_infix("^", _INTEGERS),),
+    "select": (
+        Template(("f32",), "({0} ? {1} : {2})", "mm_select({0}, {1}, {2})"),
+        Template(("i32", "i1"), "({0} ? {1} : {2})", "mm_select_i({0}, {1}, {2})"),
+        Template(_NUMBERS, "({0} ? {1} : {2})"),
+    ),
+    **{
+        name: (_function(name),)
+        for name in ("sign", "floor", "ceil", "round", "exp", "log", "erf", "tanh", "sigmoid", "silu", "softplus")
+    },
+}  # fmt: skip
+
+
+def literal(value: float, dtype: str) -> str:
+    """A constant of `dtype` in scalar C."""
+    if dtype in _FLOATS:
+        suffix = "f" if dtype == "f32" else ""
+        with np.errstate(over="ignore"):
+            value = float(np.float32(value)) if dtype == "f32" else float(value)
+        if math.isnan(value):
+            return f'__builtin_nan{suffix}("")'
+        if math.isinf(value):
+            return f"({'-' if value < 0 else ''}__builtin_inf{suffix}())"
+        return f"({value!r}{suffix})"
+    if dtype == "i1":
+        return str(int(bool(value)))
+    unsigned = "U" if dtype.startswith("ui") else ""
+    return f"(({C_TYPES[dtype]}){unsigned}INT64_C({int(value)}))"
+
+
+def vector_literal(value: float, dtype: str) -> str:
+    """A constant of `dtype` in every lane."""
+    if dtype == "f32":
+        return f"mm_splat({literal(value, dtype)})"
+    return f"mm_splat_i({-int(bool(value)) if dtype == 'i1' else int(value)})"
+
+
+def _of_vector(vector: str) -> tuple[Template, ...]:
+    """A float32 operation given by its vector form alone."""
+    return (Template(("f32",), f"({vector.replace('{0}', 'mm_splat({0})')})[0]", vector),)
+
+
+def _clip(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    vector = "{0}"
+    for name, function in (("min", "mm_at_least"), ("max", "mm_at_most")):
+        if (bound := attributes.get(name)) is not None:
+            vector = f"{function}({vector}, mm_splat({literal(float(bound), 'f32')}))"
+    return _of_vector(vector)
+
+
+def _leaky_relu(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    alpha = literal(float(attributes.get("alpha", 0.01)), "f32")
+    return _of_vector(f"mm_select({{0}} < 0, {{0}} * {alpha}, {{0}})")
+
+
+def _elu(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    alpha = literal(float(attributes.get("alpha", 1.0)), "f32")
+    return _of_vector(f"mm_select({{0}} < 0, {alpha} * mm_expm1({{0}}), {{0}})")
+
+
+def _hard_sigmoid(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    alpha, beta = (literal(float(attributes.get(k, d)), "f32") for k, d in (("alpha", 0.2), ("beta", 0.5)))
+    return _of_vector(f"mm_unit_clip({{0}} * {alpha} + {beta})")
+
+
+def _gelu(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    return (_function("gelu_tanh" if attributes.get("approximate") == "tanh" else "gelu"),)
+
+
+def _is_inf(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    tests = [
+        f"({{0}} == {sign}__builtin_inff())"
+        for sign, name in (("", "detect_positive"), ("-", "detect_negative"))
+        if attributes.get(name, True)
+    ]
+    code = f"({' | '.join(tests)})" if tests else "(0 & ({0} != {0}))"
+    return (Template(_FLOATS, code, code, "i1"),)
+
+
+def _cast(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    to = str(attributes["to"])
+    if to not in C_TYPES:
+        return ()
+    if to == "i1":
+        return (Template(_ALL, "({0} != 0)", "({0} != 0)", to),)
+    vector = {
+        ("f32", "f32"): "{0}", ("i32", "i32"): "{0}",
+        ("f32", "i32"): "__builtin_convertvector({0}, mm_vi)",
+        ("i32", "f32"): "__builtin_convertvector({0}, mm_vf)",
+        ("i1", "f32"): "(mm_vf)({0} & (mm_vi)mm_splat(1.0f))",
+        ("i1", "i32"): "({0} & 1)",
+    }  # fmt: skip
+    return tuple(Template((dtype,), "({T}){0}", vector.get((dtype, to)), to) for dtype in C_TYPES)
+
+
+_PARAMETRIC: dict[str, Callable[[Mapping[str, Attribute]], tuple[Template, ...]]] = {
+    "cast": _cast,
+    "clip": _clip,
+    "elu": _elu,
+    "gelu": _gelu,
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_swish": lambda attributes: _of_vector("({0} * mm_unit_clip({0} * 0.166666667f + 0.5f))"),
+    "is_inf": _is_inf,
+    "leaky_relu": _leaky_relu,
+}
+
+# x ** y with a constant y. Infinities and signed zeros as C's pow.
+_POWERS = {
+    1.0: "{0}",
+    2.0: "({0} * {0})",
+    3.0: "({0} * {0} * {0})",
+    4.0: "(({0} * {0}) * ({0} * {0}))",
+    -1.0: "(1.0f / {0})",
+    -2.0: "(1.0f / ({0} * {0}))",
+    0.5: "mm_root({0})",
+    -0.5: "(1.0f / mm_root({0}))",
+}
+
+
+def templates(op: str, attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    """The overloads of an operation with these attributes, none if it is not known."""
+    if op in _PARAMETRIC:
+        return _PARAMETRIC[op](attributes)
+    return _FIXED.get(op, ())
+
+
+def power_templates(exponent: float) -> tuple[Template, ...]:
+    """The overloads of `pow` with a constant exponent."""
+    return _of_vector(_POWERS[exponent]) if exponent in _POWERS else ()
+
+
+def operation_names() -> tuple[str, ...]:
+    """Every operation that expressions can hold."""
+    return tuple(sorted({*_FIXED, *_PARAMETRIC, "pow"}))
