@@ -35,7 +35,6 @@ class Entry:
     inputs: MakeInputs
     small_inputs: MakeInputs
     dynamic: tuple[str, ...]  # names of the leading dimensions that the dynamic variant leaves open
-    source: str
     exporters: tuple[str, ...] = export.EXPORTERS
 
 
@@ -47,32 +46,30 @@ def _tokens(make: Callable[..., dict[str, np.ndarray]], length: int, vocabulary:
     return partial(make, length=length, vocabulary=vocabulary)
 
 
+SOURCES = (vision.__file__, text.__file__, export.__file__)
 CATALOG = {
-    "resnet50": Entry(vision.resnet50, _images(224), _images(64), ("batch",), vision.__file__),
-    "mobilenet_v2": Entry(vision.mobilenet_v2, _images(224), _images(64), ("batch",), vision.__file__),
-    "vit_b16": Entry(vision.vit_b16, _images(224), _images(64), ("batch",), vision.__file__),
+    "resnet50": Entry(vision.resnet50, _images(224), _images(64), ("batch",)),
+    "mobilenet_v2": Entry(vision.mobilenet_v2, _images(224), _images(64), ("batch",)),
+    "vit_b16": Entry(vision.vit_b16, _images(224), _images(64), ("batch",)),
     "bert_base": Entry(
         text.bert_base,
         _tokens(text.encoder_tokens, 128, 30522),
         _tokens(text.encoder_tokens, 32, 1000),
         ("batch", "sequence"),
-        text.__file__,
     ),
     "minilm_l6": Entry(
         text.minilm_l6,
         _tokens(text.encoder_tokens, 128, 30522),
         _tokens(text.encoder_tokens, 32, 1000),
         ("batch", "sequence"),
-        text.__file__,
     ),
     "gpt2": Entry(
         text.gpt2,
         _tokens(text.decoder_tokens, 64, 50257),
         _tokens(text.decoder_tokens, 16, 1000),
         ("batch", "sequence"),
-        text.__file__,
-        exporters=("dynamo",),
-    ),  # the older one has no aten::diff
+        exporters=("dynamo",),  # the older one has no aten::diff
+    ),
 }
 
 
@@ -110,6 +107,7 @@ def build(
     exporter: str = "dynamo",
     opset: int | None = None,
     attention: str = "sdpa",
+    optimize: bool = True,
 ) -> ModelFile:
     """The ONNX file of an architecture (made once, then cached) and inputs for it.
 
@@ -118,6 +116,7 @@ def build(
     exporter: "dynamo" (opset 20 unless given) or "script", the older TorchScript one (opset 17 unless given;
         before 17 layer norm is exported in its expanded form, before 20 GELU too).
     attention: see `module`.
+    optimize: False keeps what exporters fold by themselves, batch normalisation above all.
     """
     if name not in CATALOG:
         raise ValueError(f"no model {name!r} in the zoo; there are {', '.join(CATALOG)}")
@@ -125,7 +124,7 @@ def build(
     if exporter not in entry.exporters:
         raise ValueError(f"{name} exports with {' or '.join(entry.exporters)}, not with {exporter!r}")
     opset = opset or (20 if exporter == "dynamo" else 17)
-    digest = cache.fingerprint((entry.source, export.__file__), entry.dynamic if dynamic else (), opset)
+    digest = cache.fingerprint(SOURCES, entry.dynamic if dynamic else (), opset, optimize)
     parts = [
         name,
         "small" if small else "full",
@@ -141,7 +140,8 @@ def build(
         example = inputs(name, max(batch, 2) if dynamic else batch, small)
         open_axes = dict(enumerate(entry.dynamic))
         axes = dict.fromkeys(example, open_axes) if dynamic else {}
-        export.to_onnx(module(name, small, attention), example, axes, target / "model.onnx", exporter, opset)
+        source = module(name, small, attention)
+        export.to_onnx(source, example, axes, target / "model.onnx", exporter, opset, optimize)
 
     path = cache.obtain("-".join(parts), make) / "model.onnx"
     return ModelFile(name, path, inputs(name, batch, small))

@@ -38,6 +38,7 @@ def to_onnx(
     path: Path,
     exporter: str,
     opset: int,
+    optimize: bool,
 ) -> None:
     """Write `module` to `path`; `axes` names the dynamic dimensions of each input (empty: all static)."""
     import torch
@@ -67,12 +68,22 @@ def to_onnx(
                 dynamo=True,
                 opset_version=opset,
                 external_data=False,
+                optimize=optimize,
                 dynamic_shapes=shapes,
                 **names,
             )
         elif exporter == "script":
             torch.onnx.export(
-                wrapped, values, path, dynamo=False, opset_version=opset, dynamic_axes=axes or None, **names
+                wrapped,
+                values,
+                path,
+                dynamo=False,
+                opset_version=opset,
+                dynamic_axes=axes or None,
+                do_constant_folding=optimize,
+                # In PRESERVE mode (the module is in evaluation mode already) batch norms are not folded away.
+                training=torch.onnx.TrainingMode.EVAL if optimize else torch.onnx.TrainingMode.PRESERVE,
+                **names,
             )
         else:
             raise ValueError(f"unknown exporter {exporter!r}; there are {', '.join(EXPORTERS)}")

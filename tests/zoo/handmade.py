@@ -1,4 +1,4 @@
-"""Hand-made ONNX models for what exported networks rarely contain: control flow, sequences, optionals, symbols.
+"""Hand-made ONNX models for what exported networks rarely contain: control flow, sequences, optionals.
 
 Each case is written in ONNX's text syntax and carries several sets of inputs, so that every branch, an empty
 loop and more than one size are taken. `cases()` gives them all; test_zoo runs each with ONNX Runtime.
