@@ -24,7 +24,7 @@ class Interval:
     """A buffer of `size` bytes, in use from step `first` to step `last`, both included.
 
     `alias` is the index of an interval whose memory it shares (an operation in place). Intervals that share
-    memory are planned as one, as large as the largest and live from the first step of any to the last step of any.
+    memory are planned as one, as large as the largest and live from the first step of any to the last of any.
     """
 
     size: int
