@@ -2,5 +2,6 @@
 
 from mm_core.plugins.metadata import GROUPS, PluginRecord, records
 from mm_core.plugins.registry import find, load
+from mm_core.plugins.relay import hooks
 
-__all__ = ["GROUPS", "PluginRecord", "find", "load", "records"]
+__all__ = ["GROUPS", "PluginRecord", "find", "hooks", "load", "records"]

@@ -11,6 +11,8 @@ import pytest
 
 from mm_core import plugins
 from mm_core.errors import MMError, PluginConflictError, PluginLoadError, PluginMissingError
+from mm_core.plugins import doctor
+from mm_core.plugins.hookspecs import HookSpecifications
 
 
 class Site:
@@ -218,3 +220,77 @@ def test_importing_the_registry_loads_neither_stevedore_nor_pluggy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+HOOKS = """
+from mm_core.plugins.hookspecs import hookimpl
+
+seen = []
+
+@hookimpl
+def mm_model_packed(model):
+    seen.append(model)
+"""
+
+
+def test_hooks_reach_every_plugin_and_broken_ones_are_skipped_with_a_warning(site: Site) -> None:
+    site.install("acme-hooks", "[mm.hooks]\nwatch = acme_hooks\n", {"acme_hooks": HOOKS})
+    site.install("acme-bad", "[mm.hooks]\nbad = acme_bad\n", {"acme_bad": "raise OSError('disk')\n"})
+    unknown = HOOKS.replace("mm_model_packed", "mm_no_such_event")
+    site.install("acme-unknown", "[mm.hooks]\nunknown = acme_unknown\n", {"acme_unknown": unknown})
+    wrong = HOOKS.replace("(model)", "(model, colour)")
+    site.install("acme-wrong", "[mm.hooks]\nwrong = acme_wrong\n", {"acme_wrong": wrong})
+    with pytest.warns(RuntimeWarning) as warned:
+        relay = plugins.hooks()
+    reasons = "\n".join(str(entry.message) for entry in warned)
+    assert "acme-bad 1.0" in reasons
+    assert "mm_no_such_event" in reasons
+    assert "colour" in reasons
+    relay.mm_model_packed(model="a model")
+    assert plugins.load("mm.hooks", "watch").seen == ["a model"]
+    assert plugins.hooks() is relay
+
+
+def test_there_are_at_most_ten_documented_hooks() -> None:
+    events = [getattr(HookSpecifications, name) for name in dir(HookSpecifications) if name.startswith("mm_")]
+    assert 1 <= len(events) <= 10
+    assert all(event.__doc__ for event in events)
+
+
+def test_the_doctor_tells_every_state_apart(site: Site) -> None:
+    code = {
+        "acme_well": "def self_test():\n    print('noise on stdout')\n    return 'all well'\n",
+        "acme_plain": "A = 1\n",
+        "acme_import": "import acme_absent_dependency\n",
+        "acme_failing": "def self_test():\n    assert 1 + 1 == 3, 'sums'\n",
+        "acme_absent": "from mm_core.errors import DeviceError\n"
+        "def self_test():\n    raise DeviceError('no card in this machine', remedy='plug one in')\n",
+        "acme_segfault": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n",
+        "acme_exit": "import os\nos._exit(0)\n",
+        "acme_slow": "import time\ntime.sleep(60)\n",
+    }
+    names = "\n".join(f"{module.removeprefix('acme_')} = {module}" for module in code)
+    site.install("acme-ward", f"[mm.backends]\n{names}\n", code)
+    site.install("acme-future", "[mm.backends]\nfuture = acme_x\n", requires=("mm-core>=99",))
+    found = {answer.record.name: answer for answer in doctor.check("acme-ward", timeout=5.0)}
+    assert {name: answer.verdict for name, answer in found.items()} == {
+        "well": "ok",
+        "plain": "ok",
+        "import": "broken",
+        "failing": "broken",
+        "absent": "unavailable",
+        "segfault": "crashed",
+        "exit": "crashed",
+        "slow": "timeout",
+    }
+    assert found["well"].reason == "all well"
+    assert "acme_absent_dependency" in found["import"].reason
+    assert "sums" in found["failing"].reason
+    assert (found["absent"].reason, found["absent"].remedy) == ("no card in this machine", "plug one in")
+    assert "SIGSEGV" in found["segfault"].reason
+    assert all(answer.remedy for answer in found.values() if not answer.healthy)
+    (future,) = doctor.check("future")
+    assert future.verdict == "version"
+    assert "needs mm-core>=99" in future.reason
+    with pytest.raises(PluginMissingError, match="acme-nothing"):
+        list(doctor.check("acme-nothing"))
