@@ -1,4 +1,4 @@
-"""From a trained ONNX file to verified answers: parse, build, save, load, run, and the same with two commands.
+"""From a trained ONNX file to verified answers: parse, build, save, load, run; then with two commands.
 
     make demo        (or: python examples/digits/demo.py)
 
