@@ -1,0 +1,180 @@
+"""How a contraction is cut: register tiles, blocks of rows, panels of outputs and pieces of the reduction.
+
+A contraction computes, for each image, a grid of `rows` x `columns` output pixels with `outputs` channels a group. Each
+pixel is a sum of `runs` products of a contiguous run of `run_length` inputs with the packed weights (a batch-reduce
+GEMM, arXiv 1906.06440). A matrix product is the case of one column and one run; a convolution has a run a kernel row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mm_backend_cpu.codegen.isa import Isa
+from mm_core.types import Dim, ceildiv
+
+# Sizes assumed where they are only known at run time.
+_ASSUMED_IMAGES = 1
+_ASSUMED_ROWS = 128
+_ASSUMED_CHANNELS = 256
+
+_MAX_PIXELS = 14
+_MAX_VECTORS = 4
+_TASK_FLOP = 1_500_000
+_MAX_TASKS = 32
+_PANEL_BYTES = 128 << 10  # of weights that stay in cache while the rows of a block pass by
+_WEIGHTS_BYTES = 640 << 10  # weights up to here stay in cache as a whole while blocks of rows pass by
+_BLOCK_BYTES = 256 << 10  # inputs of one block
+_PARTIAL_BYTES = 128 << 10
+_HALO_FACTOR = 2  # rows of a block for each row that is copied twice
+# Costs in cycles: two vector FMAs and two loads a cycle, a chain of FMAs takes four; weights come from the second
+# level of cache at half a vector a cycle; then what a tile costs to begin and end.
+_FMA_LATENCY = 4.0
+_LOAD_COST = 0.03  # of a load that hides behind FMAs: hyper-threads and older cores have few to spare
+_TILE_OVERHEAD = 20.0
+_VECTOR_OVERHEAD = 1.5
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Sizes of a contraction that blocking depends on.
+
+    `input_row_bytes` is what one output row newly reads; `halo_rows` are the rows that every block copies again.
+    """
+
+    images: Dim
+    rows: Dim
+    columns: int
+    groups: int
+    outputs: Dim
+    runs: int
+    run_length: Dim
+    input_row_bytes: Dim = 0
+    halo_rows: int = 0
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """Choices for one contraction.
+
+    A register tile is `tile_rows` full rows of pixels, or, if `column_tiles` is set, pieces of one row of those sizes,
+    times `vectors` vectors of outputs. `tail_rows` are the tile heights for the rows that are left over. A task is
+    `block_rows` rows times one panel. The reduction goes in pieces of `piece_runs` runs of `piece_length`, so that
+    a panel's piece stays in cache. `panels_first` orders tasks with the panels outermost.
+    """
+
+    vectors: int
+    tile_rows: int
+    column_tiles: tuple[int, ...]
+    tail_rows: tuple[int, ...]
+    block_rows: int
+    piece_runs: int
+    piece_length: int | None
+    panels_first: bool
+
+    @property
+    def note(self) -> str:
+        """For example "12x2 tiles, blocks of 36 rows"."""
+        pixels = "+".join(map(str, sorted(set(self.column_tiles), reverse=True))) or f"{self.tile_rows} rows"
+        return f"tile {pixels} x {self.vectors} vectors, {self.block_rows} rows a task"
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """Pixels and vectors of a register tile."""
+
+    pixels: int
+    vectors: int
+
+
+def choose_blocking(extent: Extent, isa: Isa, tile: TileShape | None = None) -> Blocking:
+    """Cut a contraction for an instruction set; `tile` overrides the cost model's choice."""
+    candidates = [tile] if tile is not None else list(_tile_shapes(extent, isa))
+    best = min(candidates, key=lambda shape: _cost(extent, isa, shape))
+    outputs, rows = _assume(extent.outputs, _ASSUMED_CHANNELS), _assume(extent.rows, _ASSUMED_ROWS)
+    length = _assume(extent.run_length, _ASSUMED_CHANNELS)
+    tile_rows, column_tiles = _arrange(extent.columns, best.pixels)
+    panel_width = best.vectors * isa.lanes
+    panels = extent.groups * ceildiv(outputs, panel_width)
+    weight_bytes = 4 * extent.groups * outputs * extent.runs * length
+    panels_first = weight_bytes > _WEIGHTS_BYTES
+
+    piece_runs, piece_length = extent.runs, None
+    run_bytes = 4 * panel_width * length
+    if run_bytes > _PANEL_BYTES:
+        pieces = -(-run_bytes // _PANEL_BYTES)
+        piece_runs, piece_length = 1, -(-length // pieces)
+    elif run_bytes * extent.runs > _PANEL_BYTES:
+        piece_runs = max(1, _PANEL_BYTES // run_bytes)
+    if not isinstance(extent.run_length, int):
+        piece_runs, piece_length = 1, _PANEL_BYTES // (4 * panel_width)
+
+    images = _assume(extent.images, _ASSUMED_IMAGES)
+    flop = 2 * images * rows * extent.columns * outputs * extent.groups * extent.runs * length
+    tasks = min(_MAX_TASKS, max(1, flop // _TASK_FLOP))
+    blocks = max(1, -(-tasks // (panels * max(images, 1))))
+    blocks = min(blocks, max(1, rows // (_HALO_FACTOR * extent.halo_rows or 1)))
+    limit = rows
+    if row_bytes := _assume(extent.input_row_bytes, 0):
+        limit = min(limit, max(1, _BLOCK_BYTES // row_bytes))
+    if piece_length is not None or piece_runs < extent.runs:
+        limit = min(limit, max(1, _PARTIAL_BYTES // (4 * panel_width * extent.columns)))
+    blocks = max(blocks, -(-rows // max(limit, 1)), 1)
+    block_rows = -(-max(rows, 1) // blocks)
+    block_rows = -(-block_rows // tile_rows) * tile_rows
+    return Blocking(
+        best.vectors, tile_rows, column_tiles, _tail_rows(extent.rows, tile_rows), block_rows, piece_runs,
+        piece_length, panels_first,
+    )  # fmt: skip
+
+
+def _assume(dim: Dim, otherwise: int) -> int:
+    return dim if isinstance(dim, int) else otherwise
+
+
+def _tile_shapes(extent: Extent, isa: Isa) -> Iterator[TileShape]:
+    outputs = _assume(extent.outputs, _ASSUMED_CHANNELS)
+    for vectors in range(1, min(_MAX_VECTORS, max(1, ceildiv(outputs, isa.lanes))) + 1):
+        for pixels in range(1, min(_MAX_PIXELS, (isa.registers - vectors - 1) // vectors) + 1):
+            if pixels < extent.columns or pixels % extent.columns == 0:
+                yield TileShape(pixels, vectors)
+
+
+def _arrange(columns: int, pixels: int) -> tuple[int, tuple[int, ...]]:
+    """(rows of a tile, sizes of the pieces of a row): whole rows where they fit, else a row in nearly equal pieces."""
+    if pixels >= columns:
+        return max(1, pixels // max(columns, 1)), ()
+    count = -(-columns // pixels)
+    small, larger = divmod(columns, count)
+    return 1, (small + 1,) * larger + (small,) * (count - larger)
+
+
+def _tail_rows(rows: Dim, tile_rows: int) -> tuple[int, ...]:
+    if isinstance(rows, int):
+        return (rows % tile_rows,) if rows % tile_rows else ()
+    return tuple(1 << bit for bit in reversed(range(8)) if 1 << bit < tile_rows)
+
+
+def _cost(extent: Extent, isa: Isa, shape: TileShape) -> float:
+    outputs, rows = _assume(extent.outputs, _ASSUMED_CHANNELS), _assume(extent.rows, _ASSUMED_ROWS)
+    reduction = extent.runs * _assume(extent.run_length, _ASSUMED_CHANNELS)
+    tile_rows, column_tiles = _arrange(extent.columns, shape.pixels)
+    if column_tiles:
+        tiles = [(size, rows) for size in set(column_tiles)]
+        tiles = [(size, rows * column_tiles.count(size)) for size, _ in tiles]
+    else:
+        tiles = [(tile_rows * extent.columns, rows // tile_rows)]
+        if isinstance(extent.rows, int):
+            tiles += [(tail * extent.columns, 1) for tail in _tail_rows(rows, tile_rows)]
+    weight_bytes = 4 * shape.vectors * isa.lanes * reduction
+    total = 0.0
+    for pixels, count in tiles:
+        step = max(
+            pixels * shape.vectors / 2,
+            (pixels + shape.vectors) / 2,
+            _FMA_LATENCY,
+            2.0 * shape.vectors if weight_bytes > _PANEL_BYTES // 4 else 0.0,
+        )
+        step += _LOAD_COST * (pixels + shape.vectors)
+        total += count * (reduction * step + _TILE_OVERHEAD + _VECTOR_OVERHEAD * pixels * shape.vectors)
+    return total * ceildiv(outputs, shape.vectors * isa.lanes)

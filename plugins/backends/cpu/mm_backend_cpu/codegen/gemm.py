@@ -1,0 +1,59 @@
+"""Matrix product with constant, packed weights: [rows, reduction] @ [reduction, outputs] and an epilogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_backend_cpu.codegen.blocking import Extent, TileShape, choose_blocking
+from mm_backend_cpu.codegen.contraction import Contraction, Source, Steps, contraction_source
+from mm_backend_cpu.codegen.expression import Epilogue
+from mm_backend_cpu.codegen.isa import Isa
+from mm_backend_cpu.codegen.kernel_source import KernelSource, Parameters
+from mm_backend_cpu.codegen.pack import PanelLayout
+from mm_core.types import Dim
+
+
+@dataclass(frozen=True)
+class GemmSpec:
+    """output[m, n] = epilogue(sum over k of left[m, k] * weights[k, n]), float32, `left` dense.
+
+    The kernel's inputs are left, the packed weights and those of the epilogue.
+    """
+
+    rows: Dim
+    outputs: int
+    reduction: int
+    epilogue: Epilogue = Epilogue()
+
+
+@dataclass(frozen=True)
+class GemmKernel:
+    """A kernel and the layout of its weights."""
+
+    source: KernelSource
+    layout: PanelLayout
+
+    def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pack weights of shape [reduction, outputs]."""
+        return self.layout.pack(weights[None])
+
+
+def generate_gemm(spec: GemmSpec, isa: Isa, tile: TileShape | None = None) -> GemmKernel:
+    """A kernel for `spec`; `tile` overrides the choice of register tile."""
+    extent = Extent(
+        images=1, rows=spec.rows, columns=1, groups=1, outputs=spec.outputs, runs=1, run_length=spec.reduction,
+        input_row_bytes=4 * spec.reduction,
+    )  # fmt: skip
+    blocking = choose_blocking(extent, isa, tile)
+    layout = PanelLayout(1, spec.reduction, spec.outputs, blocking.vectors * isa.lanes)
+    source = Source(
+        inputs=f"left = input + row * {spec.reduction};",
+        panel=f"right = weights + panel * {spec.reduction * layout.width};",
+    )
+    contraction = Contraction(
+        "gemm", extent, blocking, Steps(row=spec.reduction, column=0, run="0"), source, spec.epilogue
+    )
+    return GemmKernel(contraction_source(contraction, isa, Parameters()), layout)
