@@ -23,12 +23,12 @@ from mm_core.plugins.metadata import PluginRecord, canonical, records
 Verdict = Literal["ok", "unavailable", "off", "conflict", "version", "broken", "crashed", "timeout"]
 
 HEALTHY: frozenset[Verdict] = frozenset({"ok", "unavailable", "off"})
-"""Verdicts that need no repair; `unavailable` means that its hardware or toolkit is not on this machine."""
+"""Verdicts that need no repair; `unavailable`: the hardware or toolkit it needs is not on this machine."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the doctor found: `reason` says why not ok, `remedy` what to do, `detail` the child's traceback."""
+    """What the doctor found: `reason` for the verdict, `remedy`, and `detail`, the child's traceback."""
 
     record: PluginRecord
     verdict: Verdict

@@ -1,0 +1,1 @@
+"""The three commands: mm_build, mm_run, mm_plugins."""
