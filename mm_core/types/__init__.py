@@ -19,6 +19,7 @@ from mm_core.types.dims import (
     symbols,
 )
 from mm_core.types.dtypes import BY_NAME, BY_TEXT, DTYPES, DType, as_dtype
+from mm_core.types.guards import Guard, agree, broadcast_dims, broadcast_shapes, collect_guards
 from mm_core.types.tensor import (
     OptionalType,
     SequenceType,
@@ -32,8 +33,8 @@ from mm_core.types.tensor import (
 )
 
 __all__ = [
-    "BY_NAME", "BY_TEXT", "DTYPES", "Array", "DType", "Dim", "OptionalType", "SequenceType", "Shape", "SymDim",
-    "TensorData", "TensorSpec", "TensorType", "ValueType", "as_dim", "as_dtype", "as_shape", "ceildiv", "dim_max",
-    "dim_min", "evaluate", "evaluate_int", "floordiv", "is_non_negative", "map_tensors", "mod", "parse_dim",
+    "BY_NAME", "BY_TEXT", "DTYPES", "Array", "DType", "Dim", "Guard", "OptionalType", "SequenceType", "Shape", "SymDim",
+    "TensorData", "TensorSpec", "TensorType", "ValueType", "agree", "as_dim", "as_dtype", "as_shape",
+    "broadcast_dims", "broadcast_shapes", "ceildiv", "collect_guards", "dim_max", "dim_min", "evaluate", "evaluate_int", "floordiv", "is_non_negative", "map_tensors", "mod", "parse_dim",
     "provably_unequal", "substitute", "symbol", "symbols",
 ]  # fmt: skip
