@@ -1,0 +1,22 @@
+"""The standard operators, dialect `mm`. One module for each family; its definitions are in the module's `OPS`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from mm_core.ops import OpDef
+
+__version__ = "0.1.0"
+
+FAMILIES = (
+    "unary", "binary", "selection", "reduction", "scan", "movement", "assembly", "shaping", "control", "containers",
+    "convolution", "pooling", "contraction", "normalization", "activation", "attention", "resize",
+    "quantization", "indexing", "recurrent", "random",
+)  # fmt: skip
+
+
+def operators() -> tuple[type[OpDef], ...]:
+    """All definitions of the dialect: the entry point `mm.ops`."""
+    present = [family for family in FAMILIES if find_spec(f"{__name__}.{family}") is not None]
+    return tuple(op for family in present for op in import_module(f"{__name__}.{family}").OPS)
