@@ -1,0 +1,72 @@
+"""How a loop over contiguous or strided elements reads and writes: by vectors with a tail, or one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .operations import C_TYPES, VECTOR_TYPES
+
+_SUFFIX = {"f32": "", "i32": "_i", "i1": "_mask"}
+_TAIL_SUFFIX = {"f32": "_tail", "i32": "_tail_i", "i1": "_tail_mask"}
+
+
+class VectorAccess:
+    """MM_LANES elements at a time, then one masked step. Dtypes of 32 bits a lane; strides other than 1 go lane by lane."""
+
+    def hoist(self, name: str, pointer: str, dtype: str) -> str:
+        """C that puts the one element at `pointer` into every lane."""
+        value = {"f32": f"mm_splat(*{pointer})", "i32": f"mm_splat_i(*{pointer})", "i1": f"mm_splat_i(-(*{pointer} != 0))"}
+        return f"const {VECTOR_TYPES[dtype]} {name} = {value[dtype]};"
+
+    def load(self, name: str, pointer: str, dtype: str, stride: int | str, tail: bool) -> str:
+        """C that reads element `i` and those after it."""
+        c_type = VECTOR_TYPES[dtype]
+        if stride == 1:
+            call = f"mm_load{_TAIL_SUFFIX[dtype]}({pointer} + i, count - i)" if tail else f"mm_load{_SUFFIX[dtype]}({pointer} + i)"
+            return f"const {c_type} {name} = {call};"
+        value = f"{pointer}[(i + lane) * {stride}]"
+        value = f"-({value} != 0)" if dtype == "i1" else value
+        limit = "count - i" if tail else "MM_LANES"
+        return f"{c_type} {name} = {{0}}; for (int lane = 0; lane < {limit}; lane++) {name}[lane] = {value};"
+
+    def store(self, pointer: str, value: str, dtype: str, tail: bool) -> str:
+        """C that writes element `i` and those after it."""
+        if tail:
+            return f"mm_store{_TAIL_SUFFIX[dtype]}({pointer} + i, {value}, count - i);"
+        return f"mm_store{_SUFFIX[dtype]}({pointer} + i, {value});"
+
+    def loops(self, body: Callable[[bool], str]) -> str:
+        """C that walks `i` from 0 to `count`; `body(tail)` gives the statements of one step."""
+        return f"""int64_t i = 0;
+    for (; i + MM_LANES <= count; i += MM_LANES) {{
+      {body(False)}
+    }}
+    if (i < count) {{
+      {body(True)}
+    }}"""
+
+
+class ScalarAccess:
+    """One element at a time, any dtype; the compiler makes vectors of it where it can."""
+
+    def hoist(self, name: str, pointer: str, dtype: str) -> str:
+        """C that reads the one element at `pointer`."""
+        return f"const {C_TYPES[dtype]} {name} = *{pointer};"
+
+    def load(self, name: str, pointer: str, dtype: str, stride: int | str, tail: bool) -> str:
+        """C that reads element `i`."""
+        return f"const {C_TYPES[dtype]} {name} = {pointer}[i * {stride}];"
+
+    def store(self, pointer: str, value: str, dtype: str, tail: bool) -> str:
+        """C that writes element `i`."""
+        return f"{pointer}[i] = {value};"
+
+    def loops(self, body: Callable[[bool], str]) -> str:
+        """C that walks `i` from 0 to `count`. Results may only overwrite the same elements, so iterations are independent."""
+        return f"""_Pragma("GCC ivdep")
+    for (int64_t i = 0; i < count; i++) {{
+      {body(False)}
+    }}"""
+
+
+Access = VectorAccess | ScalarAccess
