@@ -1,0 +1,24 @@
+"""Contract of a backend's run half."""
+
+from mm_core.device.contract import (
+    FINISHED,
+    HOST,
+    Backend,
+    Bound,
+    Buffer,
+    Device,
+    DeviceInfo,
+    Event,
+    FinishedEvent,
+    HostDevice,
+    Observer,
+    Program,
+    Queue,
+    TargetOption,
+    aligned_empty,
+)
+
+__all__ = [
+    "FINISHED", "HOST", "Backend", "Bound", "Buffer", "Device", "DeviceInfo", "Event", "FinishedEvent", "HostDevice",
+    "Observer", "Program", "Queue", "TargetOption", "aligned_empty",
+]  # fmt: skip

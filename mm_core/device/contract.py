@@ -1,0 +1,236 @@
+"""The run half of a backend: what a device can do for the runtime.
+
+A vendor implements five small classes. Everything is asynchronous by contract: every submission takes the events it
+waits for and returns one; a synchronous backend finishes first and returns `FINISHED`. Importing a backend's module
+loads no toolkit; `probe` never raises.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from mm_core.errors import DeviceError
+from mm_core.types import Array, DType
+
+if TYPE_CHECKING:
+    from mm_core.compiler import Compiler, Executable
+
+HOST = "host"
+"""The memory space that Python reads: arrays are used where they lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """One device that a backend knows of. `problem` says why it cannot be opened; empty if it can."""
+
+    name: str
+    description: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOption:
+    """A compile-time option that a backend declares, such as the instruction set; `--<name>` on the command line."""
+
+    name: str
+    help: str
+    default: str = ""
+    choices: tuple[str, ...] = ()
+
+
+class Event(ABC):
+    """Something submitted that will finish."""
+
+    @abstractmethod
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until finished (seconds; None: for ever). False on time-out; DeviceError if the work failed."""
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool: ...
+
+    def produced(self) -> Sequence[Buffer]:
+        """After `wait`: the results whose sizes only running told, in the order of the program's outputs."""
+        return ()
+
+
+class FinishedEvent(Event):
+    """The event of work that is done."""
+
+    __slots__ = ("_produced",)
+
+    def __init__(self, produced: Sequence[Buffer] = ()) -> None:
+        self._produced = produced
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return True
+
+    @property
+    def is_done(self) -> bool:
+        return True
+
+    def produced(self) -> Sequence[Buffer]:
+        return self._produced
+
+
+FINISHED: Event = FinishedEvent()
+
+
+class Buffer:
+    """Memory of a device that holds one tensor, row-major and dense. Backends subclass it where memory is not the host's.
+
+    In the host space `array` is the tensor itself.
+    """
+
+    __slots__ = ("array", "dtype", "shape")
+
+    def __init__(self, dtype: DType, shape: tuple[int, ...], array: Array | None) -> None:
+        self.dtype = dtype
+        self.shape = shape
+        self.array = array
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+class Observer(Protocol):
+    """Who watches a request from inside: the profiler and the dumper. Slower paths are taken only for what is wanted."""
+
+    wants_results: bool
+    wants_times: bool
+
+    def kernel(self, label: str, nodes: Sequence[str], seconds: float) -> None: ...
+
+    def result(self, label: str, nodes: Sequence[str], array: Array) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A program with all its symbols bound. A None shape: known only after running, see `Event.produced`."""
+
+    output_shapes: tuple[tuple[int, ...] | None, ...]
+    workspace_bytes: int
+    handle: Any = field(repr=False, default=None)
+
+
+class Program(ABC):
+    """An executable loaded onto a device, its constants in place."""
+
+    @abstractmethod
+    def bind(self, dims: Mapping[str, int]) -> Bound:
+        """Fix the sizes. `dims` has a value for every symbol of the inputs' types. InputError if they do not fit."""
+
+
+class Queue(ABC):
+    """An ordered stream of work on one device."""
+
+    @abstractmethod
+    def launch(
+        self,
+        bound: Bound,
+        inputs: Sequence[Buffer | None],
+        outputs: Sequence[Buffer | None],
+        workspace: Buffer | None,
+        wait: Sequence[Event] = (),
+        observer: Observer | None = None,
+    ) -> Event:
+        """Run a program. Outputs of unknown size are None here and come with the event."""
+
+    @abstractmethod
+    def copy(self, source: Buffer, target: Buffer, wait: Sequence[Event] = ()) -> Event:
+        """Copy between this device and the host, or within the device."""
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Block until everything submitted has finished; DeviceError if something failed."""
+
+    def close(self) -> None:
+        """Give resources back after synchronising."""
+        self.synchronize()
+
+
+class Device(ABC):
+    """An open device."""
+
+    def __init__(self, name: str, description: str) -> None:
+        self.name = name
+        self.description = description
+
+    @abstractmethod
+    def allocate(self, dtype: DType, shape: tuple[int, ...]) -> Buffer:
+        """Memory for one tensor. DeviceError when it is exhausted."""
+
+    @abstractmethod
+    def view(self, arena: Buffer, offset: int, dtype: DType, shape: tuple[int, ...]) -> Buffer:
+        """A tensor inside an arena (a uint8 buffer) at `offset` bytes, a multiple of 64."""
+
+    @abstractmethod
+    def load(self, executable: Executable, constants: Sequence[Array], threads: int | None) -> Program:
+        """Bring an executable and its constants onto the device. DeviceError if this machine cannot run it."""
+
+    @abstractmethod
+    def create_queue(self) -> Queue: ...
+
+
+class HostDevice(Device):
+    """A device whose memory is the host's: allocation and views are numpy's."""
+
+    def allocate(self, dtype: DType, shape: tuple[int, ...]) -> Buffer:
+        return Buffer(dtype, shape, aligned_empty(dtype, shape))
+
+    def view(self, arena: Buffer, offset: int, dtype: DType, shape: tuple[int, ...]) -> Buffer:
+        assert arena.array is not None
+        count = int(np.prod(shape, dtype=np.int64))
+        return Buffer(dtype, shape, np.frombuffer(arena.array.data, dtype.numpy, count, offset).reshape(shape))
+
+
+class Backend(ABC):
+    """A chip, as its entry point in `mm.backends` gives it: names, devices, and the way to its compiler.
+
+    The module of the entry point imports neither toolkit nor compile side; `compiler` imports the latter when called.
+    """
+
+    name: ClassVar[str]
+    memory_space: ClassVar[str] = HOST
+    options: ClassVar[tuple[TargetOption, ...]] = ()
+
+    @abstractmethod
+    def probe(self) -> Sequence[DeviceInfo]:
+        """The devices of this machine, usable or not. Never raises."""
+
+    @abstractmethod
+    def open(self, name: str) -> Device:
+        """Open `cpu:0` and the like. DeviceError names what is there."""
+
+    @abstractmethod
+    def compiler(self, target: Mapping[str, str]) -> Compiler:
+        """The compile half for a target described by this backend's options."""
+
+    def find(self, name: str) -> DeviceInfo:
+        """The probed device of that name; a bare backend name means the first. DeviceError if it cannot be opened."""
+        infos = self.probe()
+        wanted = name if ":" in name else f"{name}:0"
+        for info in infos:
+            if info.name == wanted:
+                if info.problem:
+                    raise DeviceError(f"the device {wanted} cannot be used: {info.problem}")
+                return info
+        raise DeviceError(
+            f"there is no device {wanted}", available=", ".join(info.name for info in infos if not info.problem) or "none"
+        )
+
+
+def aligned_empty(dtype: DType, shape: tuple[int, ...], alignment: int = 64) -> Array:
+    """An uninitialised array whose first byte is aligned, as native kernels want it."""
+    if dtype.kind == "string":
+        return np.empty(shape, object)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.empty(size + alignment, np.uint8)
+    start = -raw.ctypes.data % alignment
+    return raw[start : start + size].view(dtype.numpy).reshape(shape)
