@@ -1,0 +1,82 @@
+"""The command: `python -m benchmarks.run --models resnet50,bert_base --engines mm,torch,ort --threads 2`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from benchmarks import report
+from benchmarks.engines import ENGINES
+from benchmarks.plot import plot
+from benchmarks.request import Request
+from benchmarks.schedule import compare
+from benchmarks.summary import summarise
+from tests import zoo
+
+MODELS = ("resnet50", "mobilenet_v2", "minilm_l6", "bert_base", "vit_b16")
+
+
+def chosen(known: tuple[str, ...]):
+    """A click callback that splits a comma-separated list and refuses unknown names."""
+
+    def split(_context: click.Context, _parameter: click.Parameter, value: str) -> list[str]:
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise click.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(known)}")
+        return names
+
+    return split
+
+
+@click.command()
+@click.option("--models", default=",".join(MODELS), callback=chosen(zoo.names()), show_default=True)
+@click.option("--engines", default=",".join(ENGINES), callback=chosen(tuple(ENGINES)), show_default=True)
+@click.option("--threads", default=2, show_default=True, help="threads of every engine")
+@click.option("--batch", default=1, show_default=True)
+@click.option("--rounds", default=7, show_default=True, help="turns of every engine")
+@click.option("--seconds", default=1.0, show_default=True, help="length of one turn")
+@click.option("--small", is_flag=True, help="two-layer variants, to try the harness out")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path("build/benchmarks"), show_default=True
+)
+def main(
+    models: list[str],
+    engines: list[str],
+    threads: int,
+    batch: int,
+    rounds: int,
+    seconds: float,
+    small: bool,
+    output: Path,
+) -> None:
+    """Compare engines on models of the zoo, in turn, each in its own process.
+
+    Example: python -m benchmarks.run --models resnet50 --engines mm,torch,ort --threads 2
+    """
+    console = Console()
+    rows = []
+    with console.status("") as status:
+        for name in models:
+            status.update(f"{name}: exporting")
+            path = zoo.build(name, batch, small).path
+            request = Request(name, path, batch, threads, small)
+            rows += summarise(name, compare(request, engines, rounds, seconds, status.update))
+    versions = {row.engine: row.version for row in rows if row.version}
+    settings = {
+        "cpu": report.processor(),
+        "threads": threads,
+        "batch": batch,
+        "rounds": rounds,
+        "engines": ", ".join(f"{engine} {version}" for engine, version in versions.items()),
+    }
+    report.show(console, rows)
+    report.write(output, rows, settings)
+    plot(rows, output / "results.png", f"{settings['cpu']}, {threads} threads, batch {batch}")
+    console.print(f"written: {output}/results.md, results.json, results.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""From raw times to the figures that are reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.schedule import Measurement
+
+OURS = "mm"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One engine on one model, times in milliseconds.
+
+    ratio: its time over the best peer's (the fastest engine that is not ours), as the median of the ratios of
+    each round; below 1 is faster than every peer.
+    """
+
+    model: str
+    engine: str
+    version: str
+    median_ms: float
+    fastest_ms: float
+    ratio: float
+    error: float
+    load_s: float
+    peak_mib: float
+    failure: str
+
+
+def summarise(model: str, measurements: Sequence[Measurement]) -> list[Row]:
+    """Rows of one model, fastest first, failures last."""
+    per_round = {
+        entry.engine: [median(times) for times in entry.rounds] for entry in measurements if entry.rounds
+    }
+    peers = {engine: median(times) for engine, times in per_round.items() if engine != OURS}
+    best = per_round[min(peers, key=peers.__getitem__)] if peers else None
+    rows = []
+    for entry in measurements:
+        times = per_round.get(entry.engine)
+        failed = times is None
+        ratio = median(a / b for a, b in zip(times, best, strict=True)) if times and best else float("nan")
+        rows.append(
+            Row(
+                model,
+                entry.engine,
+                entry.version,
+                float("nan") if failed else median(times) * 1e3,
+                float("nan") if failed else min(min(turn) for turn in entry.rounds) * 1e3,
+                ratio,
+                entry.error,
+                entry.load_s,
+                entry.peak_bytes / 2**20,
+                entry.failure,
+            )
+        )
+    return sorted(rows, key=lambda row: (bool(row.failure), row.median_ms))
