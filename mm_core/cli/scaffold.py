@@ -84,5 +84,5 @@ def _write(source: Traversable, target: Path, values: dict[str, str]) -> Path:
 
 
 def _fill(text: str, values: dict[str, str]) -> str:
-    """The text with each `@{name}` replaced; a name that is not among the values is a mistake in a template."""
+    """The text with each `@{name}` replaced; KeyError for a name that is not among the values."""
     return re.sub(r"@\{([a-z_]+)\}", lambda match: values[match[1]], text)

@@ -223,7 +223,7 @@ def test_importing_the_registry_loads_neither_stevedore_nor_pluggy() -> None:
 
 
 HOOKS = """
-from mm_core.plugins.hookspecs import hookimpl
+from mm_core.plugins import hookimpl
 
 seen = []
 
