@@ -62,10 +62,7 @@ def write(folder: Path, rows: Sequence[Row], settings: dict[str, object]) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.md").write_text(markdown(rows, settings))
     records = [
-        {
-            key: None if isinstance(value, float) and math.isnan(value) else value
-            for key, value in asdict(row).items()
-        }
+        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in asdict(row).items()}
         for row in rows
     ]
     (folder / "results.json").write_text(json.dumps({"settings": settings, "rows": records}, indent=2) + "\n")

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.engines import ENGINES
+from benchmarks.options import chosen
 from benchmarks.plot import plot
 from benchmarks.request import Request
 from benchmarks.schedule import compare
@@ -16,19 +17,6 @@ from benchmarks.summary import summarise
 from tests import zoo
 
 MODELS = ("resnet50", "mobilenet_v2", "minilm_l6", "bert_base", "vit_b16")
-
-
-def chosen(known: tuple[str, ...]):
-    """A click callback that splits a comma-separated list and refuses unknown names."""
-
-    def split(_context: click.Context, _parameter: click.Parameter, value: str) -> list[str]:
-        names = [name.strip() for name in value.split(",") if name.strip()]
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise click.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(known)}")
-        return names
-
-    return split
 
 
 @click.command()
@@ -39,9 +27,7 @@ def chosen(known: tuple[str, ...]):
 @click.option("--rounds", default=7, show_default=True, help="turns of every engine")
 @click.option("--seconds", default=1.0, show_default=True, help="length of one turn")
 @click.option("--small", is_flag=True, help="two-layer variants, to try the harness out")
-@click.option(
-    "--output", type=click.Path(path_type=Path), default=Path("build/benchmarks"), show_default=True
-)
+@click.option("--output", type=click.Path(path_type=Path), default=Path("build/benchmarks"), show_default=True)
 def main(
     models: list[str],
     engines: list[str],

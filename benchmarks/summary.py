@@ -33,9 +33,7 @@ class Row:
 
 def summarise(model: str, measurements: Sequence[Measurement]) -> list[Row]:
     """Rows of one model, fastest first, failures last."""
-    per_round = {
-        entry.engine: [median(times) for times in entry.rounds] for entry in measurements if entry.rounds
-    }
+    per_round = {entry.engine: [median(times) for times in entry.rounds] for entry in measurements if entry.rounds}
     peers = {engine: median(times) for engine, times in per_round.items() if engine != OURS}
     best = per_round[min(peers, key=peers.__getitem__)] if peers else None
     rows = []

@@ -1,0 +1,44 @@
+"""One measured figure, and the two ways of measuring: repeated in this process, or each time in a fresh one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Seconds that something took; `limit` is what the project promises, where it promises something."""
+
+    name: str
+    seconds: float
+    limit: float | None = None
+
+
+def fastest(action: Callable[[], object], repeats: int = 3) -> float:
+    """Seconds of the fastest of several runs: the one that other processes disturbed least."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def fresh(code: str, *arguments: str, repeats: int = 5, environment: dict[str, str] | None = None) -> float:
+    """Median of the seconds that `code` prints, run in a new interpreter each time; `arguments` are sys.argv[1:]."""
+    command = [sys.executable, "-c", code, *arguments]
+    settings = {**os.environ, **(environment or {})}
+    runs = [
+        subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=settings)
+        for _ in range(repeats)
+    ]
+    return median(float(run.stdout.split()[-1]) for run in runs)
