@@ -100,7 +100,7 @@ class Buffer:
 
 
 class Observer(Protocol):
-    """Who watches a request from inside: the profiler and the dumper. Slower paths are taken only for what is wanted."""
+    """Who watches a request from inside: the profiler and the dumper. Slow paths are taken only for what is wanted."""
 
     wants_results: bool
     wants_times: bool
@@ -222,7 +222,8 @@ class Backend(ABC):
                     raise DeviceError(f"the device {wanted} cannot be used: {info.problem}")
                 return info
         raise DeviceError(
-            f"there is no device {wanted}", available=", ".join(info.name for info in infos if not info.problem) or "none"
+            f"there is no device {wanted}",
+            available=", ".join(info.name for info in infos if not info.problem) or "none",
         )
 
 

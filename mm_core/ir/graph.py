@@ -288,7 +288,7 @@ class Graph(Builder):
         """Link an operation in front of `before`, or at the end."""
         place = before or self.terminator
         if operation.parent is not None or place.parent is not self:
-            raise VerifyError(f"{operation.name} is in a graph already, or its place is in another", where=operation.where)
+            raise VerifyError(f"{operation.name} or its place is in another graph already", where=operation.where)
         previous = place._previous
         operation._previous, operation._next, operation.parent = previous, place, self
         place._previous = operation

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -18,14 +17,11 @@ from mm_core.ops import lookup
 from mm_core.types import (
     BY_TEXT,
     Array,
-    Dim,
     DType,
-    OptionalType,
-    SequenceType,
     TensorData,
     TensorType,
     ValueType,
-    parse_dim,
+    parse_type,
 )
 
 MAX_NESTING = 100
@@ -46,39 +42,10 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_TENSOR = re.compile(
-    r'tensor<(?P<dims>\*x|(?:(?:\?|\d+)x)*)(?P<dtype>![\w.]+|\w+(?:<\w+>)?)'
-    r'(?:, \[(?P<names>"[^"]*"(?:, "[^"]*")*)\])?>'
-)
-
 
 def parse_network(text: str, weights: Mapping[str, TensorData]) -> Network:
     """The network that `text` describes; constants by key are taken from `weights`."""
     return _Parser(text, weights).network()
-
-
-@lru_cache(maxsize=4096)
-def parse_type(text: str) -> ValueType:
-    """A type from its text; ParseError if it is none."""
-    for prefix, kind in (("!mm.sequence<", SequenceType), ("!mm.optional<", OptionalType)):
-        if text.startswith(prefix):
-            return kind(parse_type(text[len(prefix) : -1].strip()))
-    match = _TENSOR.fullmatch(text)
-    dtype = BY_TEXT.get(match["dtype"]) if match else None
-    if match is None or dtype is None:
-        raise ParseError(f"{text!r} is not a type")
-    if match["dims"] == "*x":
-        return TensorType(dtype, None)
-    names = iter(re.findall(r'"([^"]*)"', match["names"] or ""))
-    shape: list[Dim] = []
-    try:
-        for dim in match["dims"].split("x")[:-1]:
-            shape.append(parse_dim(next(names)) if dim == "?" else int(dim))
-        if next(names, None) is not None:
-            raise StopIteration
-    except StopIteration:
-        raise ParseError(f"{text!r} must name each '?' dimension once") from None
-    return TensorType(dtype, tuple(shape))
 
 
 class _Parser:
@@ -432,9 +399,8 @@ def _elements(tokens: list[str], dtype: DType) -> Array:
         if dtype.kind == "string":
             return np.array([_unquote(token) for token in tokens] + [None], object)[:-1]
         if dtype.is_integer:
-            return np.array([int(token) for token in tokens], np.uint64 if dtype is BY_TEXT["ui64"] else np.int64).astype(
-                dtype.numpy
-            )
+            wide = np.uint64 if dtype is BY_TEXT["ui64"] else np.int64
+            return np.array([int(token) for token in tokens], wide).astype(dtype.numpy)
         if dtype.kind == "complex":
             numbers = [_float64(token) for token in tokens]
             return np.array([complex(*pair) for pair in zip(numbers[::2], numbers[1::2])], dtype.numpy)

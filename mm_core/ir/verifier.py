@@ -1,4 +1,4 @@
-"""The rules every network keeps: SSA order, isolated regions, operators' schemas, and types that inference agrees with."""
+"""The rules every network keeps: SSA order, isolated regions, operators' schemas, types that inference agrees with."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _verify_graph(graph: Graph, depth: int) -> None:
                 outside = "defined in another graph or later" if value.graph is not None else "erased"
                 raise VerifyError(f"operand {index} of {operation.name} is {outside}", where=operation.where)
             if (id(operation), index) not in value._uses:
-                raise VerifyError(f"operand {index} of {operation.name} is not in the value's uses", where=operation.where)
+                raise VerifyError(f"operand {index} of {operation.name} is not among its uses", where=operation.where)
         for region in operation.regions:
             if region.owner is not operation:
                 raise VerifyError(f"a region of {operation.name} belongs to another operation", where=operation.where)
@@ -77,7 +77,7 @@ def compatible(declared: ValueType, inferred: ValueType) -> bool:
         if len(declared.shape) != len(inferred.shape):
             return False
         return not any(
-            theirs is not None and mine != theirs and not isinstance(mine, SymDim) and not isinstance(theirs, SymDim)
+            (theirs is not None and mine != theirs and not isinstance(mine, SymDim) and not isinstance(theirs, SymDim))
             or (theirs is not None and provably_unequal(mine, theirs))
             for mine, theirs in zip(declared.shape, inferred.shape)
         )

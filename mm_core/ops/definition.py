@@ -98,7 +98,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute: a plain Python value of `type` (int, float, str, bool, DType, TensorData, or tuple[int] as `(int,)`)."""
+    """An attribute: a plain Python value of `type`: int, float, str, bool, DType, TensorData, or `(int,)` for a list."""
 
     name: str
     type: Any
@@ -146,7 +146,9 @@ class OpDef:
     # --- what an operator's author writes -------------------------------------------------------------------------
 
     def infer(self, *args: Any, **attributes: Any) -> Any:
-        """`infer(types, values, **attributes)`: result types from operand types: a shape (or whole type) for one result, a list of them for several.
+        """`infer(types, values, **attributes)`: result types from operand types.
+
+        Gives a shape (or whole type) for one result, a list of them for several.
 
         `types` holds a type for each operand, None for an absent one. A None dimension becomes a fresh symbol; a None
         shape means unknown rank. Operators with regions get them as the keyword `regions`. Raises MMError with a
@@ -155,7 +157,7 @@ class OpDef:
         raise NotImplementedError(f"{self.name} has no infer")
 
     def known(self, *args: Any, **attributes: Any) -> Any:
-        """`known(types, values, **attributes)`: partially known values of the results (a Partial or None; a list for several results)."""
+        """`known(types, values, **attributes)`: what is known of the results: a Partial or None, a list for several."""
         return None
 
     def reference(self, *args: Any, **attributes: Any) -> Any:
@@ -163,7 +165,7 @@ class OpDef:
         raise NotImplementedError(f"{self.name} has no reference")
 
     def decompose(self, *args: Any, **attributes: Any) -> Any:
-        """`decompose(graph, *operands, **attributes)`: builds simpler operators with `graph`, returns their value or values.
+        """`decompose(graph, *operands, **attributes)`: builds simpler operators with `graph`, returns their value(s).
 
         Absent trailing operands come as None; regions, if any, as the keyword `regions`. Returns None where this
         combination has no decomposition.
@@ -206,7 +208,7 @@ class OpDef:
         """Check number and element types of operands; the DType of each type variable. Raises UnsupportedOpError."""
         variadic = bool(self.operands) and self.operands[-1].arity is Arity.VARIADIC
         least = sum(operand.arity is Arity.ONE for operand in self.operands)
-        if len(types) > len(self.operands) and not variadic or len(types) < least:
+        if (len(types) > len(self.operands) and not variadic) or len(types) < least:
             wanted = ", ".join(
                 operand.name + {"one": "", "optional": "?", "variadic": "..."}[operand.arity.value]
                 for operand in self.operands

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from mm_core import plugins
@@ -36,7 +36,7 @@ def unregister(name: str) -> None:
     lookup.cache_clear()
 
 
-@lru_cache(maxsize=None)
+@cache
 def dialect(prefix: str) -> Mapping[str, OpDef]:
     """All operators of an installed dialect by full name. PluginMissingError if nobody provides it."""
     source: Any = plugins.load(GROUP, prefix)
@@ -59,7 +59,7 @@ def _found(name: str) -> OpDef | None:
         return next((op() for op in BUILTIN if op.name == name), None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def lookup(name: str) -> OpDef:
     """The definition of `mm.conv` and the like. UnsupportedOpError or PluginMissingError say what is missing."""
     definition = _registered.get(name) or _found(name)

@@ -31,10 +31,12 @@ from mm_core.types.tensor import (
     map_tensors,
     substitute,
 )
+from mm_core.types.text import parse_type
 
 __all__ = [
-    "BY_NAME", "BY_TEXT", "DTYPES", "Array", "DType", "Dim", "Guard", "OptionalType", "SequenceType", "Shape", "SymDim",
-    "TensorData", "TensorSpec", "TensorType", "ValueType", "agree", "as_dim", "as_dtype", "as_shape",
-    "broadcast_dims", "broadcast_shapes", "ceildiv", "collect_guards", "dim_max", "dim_min", "evaluate", "evaluate_int", "floordiv", "is_non_negative", "map_tensors", "mod", "parse_dim",
+    "BY_NAME", "BY_TEXT", "DTYPES", "Array", "DType", "Dim", "Guard", "OptionalType", "SequenceType", "Shape",
+    "SymDim", "TensorData", "TensorSpec", "TensorType", "ValueType", "agree", "as_dim", "as_dtype", "as_shape",
+    "broadcast_dims", "broadcast_shapes", "ceildiv", "collect_guards", "dim_max", "dim_min", "evaluate",
+    "evaluate_int", "floordiv", "is_non_negative", "map_tensors", "mod", "parse_dim", "parse_type",
     "provably_unequal", "substitute", "symbol", "symbols",
 ]  # fmt: skip

@@ -1,0 +1,208 @@
+"""`Model`: a compiled network, in memory or in a `.mm` file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from mm_core.errors import ModelFileError, PluginMissingError
+from mm_core.model.executable import Executable, KernelRecord
+from mm_core.model.plan import Plan
+from mm_core.model.report import BuildReport
+from mm_core.serial import Container, JsonValue, Section, check_fields, write_container
+from mm_core.serial.strict_json import decode, encode
+from mm_core.types import TensorData, TensorSpec, TensorType, parse_type
+
+if TYPE_CHECKING:
+    from mm_core.runtime import Engine
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What running (or building again) needs: distributions as requirement strings, such as `mm-backend-cpu>=0.1,<0.2`."""
+
+    run: tuple[str, ...] = ()
+    build: tuple[str, ...] = ()
+
+    def check(self, where: str) -> None:
+        """PluginMissingError with the `pip install` line if a distribution needed to run is absent or too old."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        missing = []
+        for text in self.run:
+            try:
+                requirement = Requirement(text)
+                if not requirement.specifier.contains(version(requirement.name), prereleases=True):
+                    missing.append(f"{text} (installed: {version(requirement.name)})")
+            except PackageNotFoundError:
+                missing.append(text)
+            except InvalidRequirement as error:
+                raise ModelFileError(f"a requirement is not valid: {error}", where=where) from error
+        if missing:
+            raise PluginMissingError(
+                f"this model needs {', '.join(missing)}",
+                where=where,
+                remedy="pip install " + " ".join(f'"{text}"' for text in self.run),
+            )
+
+
+@dataclass(frozen=True)
+class Model:
+    """A compiled network: plan, executables, constants and what is needed to run them. Immutable.
+
+    `inputs` and `outputs` are in the source's order; symbolic dimensions are bound by each request.
+    """
+
+    name: str
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    plan: Plan
+    executables: tuple[Executable, ...]
+    constants: tuple[TensorData, ...]
+    report: BuildReport
+    requires: Requirements = field(default_factory=Requirements)
+    dim_range: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    graph_text: str = ""
+    source: str = "model"
+
+    def create_engine(
+        self, devices: Sequence[str] | None = None, threads: int | None = None
+    ) -> Engine:
+        """Load the model onto devices, such as `["mlu:0", "cpu:0"]`; one for each backend that it was built for.
+
+        None takes the first device of each. `threads` bounds the host threads one request may use (None: all cores).
+        """
+        from mm_core.runtime import Engine
+
+        return Engine(self, devices, threads)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file. It appears whole or not at all."""
+        weights = {f"constant/{index}": data for index, data in enumerate(self.constants)}
+        parts: list[JsonValue] = []
+        sections = [Section("plan", "json", encode(self.plan.to_json(), "plan"))]
+        for index, executable in enumerate(self.executables):
+            own = {f"part{index}/{number}": data for number, data in enumerate(executable.constants)}
+            weights.update(own)
+            parts.append(
+                {
+                    "backend": executable.backend,
+                    "manifest": dict(executable.manifest),
+                    "constants": len(own),
+                    "requires": dict(executable.requires),
+                    "operators": list(executable.operators),
+                    "kernels": [asdict(record) for record in executable.kernels],
+                }
+            )
+            sections.append(Section(f"part{index}", "executable", executable.code))
+        sections.append(Section("report", "json", encode(self.report.to_json(), "report")))
+        if self.graph_text:
+            sections.append(Section("graph", "mlir", self.graph_text.encode()))
+        sections.append(Section("weights", "tensors", weights))
+        header: dict[str, JsonValue] = {
+            "format": FORMAT,
+            "name": self.name,
+            "inputs": [[spec.name, str(spec.type)] for spec in self.inputs],
+            "outputs": [[spec.name, str(spec.type)] for spec in self.outputs],
+            "requires": {"run": list(self.requires.run), "build": list(self.requires.build)},
+            "dim_range": {name: list(limits) for name, limits in self.dim_range.items()},
+            "parts": parts,
+            "constants": len(self.constants),
+        }
+        write_container(path, header, sections)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | bytes, verify_key: object = None) -> Model:
+        """Open a model file (or the bytes of one) and verify every byte of it.
+
+        ModelFileError for damage; PluginMissingError if a backend or operator package is absent. `verify_key` asks
+        for a signature check, which this version cannot make: ModelFileError.
+        """
+        container = Container.open(path)
+        source = "model" if isinstance(path, bytes) else os.fspath(path)
+        if verify_key is not None:
+            raise ModelFileError("this version of mm cannot check signatures", where=source, remedy="omit verify_key")
+        container.verify()
+        header = check_fields(
+            dict(container.header),
+            f"{source}: header",
+            {
+                "format": int, "name": str, "inputs": list, "outputs": list, "requires": dict, "dim_range": dict,
+                "parts": list, "constants": int,
+            },
+        )  # fmt: skip
+        if header["format"] != FORMAT:
+            raise ModelFileError(
+                f"the file has format {header['format']}, this mm reads {FORMAT}",
+                where=source,
+                remedy="build the model again, or install the mm that wrote it",
+            )
+        try:
+            requires = Requirements(tuple(header["requires"]["run"]), tuple(header["requires"]["build"]))
+            requires.check(source)
+            weights = container.tensors("weights")
+            constants = tuple(weights[f"constant/{index}"] for index in range(header["constants"]))
+            executables = tuple(
+                _executable(container, weights, index, part) for index, part in enumerate(header["parts"])
+            )
+            plan = Plan.from_json(decode(bytes(container.section("plan")), source), len(constants))
+            if len(plan.parts) != len(executables):
+                raise ModelFileError("plan and header name different numbers of parts")
+            return cls(
+                header["name"],
+                [TensorSpec.of(name, parse_type(text)) for name, text in header["inputs"]],
+                [TensorSpec.of(name, parse_type(text)) for name, text in header["outputs"]],
+                plan,
+                executables,
+                constants,
+                BuildReport.from_json(decode(bytes(container.section("report")), source)),
+                requires,
+                {name: (int(low), int(high)) for name, (low, high) in header["dim_range"].items()},
+                bytes(container.section("graph")).decode() if "graph" in container.sections else "",
+                source,
+            )
+        except ModelFileError as error:
+            raise error.located(source) from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"the file's header is not valid: {error!r}", where=source) from error
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of all weights, packed ones included."""
+        return sum(data.nbytes for data in self.constants) + sum(
+            data.nbytes for executable in self.executables for data in executable.constants
+        )
+
+    @property
+    def backends(self) -> list[str]:
+        """Backends that the model needs, in the order of the plan's devices."""
+        return list(self.plan.devices)
+
+    def __repr__(self) -> str:
+        def signature(specs: Sequence[TensorSpec]) -> str:
+            return ", ".join(f"{spec.name}: {TensorType(spec.dtype, spec.shape)}" for spec in specs)
+
+        return f"<Model {self.name}: ({signature(self.inputs)}) -> ({signature(self.outputs)})>"
+
+
+def _executable(container: Container, weights: Mapping[str, TensorData], index: int, part: Any) -> Executable:
+    part = check_fields(
+        part,
+        f"part {index}",
+        {"backend": str, "manifest": dict, "constants": int, "requires": dict, "operators": list, "kernels": list},
+    )
+    return Executable(
+        part["backend"],
+        bytes(container.section(f"part{index}")),
+        part["manifest"],
+        tuple(weights[f"part{index}/{number}"] for number in range(part["constants"])),
+        part["requires"],
+        tuple(map(str, part["operators"])),
+        tuple(KernelRecord(**{**record, "nodes": tuple(record["nodes"])}) for record in part["kernels"]),
+    )

@@ -1,0 +1,283 @@
+"""The plan: the compiled form of a whole network, which the runtime executes without the graph.
+
+Values live in numbered slots. A block lists instructions in an order that respects their data; `If` and `Loop` hold
+blocks of their own, which see nothing but their arguments. Files are not trusted: `Plan.from_json` checks everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from mm_core.errors import MMError, ModelFileError
+from mm_core.types import Guard, ValueType, parse_dim, parse_type
+
+MAX_NESTING = 100
+Slots = tuple[int, ...]
+"""Slot numbers; -1 stands for an absent optional."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Run a part on its device."""
+
+    tag: ClassVar[str] = "launch"
+    part: int
+    inputs: Slots
+    outputs: Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Bring a value from the memory space of one device to that of another (device numbers; -1 is the host)."""
+
+    tag: ClassVar[str] = "copy"
+    source: int
+    target: int
+    source_device: int
+    target_device: int
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An operation that the runtime performs itself on host values: sequences, optionals and the like."""
+
+    tag: ClassVar[str] = "host"
+    operator: str
+    inputs: Slots
+    outputs: Slots
+    attributes: Mapping[str, Any]
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """One of two blocks, by a scalar condition. Both take all `inputs` as arguments."""
+
+    tag: ClassVar[str] = "if"
+    condition: int
+    inputs: Slots
+    outputs: Slots
+    then_block: Block
+    else_block: Block
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Repeat a block while its condition holds, `trip_count` times at the most.
+
+    The block's arguments are the iteration number, the condition, `carried` and `invariants`; its results the new
+    condition, the new carried values, and one value an iteration for each scan output. Outputs are the last carried
+    values and the scan outputs, stacked along a new first axis.
+    """
+
+    tag: ClassVar[str] = "loop"
+    trip_count: int
+    condition: int
+    carried: Slots
+    invariants: Slots
+    outputs: Slots
+    body: Block
+    where: str
+
+
+Instruction = Launch | Copy | Host | If | Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Instructions with arguments and results."""
+
+    arguments: Slots
+    instructions: tuple[Instruction, ...]
+    results: Slots
+
+    def walk(self) -> Iterator[Instruction]:
+        """All instructions, those of inner blocks included."""
+        for instruction in self.instructions:
+            yield instruction
+            if isinstance(instruction, If):
+                yield from instruction.then_block.walk()
+                yield from instruction.else_block.walk()
+            elif isinstance(instruction, Loop):
+                yield from instruction.body.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class PartInfo:
+    """What the plan knows of a part: its device (an index into `Plan.devices`), and its border's types."""
+
+    device: int
+    inputs: tuple[ValueType, ...]
+    outputs: tuple[ValueType, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`slots` gives every slot's type, `constants` the slots that hold a constant from the start, by its number."""
+
+    devices: tuple[str, ...]
+    parts: tuple[PartInfo, ...]
+    slots: tuple[ValueType, ...]
+    constants: Mapping[int, int]
+    guards: tuple[tuple[Guard, str], ...]
+    main: Block
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "devices": list(self.devices),
+            "parts": [
+                {"device": p.device, "inputs": [str(t) for t in p.inputs], "outputs": [str(t) for t in p.outputs]}
+                for p in self.parts
+            ],
+            "slots": [str(type_) for type_ in self.slots],
+            "constants": [[slot, number] for slot, number in sorted(self.constants.items())],
+            "guards": [[str(g.left), str(g.right), g.broadcast, where] for g, where in self.guards],
+            "main": _block_to_json(self.main),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, constant_count: int) -> Plan:
+        """The plan that `to_json` wrote; ModelFileError for anything else."""
+        try:
+            plan = cls(
+                tuple(_checked(str, name) for name in data["devices"]),
+                tuple(
+                    PartInfo(_checked(int, p["device"]), tuple(map(parse_type, p["inputs"])),
+                             tuple(map(parse_type, p["outputs"])))
+                    for p in data["parts"]
+                ),
+                tuple(map(parse_type, data["slots"])),
+                {_checked(int, slot): _checked(int, number) for slot, number in data["constants"]},
+                tuple(
+                    (Guard(parse_dim(left), parse_dim(right), _checked(bool, broadcast)), _checked(str, where))
+                    for left, right, broadcast, where in data["guards"]
+                ),
+                _block_from_json(data["main"], 0),
+            )  # fmt: skip
+            plan._check(constant_count)
+        except ModelFileError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, MMError) as error:
+            raise ModelFileError(f"the plan is not valid: {error}", remedy="build the model again") from error
+        return plan
+
+    def _check(self, constant_count: int) -> None:
+        def within(what: str, number: int, limit: int) -> None:
+            if not 0 <= number < limit:
+                raise ModelFileError(f"the plan names {what} {number} of {limit}", remedy="build the model again")
+
+        for part in self.parts:
+            within("device", part.device, len(self.devices))
+        for slot, number in self.constants.items():
+            within("slot", slot, len(self.slots))
+            within("constant", number, constant_count)
+        self._check_block(self.main, set(self.constants), within)
+
+    def _check_block(self, block: Block, constants: set[int], within: Callable[[str, int, int], None]) -> None:
+        defined = set(constants)
+
+        def read(*slots: int) -> None:
+            for slot in slots:
+                if slot != -1 and slot not in defined:
+                    raise ModelFileError(f"the plan reads slot {slot} before it has a value")
+
+        def write(*slots: int) -> None:
+            for slot in slots:
+                within("slot", slot, len(self.slots))
+                defined.add(slot)
+
+        def inner(block: Block, arguments: int, results: int | None) -> None:
+            if len(block.arguments) != arguments or results is not None and len(block.results) != results:
+                raise ModelFileError("an inner block of the plan has the wrong number of arguments or results")
+            self._check_block(block, constants, within)
+
+        write(*block.arguments)
+        for step in block.instructions:
+            if isinstance(step, Launch):
+                within("part", step.part, len(self.parts))
+                read(*step.inputs)
+                part = self.parts[step.part]
+                if (len(step.inputs), len(step.outputs)) != (len(part.inputs), len(part.outputs)):
+                    raise ModelFileError(f"the plan calls part {step.part} with the wrong number of values")
+            elif isinstance(step, Copy):
+                read(step.source)
+                for device in (step.source_device, step.target_device):
+                    if device != -1:
+                        within("device", device, len(self.devices))
+                write(step.target)
+                continue
+            elif isinstance(step, If):
+                read(step.condition, *step.inputs)
+                for branch in (step.then_block, step.else_block):
+                    inner(branch, len(step.inputs), len(step.outputs))
+            elif isinstance(step, Loop):
+                read(step.trip_count, step.condition, *step.carried, *step.invariants)
+                inner(step.body, 2 + len(step.carried) + len(step.invariants), 1 + len(step.outputs))
+            else:
+                read(*step.inputs)
+            write(*step.outputs)
+        read(*block.results)
+
+
+def _block_to_json(block: Block) -> dict[str, Any]:
+    return {
+        "arguments": list(block.arguments),
+        "instructions": [_instruction_to_json(instruction) for instruction in block.instructions],
+        "results": list(block.results),
+    }
+
+
+def _instruction_to_json(instruction: Instruction) -> dict[str, Any]:
+    data: dict[str, Any] = {"do": instruction.tag}
+    for field in fields(instruction):
+        value = getattr(instruction, field.name)
+        if isinstance(value, Block):
+            value = _block_to_json(value)
+        data[field.name] = list(value) if isinstance(value, tuple) else value
+    return data
+
+
+_KINDS: Mapping[str, type[Instruction]] = {kind.tag: kind for kind in (Launch, Copy, Host, If, Loop)}
+
+
+def _block_from_json(data: Any, depth: int) -> Block:
+    if depth > MAX_NESTING:
+        raise ModelFileError(f"the plan nests deeper than {MAX_NESTING}")
+    return Block(
+        _slots(data["arguments"]),
+        tuple(_instruction_from_json(item, depth) for item in data["instructions"]),
+        _slots(data["results"]),
+    )
+
+
+def _instruction_from_json(data: Mapping[str, Any], depth: int) -> Instruction:
+    kind = _KINDS[data["do"]]
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        value = data[field.name]
+        kind_name = str(field.type)
+        if kind_name == "Block":
+            value = _block_from_json(value, depth + 1)
+        elif kind_name == "Slots":
+            value = _slots(value)
+        elif kind_name == "int":
+            value = _checked(int, value)
+        elif kind_name == "str":
+            value = _checked(str, value)
+        values[field.name] = value
+    if set(data) != {"do", *values}:
+        raise ModelFileError(f"unknown fields in an instruction: {sorted(set(data) - set(values))}")
+    return kind(**values)
+
+
+def _slots(values: Sequence[Any]) -> Slots:
+    return tuple(_checked(int, value) for value in values)
+
+
+def _checked(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise ModelFileError(f"the plan has {value!r} where {kind.__name__} belongs")
+    return value
