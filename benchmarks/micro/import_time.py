@@ -10,9 +10,18 @@ started = time.perf_counter()
 importlib.import_module(sys.argv[1])
 print(time.perf_counter() - started)
 """
+EVERYTHING = """
+import time, numpy
+started = time.perf_counter()
+from mm_core import Builder, Engine, Model, parse
+print(time.perf_counter() - started)
+"""
 PEERS = ("onnxruntime", "openvino", "torch")
 
 
 def measure() -> list[Figure]:
-    ours = Figure("import mm_core, on top of numpy", fresh(CODE, "mm_core"), limit=0.1)
-    return [ours, *(Figure(f"import {peer}, on top of numpy", fresh(CODE, peer, repeats=3)) for peer in PEERS)]
+    return [
+        Figure("import mm_core, on top of numpy", fresh(CODE, "mm_core"), limit=0.1),
+        Figure("from mm_core import Builder, Engine, Model, parse", fresh(EVERYTHING)),
+        *(Figure(f"import {peer}, on top of numpy", fresh(CODE, peer, repeats=3)) for peer in PEERS),
+    ]
