@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mm_backend_cpu.codegen.isa import Isa
-from mm_core.types import Dim, ceildiv
+from mm_core.types import Dim
+
+from .isa import Isa
 
 # Sizes assumed where they are only known at run time.
 _ASSUMED_IMAGES = 1
@@ -20,8 +21,8 @@ _ASSUMED_CHANNELS = 256
 
 _MAX_PIXELS = 14
 _MAX_VECTORS = 4
-_TASK_FLOP = 1_500_000
-_MAX_TASKS = 32
+_TASK_FLOP = 250_000
+_MAX_TASKS = 64
 _PANEL_BYTES = 128 << 10  # of weights that stay in cache while the rows of a block pass by
 _WEIGHTS_BYTES = 640 << 10  # weights up to here stay in cache as a whole while blocks of rows pass by
 _BLOCK_BYTES = 256 << 10  # inputs of one block
@@ -95,15 +96,15 @@ def choose_blocking(extent: Extent, isa: Isa, tile: TileShape | None = None) -> 
     length = _assume(extent.run_length, _ASSUMED_CHANNELS)
     tile_rows, column_tiles = _arrange(extent.columns, best.pixels)
     panel_width = best.vectors * isa.lanes
-    panels = extent.groups * ceildiv(outputs, panel_width)
+    panels = extent.groups * divide_up(outputs, panel_width)
     weight_bytes = 4 * extent.groups * outputs * extent.runs * length
     panels_first = weight_bytes > _WEIGHTS_BYTES
 
     piece_runs, piece_length = extent.runs, None
     run_bytes = 4 * panel_width * length
     if run_bytes > _PANEL_BYTES:
-        pieces = -(-run_bytes // _PANEL_BYTES)
-        piece_runs, piece_length = 1, -(-length // pieces)
+        pieces = divide_up(run_bytes, _PANEL_BYTES)
+        piece_runs, piece_length = 1, divide_up(length, pieces)
     elif run_bytes * extent.runs > _PANEL_BYTES:
         piece_runs = max(1, _PANEL_BYTES // run_bytes)
     if not isinstance(extent.run_length, int):
@@ -112,20 +113,25 @@ def choose_blocking(extent: Extent, isa: Isa, tile: TileShape | None = None) -> 
     images = _assume(extent.images, _ASSUMED_IMAGES)
     flop = 2 * images * rows * extent.columns * outputs * extent.groups * extent.runs * length
     tasks = min(_MAX_TASKS, max(1, flop // _TASK_FLOP))
-    blocks = max(1, -(-tasks // (panels * max(images, 1))))
+    blocks = max(1, divide_up(tasks, (panels * max(images, 1))))
     blocks = min(blocks, max(1, rows // (_HALO_FACTOR * extent.halo_rows or 1)))
     limit = rows
     if row_bytes := _assume(extent.input_row_bytes, 0):
         limit = min(limit, max(1, _BLOCK_BYTES // row_bytes))
     if piece_length is not None or piece_runs < extent.runs:
         limit = min(limit, max(1, _PARTIAL_BYTES // (4 * panel_width * extent.columns)))
-    blocks = max(blocks, -(-rows // max(limit, 1)), 1)
-    block_rows = -(-max(rows, 1) // blocks)
-    block_rows = -(-block_rows // tile_rows) * tile_rows
+    blocks = max(blocks, divide_up(rows, max(limit, 1)), 1)
+    block_rows = divide_up(max(rows, 1), blocks)
+    block_rows = divide_up(block_rows, tile_rows) * tile_rows
     return Blocking(
         best.vectors, tile_rows, column_tiles, _tail_rows(extent.rows, tile_rows), block_rows, piece_runs,
         piece_length, panels_first,
     )  # fmt: skip
+
+
+def divide_up(dividend: int, divisor: int) -> int:
+    """The quotient of two integers, rounded up."""
+    return -(-dividend // divisor)
 
 
 def _assume(dim: Dim, otherwise: int) -> int:
@@ -134,7 +140,7 @@ def _assume(dim: Dim, otherwise: int) -> int:
 
 def _tile_shapes(extent: Extent, isa: Isa) -> Iterator[TileShape]:
     outputs = _assume(extent.outputs, _ASSUMED_CHANNELS)
-    for vectors in range(1, min(_MAX_VECTORS, max(1, ceildiv(outputs, isa.lanes))) + 1):
+    for vectors in range(1, min(_MAX_VECTORS, max(1, divide_up(outputs, isa.lanes))) + 1):
         for pixels in range(1, min(_MAX_PIXELS, (isa.registers - vectors - 1) // vectors) + 1):
             if pixels < extent.columns or pixels % extent.columns == 0:
                 yield TileShape(pixels, vectors)
@@ -144,7 +150,7 @@ def _arrange(columns: int, pixels: int) -> tuple[int, tuple[int, ...]]:
     """(rows of a tile, sizes of the pieces of a row): whole rows where they fit, else a row in nearly equal pieces."""
     if pixels >= columns:
         return max(1, pixels // max(columns, 1)), ()
-    count = -(-columns // pixels)
+    count = divide_up(columns, pixels)
     small, larger = divmod(columns, count)
     return 1, (small + 1,) * larger + (small,) * (count - larger)
 
@@ -160,12 +166,10 @@ def _cost(extent: Extent, isa: Isa, shape: TileShape) -> float:
     reduction = extent.runs * _assume(extent.run_length, _ASSUMED_CHANNELS)
     tile_rows, column_tiles = _arrange(extent.columns, shape.pixels)
     if column_tiles:
-        tiles = [(size, rows) for size in set(column_tiles)]
-        tiles = [(size, rows * column_tiles.count(size)) for size, _ in tiles]
+        tiles = [(size, rows * column_tiles.count(size)) for size in set(column_tiles)]
     else:
         tiles = [(tile_rows * extent.columns, rows // tile_rows)]
-        if isinstance(extent.rows, int):
-            tiles += [(tail * extent.columns, 1) for tail in _tail_rows(rows, tile_rows)]
+        tiles += [(tail * extent.columns, 1) for tail in _tail_rows(rows, tile_rows)]
     weight_bytes = 4 * shape.vectors * isa.lanes * reduction
     total = 0.0
     for pixels, count in tiles:
@@ -177,4 +181,4 @@ def _cost(extent: Extent, isa: Isa, shape: TileShape) -> float:
         )
         step += _LOAD_COST * (pixels + shape.vectors)
         total += count * (reduction * step + _TILE_OVERHEAD + _VECTOR_OVERHEAD * pixels * shape.vectors)
-    return total * ceildiv(outputs, shape.vectors * isa.lanes)
+    return total * divide_up(outputs, shape.vectors * isa.lanes)

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from functools import cache as memoise
 from pathlib import Path
 
-from mm_backend_cpu.codegen.isa import Isa
-from mm_backend_cpu.codegen.kernel_source import KernelSource
-from mm_backend_cpu.codegen.object_cache import ObjectCache
-from mm_backend_cpu.codegen.vector import prelude
 from mm_core.errors import CompileError
+
+from .isa import Isa
+from .kernel_source import KernelSource
+from .object_cache import ObjectCache
+from .vector import prelude
 
 _FLAGS = (
     "-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math",
@@ -118,8 +119,8 @@ def _exported(source: KernelSource) -> str:
 
 def _table_text(sources: Sequence[KernelSource]) -> str:
     declarations = "\n".join(
-        f'extern void {_exported(source)}(const mm_call*, int64_t, int64_t, void*) __attribute__((visibility("hidden")));'
-        for source in {source.symbol: source for source in sources}.values()
+        f'extern __attribute__((visibility("hidden"))) void {name}(const mm_call*, int64_t, int64_t, void*);'
+        for name in dict.fromkeys(map(_exported, sources))
     )
     entries = ", ".join(map(_exported, sources))
     return f"""{abi_header()}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mm_backend_cpu.codegen.blocking import Blocking, Extent
-from mm_backend_cpu.codegen.expression import Epilogue
-from mm_backend_cpu.codegen.isa import Isa
-from mm_backend_cpu.codegen.kernel_source import KernelSource, Parameters, kernel_source
 from mm_core.types import Dim, ceildiv
 
-_UNROLLED_NODES = 4  # epilogues up to here are written out for every vector of a tile
-_COSTLY = frozenset({"exp", "log", "erf", "tanh", "sigmoid", "silu", "softplus", "gelu", "sin", "cos", "pow", "mish"})
+from .blocking import Blocking, Extent
+from .expression import Epilogue
+from .isa import Isa
+from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
+
+# Epilogues of up to so many of these operations are written out for every vector of a tile.
+_UNROLLED_NODES = 4
+_SHORT = frozenset({"add", "sub", "mul", "neg", "abs", "relu", "clip", "leaky_relu", "maximum", "minimum", "identity"})
+
+NO_EPILOGUE = Epilogue()
+"""Stores the sums as they are."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,14 @@ class Source:
     `panel` are declared; `input` and `weights` are the operands as they were passed, `strip` and `packed` are scratch.
 
     `inputs` sets `const float* left` to the element that the task's first pixel starts at; it runs where the image or
-    the rows change. `panel` sets `const float* right` to the panel of weights. `helpers` are functions they call.
+    the rows change. `panel` sets `const float* right` to the panel of weights, and, if `strided`, `right_step` to
+    the distance of its rows. `helpers` are functions they call.
     """
 
     inputs: str
     panel: str
     helpers: str = ""
+    strided: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Contraction:
-    """All that a contraction's code is written from. `strip_elements` and `packed_elements` are scratch for `source`."""
+    """All that a contraction's code is written from; `strip_elements` and `packed_elements` are scratch of `source`."""
 
     kind: str
     extent: Extent
@@ -61,7 +67,7 @@ def contraction_source(contraction: Contraction, isa: Isa, parameters: Parameter
     blocks = ceildiv(extent.rows, blocking.block_rows)
     panels = extent.groups * ceildiv(extent.outputs, writer.width)
     tiles = "\n".join(writer.tile(pixels) for pixels in writer.tile_pixels())
-    code = f"{contraction.source.helpers}\n{tiles}\n{writer.driver(blocks, panels)}"
+    code = f"{LEAST}\n{contraction.source.helpers}\n{tiles}\n{writer.driver(blocks, panels)}"
     return kernel_source(
         contraction.kind,
         code,
@@ -93,11 +99,12 @@ class _Writer:
 
     def tile(self, pixels: int) -> str:
         """A function that adds one piece of the reduction to a tile, and on the last piece stores it."""
-        steps, length = self.contraction.steps, self.c(self.extent.run_length)
+        steps = self.contraction.steps
         accumulators = [[f"a{pixel}_{vector}" for vector in range(self.vectors)] for pixel in range(pixels)]
         names = [name for row in accumulators for name in row]
         flat = [(name, index * self.isa.lanes) for index, name in enumerate(names)]
         element = self.c(steps.element)
+        w_step = "w_step" if self.contraction.source.strided else str(self.width)
         body = []
         for pixel, row in enumerate(accumulators):
             body.append(f"const float x{pixel} = x[{self._input_offset(pixel)}];")
@@ -107,7 +114,7 @@ class _Writer:
         return f"""
 static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
     const mm_call* call, const float* left, const float* w, float* partial, int64_t run, int64_t run_end, int64_t start,
-    int64_t end, int first, int last, int64_t valid, float* output{pointers}) {{
+    int64_t end, int64_t w_step, int first, int last, int64_t valid, float* output{pointers}) {{
   const int64_t row_step = {self.c(steps.row)}, output_step = {self.c(self.row_length)};
   mm_vf {", ".join(names)};
   if (first) {{
@@ -117,7 +124,7 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
   }}
   for (; run < run_end; run++) {{
     const float* x = left + ({steps.run}) + start * {element};
-    for (int64_t k = start; k < end; k++, x += {element}, w += {self.width}) {{
+    for (int64_t k = start; k < end; k++, x += {element}, w += {w_step}) {{
       {loads}
       {" ".join(body)}
     }}
@@ -140,9 +147,8 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
     def _store(self, accumulators: list[list[str]]) -> str:
         """The epilogue, written out where it is small and the count of outputs is one known while generating."""
         epilogue, outputs = self.contraction.epilogue, self.extent.outputs
-        costly = len(epilogue.expression) > _UNROLLED_NODES or any(n.op in _COSTLY for n in epilogue.expression)
         forms = []
-        if not costly:
+        if len(epilogue.expression) <= _UNROLLED_NODES and all(node.op in _SHORT for node in epilogue.expression):
             counts = [self.width] if not isinstance(outputs, int) or outputs >= self.width else []
             if isinstance(outputs, int) and outputs % self.width:
                 counts.append(outputs % self.width)
@@ -164,8 +170,10 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
             for vector, valid in vectors:
                 offset = f"{pixel} * output_step + {vector * lanes}"
                 inputs = [row[vector], *(f"{name}_{vector}" for name in self.channel_names)]
-                loads = [f"const mm_vf {name}_v = {_load(f'{name} + {offset}', valid, lanes)};" for name in self.tensor_names]
-                inputs += [f"{name}_v" for name in self.tensor_names]
+                loads = []
+                for name in self.tensor_names:
+                    loads.append(f"const mm_vf {name}_v = {_load(f'{name} + {offset}', valid, lanes)};")
+                    inputs.append(f"{name}_v")
                 statements, result = self.contraction.epilogue.emit(inputs)
                 store = (
                     f"mm_store(output + {offset}, {result});"
@@ -178,13 +186,12 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
     def _store_loop(self, accumulators: list[list[str]]) -> str:
         """Over vectors in memory, so that a long epilogue is compiled once a tile and not once a vector."""
         lanes = self.isa.lanes
-        names = [*self.channel_names, *self.tensor_names]
-        where = ["v", *["v"] * len(self.channel_names), *["at"] * len(self.tensor_names)][1:]
-        statements, result = self.contraction.epilogue.emit(["a", *(f"{name}_v" for name in names)])
+        offsets = {**dict.fromkeys(self.channel_names, "v"), **dict.fromkeys(self.tensor_names, "at")}
+        statements, result = self.contraction.epilogue.emit(["a", *(f"{name}_v" for name in offsets)])
 
         def step(load: str, store: str) -> str:
-            loads = " ".join(f"const mm_vf {name}_v = {load.format(f'{name} + {at}')};" for name, at in zip(names, where))
-            return f"{loads} {statements} {store.format(f'output + at', result)};"
+            loads = [f"const mm_vf {name}_v = {load.format(f'{name} + {at}')};" for name, at in offsets.items()]
+            return f"{' '.join(loads)} {statements} {store.format('output + at', result)};"
 
         return f"""
   mm_vf tile[] = {{{", ".join(name for row in accumulators for name in row)}}};
@@ -242,14 +249,15 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
   const int64_t run_length = {length}, piece = {piece}, output_step = {c(self.row_length)};
   const float* left = input;
   const float* right = weights;
+  int64_t right_step = {self.width};
   int64_t at_unit = -1, at_panel = -1, at_image = -1;
   (void)units, (void)strip, (void)packed, (void)at_image;
   for (int64_t task = begin; task < end; task++) {{
     {split}
     const int64_t image = unit / blocks, row = unit % blocks * {blocking.block_rows};
-    const int64_t rows_left = {c(extent.rows)} - row, rows = rows_left < {blocking.block_rows} ? rows_left : {blocking.block_rows};
+    const int64_t rows = mm_least({c(extent.rows)} - row, {blocking.block_rows});
     const int64_t group = panel / group_panels, channel = panel % group_panels * {self.width};
-    const int64_t channels_left = {c(extent.outputs)} - channel, valid = channels_left < {self.width} ? channels_left : {self.width};
+    const int64_t valid = mm_least({c(extent.outputs)} - channel, {self.width});
     if (unit != at_unit) {{
 {_indent(contraction.source.inputs, 6)}
     }}
@@ -260,12 +268,12 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     const int64_t first_output = group * {c(extent.outputs)} + channel;
     const int64_t origin = (image * {c(extent.rows)} + row) * {extent.columns} * output_step + first_output;
     for (int64_t run = 0; run < {extent.runs}; run += {blocking.piece_runs}) {{
-      const int64_t run_end = run + {blocking.piece_runs} < {extent.runs} ? run + {blocking.piece_runs} : {extent.runs};
+      const int64_t run_end = mm_least(run + {blocking.piece_runs}, {extent.runs});
       int64_t start = 0;
       do {{
-        const int64_t stop = start + piece < run_length ? start + piece : run_length;
+        const int64_t stop = mm_least(start + piece, run_length);
         const float* x = left + group * {contraction.steps.group};
-        const float* w = right + (run * run_length + start) * {self.width};
+        const float* w = right + (run * run_length + start) * right_step;
         const int first = run == 0 && start == 0, last = run_end == {extent.runs} && stop == run_length;
 {_indent(self._tiles(), 8)}
         start = stop;
@@ -282,9 +290,10 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
             lines, column = ["for (int64_t r = 0; r < rows; r++) {"], 0
             for size in sorted(set(self.blocking.column_tiles), reverse=True):
                 stop = column + size * self.blocking.column_tiles.count(size)
+                offset = f"r * {self.c(steps.row)} + column * {steps.column}"
                 lines += [
                     f"  for (int64_t column = {column}; column < {stop}; column += {size})",
-                    f"    {self._call(size, f'r * {columns} + column', f'r * {self.c(steps.row)} + column * {steps.column}')}",
+                    f"    {self._call(size, f'r * {columns} + column', offset)}",
                 ]
                 column = stop
             return "\n".join([*lines, "}"])
@@ -302,8 +311,8 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
         extra = [f"channels{i} + first_output" for i in range(len(self.channel_names))]
         extra += [f"tensors{i} + {out}" for i in range(len(self.tensor_names))]
         arguments = [
-            "call", f"x + {offset}", "w", partial, "run", "run_end", "start", "stop", "first", "last", "valid",
-            f"outputs + {out}", *extra,
+            "call", f"x + {offset}", "w", partial, "run", "run_end", "start", "stop", "right_step", "first", "last",
+            "valid", f"outputs + {out}", *extra,
         ]  # fmt: skip
         return f"KERNEL_NAME_tile{pixels}({', '.join(arguments)});"
 

@@ -12,14 +12,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_backend_cpu.codegen.blocking import Extent, TileShape, choose_blocking
-from mm_backend_cpu.codegen.contraction import Contraction, Source, Steps, contraction_source
-from mm_backend_cpu.codegen.expression import Epilogue
-from mm_backend_cpu.codegen.isa import Isa
-from mm_backend_cpu.codegen.kernel_source import KernelSource, Parameters
-from mm_backend_cpu.codegen.pack import PanelLayout
 from mm_core.errors import CompileError
 from mm_core.types import Dim
+
+from .blocking import Extent, TileShape, choose_blocking
+from .contraction import NO_EPILOGUE, Contraction, Source, Steps, contraction_source
+from .expression import Epilogue
+from .isa import Isa
+from .kernel_source import KernelSource, Parameters
+from .pack import PanelLayout
 
 _WHOLE_STRIP_BYTES = 512 << 10
 
@@ -43,7 +44,7 @@ class ConvSpec:
     dilations: tuple[int, int] = (1, 1)
     groups: int = 1
     input_layout: Literal["NHWC", "NCHW"] = "NHWC"
-    epilogue: Epilogue = Epilogue()
+    epilogue: Epilogue = NO_EPILOGUE
 
     def __post_init__(self) -> None:
         sizes = (self.channels, self.outputs, self.groups, *self.kernel, *self.strides, *self.dilations)
@@ -134,7 +135,7 @@ def _extent(spec: ConvSpec) -> Extent:
 
 
 def _runs(spec: ConvSpec) -> tuple[int, int]:
-    """Contiguous runs of inputs under the window: a kernel row, or one pixel where its neighbours are not contiguous."""
+    """(count, length) of contiguous runs of inputs under the window: kernel rows, or pixels where those are not."""
     if spec.groups == 1 and (spec.dilations[1] == 1 or spec.kernel[1] == 1):
         return spec.kernel[0], spec.kernel[1] * spec.channels
     return spec.kernel[0] * spec.kernel[1], spec.channels // spec.groups
@@ -188,7 +189,8 @@ def _strip_function(spec: ConvSpec) -> str:
     copied = max(0, min(spec.width, width - before))
     after = width - before - copied
     if spec.input_layout == "NHWC":
-        copy = f"__builtin_memcpy(to + {before * channels}, image + y * {spec.width * channels}, {copied * channels * 4});"
+        row = spec.width * channels
+        copy = f"__builtin_memcpy(to + {before * channels}, image + y * {row}, {copied * channels * 4});"
     else:
         copy = f"""for (int64_t x = 0; x < {copied}; x++)
       for (int64_t c = 0; c < {channels}; c++)

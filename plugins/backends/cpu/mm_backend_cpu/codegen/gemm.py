@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_backend_cpu.codegen.blocking import Extent, TileShape, choose_blocking
-from mm_backend_cpu.codegen.contraction import Contraction, Source, Steps, contraction_source
-from mm_backend_cpu.codegen.expression import Epilogue
-from mm_backend_cpu.codegen.isa import Isa
-from mm_backend_cpu.codegen.kernel_source import KernelSource, Parameters
-from mm_backend_cpu.codegen.pack import PanelLayout
 from mm_core.types import Dim
+
+from .blocking import Extent, TileShape, choose_blocking
+from .contraction import NO_EPILOGUE, Contraction, Source, Steps, contraction_source
+from .expression import Epilogue
+from .isa import Isa
+from .kernel_source import KernelSource, Parameters
+from .pack import PanelLayout
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class GemmSpec:
     rows: Dim
     outputs: int
     reduction: int
-    epilogue: Epilogue = Epilogue()
+    epilogue: Epilogue = NO_EPILOGUE
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,9 @@ class Parameters:
         return f"call->params[{self.dims.index(dim)}]"
 
 
+LEAST = "static inline int64_t mm_least(int64_t a, int64_t b) { return a < b ? a : b; }"
+"""A helper that kernels with blocks put before their code."""
+
 _NAME = "KERNEL_NAME"
 
 

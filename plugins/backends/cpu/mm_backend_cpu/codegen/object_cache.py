@@ -21,7 +21,7 @@ def default_folder() -> Path:
 
 
 class ObjectCache:
-    """Bytes by key. A damaged entry counts as missing; a folder that cannot be written is reported once and not used."""
+    """Bytes by key. A damaged entry counts as missing; a folder that cannot be written is reported once, then left."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or default_folder()) / "cpu-objects"

@@ -24,9 +24,8 @@ class PanelLayout:
 
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pack weights of shape [groups, reduction, outputs]."""
-        groups, panels, reduction, width = self.shape
         packed = np.zeros(self.shape, weights.dtype)
-        for panel in range(panels):
-            part = weights[:, :, panel * width : (panel + 1) * width]
+        for panel in range(self.shape[1]):
+            part = weights[:, :, panel * self.width : (panel + 1) * self.width]
             packed[:, panel, :, : part.shape[2]] = part
         return packed

@@ -1,0 +1,185 @@
+"""Depthwise convolution of NHWC images: one filter a channel, vectors over channels, several pixels of a row at a time.
+
+Nothing is copied for padding: a tile of pixels at the left or right border is a function of its own that leaves out the
+taps that fall outside, and a row at the top or bottom border takes fewer kernel rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_core.errors import CompileError
+
+from .blocking import divide_up
+from .conv import ConvSpec
+from .isa import Isa
+from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
+
+_TASK_FLOP = 40_000
+_MAX_TASKS = 64
+
+Tap = tuple[int, int]
+"""(pixel of the tile, kernel column)."""
+
+
+@dataclass(frozen=True)
+class DepthwiseKernel:
+    """A kernel and the number of channels that its packed weights are padded to."""
+
+    source: KernelSource
+    padded_channels: int
+
+    def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pack weights of shape [channels, 1, height, width] to [height * width, padded channels]."""
+        channels = weights.shape[0]
+        packed = np.zeros((weights.shape[2] * weights.shape[3], self.padded_channels), weights.dtype)
+        packed[:, :channels] = weights.reshape(channels, -1).T
+        return packed
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """`pixels` neighbouring output pixels of a row from `column` on, with the taps that lie inside the image."""
+
+    column: int
+    pixels: int
+    taps: tuple[Tap, ...]
+
+    @property
+    def shape(self) -> tuple[int, tuple[Tap, ...]]:
+        """Tiles of one shape share a function."""
+        return self.pixels, self.taps
+
+
+def is_depthwise(spec: ConvSpec) -> bool:
+    """Whether `generate_depthwise` takes this convolution."""
+    return spec.groups == spec.channels == spec.outputs and spec.input_layout == "NHWC"
+
+
+def generate_depthwise(spec: ConvSpec, isa: Isa) -> DepthwiseKernel:
+    """A kernel for a convolution with as many groups as input and output channels."""
+    if not is_depthwise(spec):
+        raise CompileError(f"not a depthwise convolution of NHWC images: {spec}")
+    padded = divide_up(spec.channels, isa.lanes) * isa.lanes
+    rows, columns = spec.output_height, spec.output_width
+    flop = 2 * rows * columns * spec.channels * spec.kernel[0] * spec.kernel[1]
+    tasks = max(1, min(_MAX_TASKS, flop // _TASK_FLOP))
+    block_rows = max(1, rows // tasks)
+    blocks = divide_up(rows, block_rows)
+    slices = max(1, min(tasks // max(blocks, 1), padded // isa.lanes // 4))
+    slice_channels = divide_up(padded // isa.lanes, slices) * isa.lanes
+    slices = divide_up(padded, slice_channels)
+
+    tiles = list(_tiles(spec, isa))
+    functions = {shape: f"KERNEL_NAME_tile{index}" for index, shape in enumerate(dict.fromkeys(t.shape for t in tiles))}
+    code = "\n".join((LEAST, *(_tile_function(spec, isa, name, *shape) for shape, name in functions.items())))
+    parameters = Parameters()
+    epilogue = spec.epilogue
+    extras = range(epilogue.channel_inputs + epilogue.tensor_inputs)
+    extra = [f"const float* extra{i} = call->data[{2 + i}];" for i in extras]
+    arguments = [f"extra{i}" for i in range(epilogue.channel_inputs)]
+    arguments += [f"extra{i + epilogue.channel_inputs} + at" for i in range(epilogue.tensor_inputs)]
+    arguments = ["x", "weights", "output + at", "first", "last", "channel", "channel_end", *arguments]
+    calls = []
+    for shape, run in groupby(tiles, key=lambda tile: tile.shape):
+        same = list(run)
+        calls.append(f"""\
+for (int64_t column = {same[0].column}; column < {same[-1].column + shape[0]}; column += {shape[0]}) {{
+        const int64_t at = ((image * {rows} + row) * {columns} + column) * {spec.channels};
+        const float* x = from + (column * {spec.strides[1]} - {spec.pads[1]}) * {spec.channels};
+        {functions[shape]}({", ".join(arguments)});
+      }}""")
+    code += f"""
+static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
+  (void)scratch;
+  const float* input = call->data[0];
+  const float* weights = call->data[1];
+  {" ".join(extra)}
+  float* output = call->data[call->n_inputs];
+  for (int64_t task = begin; task < end; task++) {{
+    const int64_t image = task / {blocks * slices}, block = task / {slices} % {blocks};
+    const int64_t channel = task % {slices} * {slice_channels};
+    const int64_t channel_end = mm_least(channel + {slice_channels}, {spec.channels});
+    const int64_t row_end = mm_least((block + 1) * {block_rows}, {rows});
+    for (int64_t row = block * {block_rows}; row < row_end; row++) {{
+      const int64_t top = row * {spec.strides[0]} - {spec.pads[0]};
+      int64_t first = 0, last = {spec.kernel[0]};
+      while (first < last && top + first * {spec.dilations[0]} < 0) first++;
+      while (last > first && top + (last - 1) * {spec.dilations[0]} >= {spec.height}) last--;
+      const float* from = input + (image * {spec.height} + top) * INT64_C({spec.width * spec.channels});
+      {f"{chr(10)}      ".join(calls)}
+    }}
+  }}
+}}
+"""
+    source = kernel_source(
+        f"depthwise{spec.kernel[0]}x{spec.kernel[1]}", code, tasks=spec.images * (blocks * slices),
+        params=tuple(parameters.dims), note=f"{tiles[0].pixels if tiles else 0} pixels at a time",
+    )  # fmt: skip
+    return DepthwiseKernel(source, padded)
+
+
+def _tiles(spec: ConvSpec, isa: Isa) -> Iterator[_Tile]:
+    """The row in nearly equal pieces of so few pixels that accumulators, inputs and weights stay in registers."""
+    pixels = max(1, isa.registers // 4)
+    count = divide_up(spec.output_width, pixels)
+    column = 0
+    for index in range(count):
+        size = spec.output_width // count + (index < spec.output_width % count)
+        taps = tuple(
+            (pixel, tap)
+            for tap in range(spec.kernel[1])
+            for pixel in range(size)
+            if 0 <= (column + pixel) * spec.strides[1] - spec.pads[1] + tap * spec.dilations[1] < spec.width
+        )
+        yield _Tile(column, size, taps)
+        column += size
+
+
+def _tile_function(spec: ConvSpec, isa: Isa, name: str, pixels: int, taps: tuple[Tap, ...]) -> str:
+    """Computes the tile for channels from `c` to `end`, with kernel rows from `first` to `last`."""
+    epilogue = spec.epilogue
+    channel_names = [f"channel{i}" for i in range(epilogue.channel_inputs)]
+    tensor_names = [f"tensor{i}" for i in range(epilogue.tensor_inputs)]
+    pointers = "".join(f", const float* {name}" for name in (*channel_names, *tensor_names))
+    padded = divide_up(spec.channels, isa.lanes) * isa.lanes
+
+    def body(load: str, store: str) -> str:
+        lines = [f"mm_vf {', '.join(f'a{p} = {{0}}' for p in range(pixels))};"]
+        lines.append("for (int64_t ky = first; ky < last; ky++) {")
+        lines.append(f"  const float* row = x + ky * {spec.dilations[0] * spec.width * spec.channels} + c;")
+        lines.append(f"  const float* w = weights + ky * {spec.kernel[1] * padded} + c;")
+        for pixel, tap in taps:
+            offset = (pixel * spec.strides[1] + tap * spec.dilations[1]) * spec.channels
+            lines.append(f"  a{pixel} += {load.format(f'row + {offset}')} * mm_load(w + {tap * padded});")
+        lines.append("}")
+        lines += [f"const mm_vf {name}_v = {load.format(f'{name} + c')};" for name in channel_names]
+        for pixel in range(pixels):
+            at = f"{pixel * spec.channels} + c"
+            loads = [f"const mm_vf {name}_v = {load.format(f'{name} + {at}')};" for name in tensor_names]
+            inputs = [f"a{pixel}", *(f"{name}_v" for name in (*channel_names, *tensor_names))]
+            statements, result = epilogue.emit(inputs)
+            lines.append(f"{{ {' '.join(loads)} {statements} {store.format(f'output + {at}', result)}; }}")
+        return "\n".join(f"    {line}" for line in lines)
+
+    tail = ""
+    if spec.channels % isa.lanes:
+        tail = f"""  if (c < end) {{
+    const int64_t count = end - c;
+{body("mm_load_tail({}, count)", "mm_store_tail({}, {}, count)")}
+  }}
+"""
+    return f"""
+static __attribute__((noinline)) void {name}(
+    const float* x, const float* weights, float* output, int64_t first, int64_t last, int64_t c,
+    int64_t end{pointers}) {{
+  for (; c + {isa.lanes} <= end; c += {isa.lanes}) {{
+{body("mm_load({})", "mm_store({}, {})")}
+  }}
+{tail}}}
+"""

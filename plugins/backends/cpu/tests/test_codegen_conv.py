@@ -1,0 +1,140 @@
+"""Convolutions against torch in float64, on every instruction set of this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from mm_backend_cpu.codegen.conv import ConvSpec, generate_conv
+from mm_backend_cpu.codegen.conv_depthwise import generate_depthwise, is_depthwise
+from mm_backend_cpu.codegen.expression import Epilogue, Node
+from mm_backend_cpu.codegen.isa import detect, usable
+from mm_backend_cpu.testing import run
+
+from mm_core.errors import CompileError
+from mm_core.types import evaluate_int, symbol
+
+torch = pytest.importorskip("torch")
+ISAS = pytest.mark.parametrize("isa", usable(), ids=lambda isa: isa.name)
+BIAS = Node("add", (("input", 0), ("input", 1)))
+BIAS_RELU = Epilogue((BIAS, Node("relu", (("node", 0),))), channel_inputs=1)
+RESIDUAL = Epilogue((BIAS, Node("add", (("node", 0), ("input", 2)))), channel_inputs=1, tensor_inputs=1)
+SILU = Epilogue((BIAS, Node("silu", (("node", 0),))), channel_inputs=1)
+
+SPECS = [
+    ConvSpec(1, 1, 1, 1, 1, (1, 1)),
+    ConvSpec(2, 17, 9, 11, 63, (1, 1)),
+    ConvSpec(1, 65, 14, 14, 16, (1, 1), strides=(2, 2)),
+    ConvSpec(1, 3, 31, 33, 17, (7, 7), strides=(2, 2), pads=(3, 3, 3, 3), input_layout="NCHW"),
+    ConvSpec(2, 3, 16, 16, 24, (4, 4), strides=(4, 4)),
+    ConvSpec(1, 16, 7, 7, 32, (3, 3), pads=(1, 1, 1, 1)),
+    ConvSpec(2, 63, 13, 10, 65, (3, 3), pads=(1, 1, 1, 1)),
+    ConvSpec(1, 8, 20, 17, 9, (3, 3), strides=(2, 1), pads=(0, 1, 2, 3)),
+    ConvSpec(1, 5, 15, 16, 12, (3, 3), pads=(2, 2, 2, 2), dilations=(2, 2)),
+    ConvSpec(1, 6, 12, 12, 34, (2, 3), dilations=(1, 3), pads=(1, 0, 0, 2)),
+    ConvSpec(1, 1, 28, 28, 3, (5, 5)),
+    ConvSpec(1, 12, 10, 10, 18, (3, 3), pads=(1, 1, 1, 1), groups=3),
+    ConvSpec(2, 34, 8, 9, 68, (1, 1), groups=2),
+    ConvSpec(1, 8, 9, 9, 16, (3, 3), groups=8),
+    ConvSpec(1, 40, 1, 50, 20, (1, 7), pads=(0, 3, 0, 3), strides=(1, 2)),
+    ConvSpec(1, 160, 6, 6, 32, (3, 3), pads=(1, 1, 1, 1)),
+    ConvSpec(3, 7, 5, 4, 8, (3, 3), pads=(4, 5, 4, 5)),
+    ConvSpec(0, 4, 5, 5, 8, (3, 3), pads=(1, 1, 1, 1)),
+    ConvSpec(1, 4, 2, 5, 8, (3, 3)),
+]
+DEPTHWISE = [
+    ConvSpec(2, 17, 9, 12, 17, (3, 3), pads=(1, 1, 1, 1), groups=17),
+    ConvSpec(1, 64, 15, 15, 64, (3, 3), pads=(1, 1, 1, 1), strides=(2, 2), groups=64),
+    ConvSpec(1, 65, 7, 7, 65, (3, 3), pads=(1, 1, 1, 1), groups=65),
+    ConvSpec(1, 3, 20, 21, 3, (5, 5), pads=(0, 1, 2, 3), strides=(2, 1), groups=3),
+    ConvSpec(1, 35, 14, 19, 35, (3, 3), pads=(3, 3, 3, 3), dilations=(3, 2), groups=35),
+    ConvSpec(1, 130, 1, 40, 130, (1, 4), pads=(0, 3, 0, 0), groups=130),
+    ConvSpec(1, 1, 5, 5, 1, (3, 3), groups=1),
+    ConvSpec(1, 20, 3, 3, 20, (3, 3), pads=(5, 5, 5, 5), groups=20),
+    ConvSpec(0, 20, 3, 3, 20, (3, 3), groups=20),
+]
+
+
+def check(spec, isa, generate=generate_conv, images=None, seed=0):
+    rng = np.random.default_rng(seed)
+    images = spec.images if images is None else images
+    x = rng.standard_normal((images, spec.channels, spec.height, spec.width)).astype(np.float32)
+    weights = rng.standard_normal((spec.outputs, spec.channels // spec.groups, *spec.kernel)).astype(np.float32)
+    bias = rng.standard_normal(spec.outputs).astype(np.float32)
+    shape = (images, spec.output_height, spec.output_width, spec.outputs)
+    residual = rng.standard_normal(shape).astype(np.float32)
+
+    top, left, bottom, right = spec.pads
+    padded = torch.nn.functional.pad(torch.from_numpy(x).double(), (left, right, top, bottom))
+    expected = np.zeros(shape)
+    if expected.size:
+        arguments = torch.from_numpy(weights).double(), None, spec.strides, 0, spec.dilations, spec.groups
+        expected = torch.nn.functional.conv2d(padded, *arguments).permute(0, 2, 3, 1).numpy()
+    extra = [bias, residual][: spec.epilogue.channel_inputs + spec.epilogue.tensor_inputs]
+    expected = sum(extra, expected)
+    if spec.epilogue is BIAS_RELU:
+        expected = np.maximum(expected, 0)
+    if spec.epilogue is SILU:
+        expected = expected / (1 + np.exp(-expected))
+
+    kernel = generate(spec, isa)
+    image = x if spec.input_layout == "NCHW" else np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    inputs = [image, kernel.pack(weights), *extra]
+    [output] = run(kernel.source, isa, inputs, [(shape, np.float32)], {"B": images})
+    np.testing.assert_allclose(output, expected, rtol=1e-5, atol=3e-7 * max(16, weights[0].size))
+    return kernel
+
+
+def name(spec):
+    return f"{spec.channels}x{spec.height}x{spec.width}-{spec.outputs}k{spec.kernel[0]}x{spec.kernel[1]}"
+
+
+@ISAS
+@pytest.mark.parametrize("spec", SPECS, ids=name)
+def test_conv(isa, spec):
+    check(spec, isa)
+
+
+@ISAS
+@pytest.mark.parametrize("epilogue", [BIAS_RELU, RESIDUAL, SILU], ids=["bias_relu", "residual", "silu"])
+@pytest.mark.parametrize("spec", [SPECS[6], SPECS[3], SPECS[11]], ids=name)
+def test_conv_epilogue(isa, epilogue, spec):
+    check(replace(spec, epilogue=epilogue), isa)
+
+
+@ISAS
+@pytest.mark.parametrize("spec", DEPTHWISE, ids=name)
+def test_depthwise(isa, spec):
+    assert is_depthwise(spec)
+    check(spec, isa, generate_depthwise)
+
+
+@ISAS
+@pytest.mark.parametrize("epilogue", [BIAS_RELU, RESIDUAL, SILU], ids=["bias_relu", "residual", "silu"])
+def test_depthwise_epilogue(isa, epilogue):
+    check(replace(DEPTHWISE[0], epilogue=epilogue), isa, generate_depthwise)
+
+
+@pytest.mark.parametrize("images", [0, 1, 5])
+@pytest.mark.parametrize("spec", [SPECS[1], SPECS[2], SPECS[6], DEPTHWISE[0]], ids=name)
+def test_batch_known_at_run_time(images, spec):
+    generate = generate_depthwise if is_depthwise(spec) else generate_conv
+    check(replace(spec, images=symbol("B")), detect(), generate, images)
+
+
+def test_large_weights_with_the_whole_image_in_scratch():
+    """Weights beyond the second level of cache: panels outermost, the reduction in pieces."""
+    kernel = check(ConvSpec(2, 256, 7, 7, 128, (3, 3), pads=(1, 1, 1, 1), epilogue=BIAS_RELU), detect())
+    assert evaluate_int(kernel.source.scratch_bytes, {}) > 9 * 9 * 256 * 4
+
+
+def test_a_specification_that_cannot_be():
+    with pytest.raises(CompileError, match="groups"):
+        ConvSpec(1, 6, 5, 5, 6, (3, 3), groups=4)
+    with pytest.raises(CompileError, match="larger"):
+        ConvSpec(1, 4, 2, 2, 8, (5, 5))
+    with pytest.raises(CompileError, match="not positive"):
+        ConvSpec(1, 4, 2, 2, 8, (1, 1), strides=(0, 1))
+    with pytest.raises(CompileError, match="depthwise"):
+        generate_depthwise(SPECS[0 + 1], detect())
