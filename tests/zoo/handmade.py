@@ -43,7 +43,7 @@ def cases() -> tuple[Case, ...]:
 
 def save_with_external_data(folder: Path, rows: int = 64) -> Path:
     """A linear layer whose weight [rows, rows] lies in `weights.bin` beside it; input `x` [N, rows]."""
-    weight = onnx.numpy_helper.from_array(_ramp(rows, rows), "weight")
+    weight = onnx.numpy_helper.from_array(ramp(rows, rows), "weight")
     model = onnx.parser.parse_model(f"""
         <ir_version: 9, opset_import: ["" : 18]>
         linear (float[N, {rows}] x, float[{rows}, {rows}] weight) => (float[N, {rows}] y) {{
@@ -57,7 +57,7 @@ def save_with_external_data(folder: Path, rows: int = 64) -> Path:
     return path
 
 
-def _ramp(*shape: int) -> np.ndarray:
+def ramp(*shape: int) -> np.ndarray:
     """float32 values from -1 to 1, none of them equal."""
     return np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
 
@@ -75,7 +75,7 @@ def conditionals() -> tuple[Case, ...]:
                 else_branch = else_graph () => (float[N, 4] b) { t = Neg (scaled)  b = Add (t, x) }
             >
         }""",
-        ({"x": _ramp(3, 4), "positive": np.array(True)}, {"x": _ramp(2, 4), "positive": np.array(False)}),
+        ({"x": ramp(3, 4), "positive": np.array(True)}, {"x": ramp(2, 4), "positive": np.array(False)}),
     )
     nested = Case(
         "if_nested_data_dependent",
@@ -107,7 +107,7 @@ def conditionals() -> tuple[Case, ...]:
                 else_branch = else_graph () => (float[N, 2] b) { b = Identity (x) }
             >
         }""",
-        ({"x": _ramp(3, 2), "twice": np.array(True)}, {"x": _ramp(3, 2), "twice": np.array(False)}),
+        ({"x": ramp(3, 2), "twice": np.array(True)}, {"x": ramp(3, 2), "twice": np.array(False)}),
     )
     return capture, nested, shapes
 
@@ -132,7 +132,7 @@ def loops() -> tuple[Case, ...]:
                 }
             >
         }""",
-        tuple({"x": _ramp(3), "trips": np.array(trips, np.int64)} for trips in (1, 4)),
+        tuple({"x": ramp(3), "trips": np.array(trips, np.int64)} for trips in (1, 4)),
     )
     until = Case(
         "loop_while",
@@ -170,9 +170,9 @@ def loops() -> tuple[Case, ...]:
             >
         }""",
         (
-            {"x": _ramp(2), "trips": np.array(0, np.int64), "go": np.array(True)},
-            {"x": _ramp(2), "trips": np.array(3, np.int64), "go": np.array(False)},
-            {"x": _ramp(2), "trips": np.array(3, np.int64), "go": np.array(True)},
+            {"x": ramp(2), "trips": np.array(0, np.int64), "go": np.array(True)},
+            {"x": ramp(2), "trips": np.array(3, np.int64), "go": np.array(False)},
+            {"x": ramp(2), "trips": np.array(3, np.int64), "go": np.array(True)},
         ),
     )
     return count, until, nothing
@@ -191,7 +191,7 @@ def scans() -> tuple[Case, ...]:
                 }
             > (start, x)
         }""",
-        ({"x": _ramp(5, 3), "start": _ramp(3)}, {"x": _ramp(1, 2), "start": _ramp(2)}),
+        ({"x": ramp(5, 3), "start": ramp(3)}, {"x": ramp(1, 2), "start": ramp(2)}),
     )
     reverse = Case(
         "scan_reverse_axes",
@@ -202,7 +202,7 @@ def scans() -> tuple[Case, ...]:
                 body = body (float[N] u, float[N] v) => (float[N] w) { w = Mul (u, v) }
             > (a, b)
         }""",
-        ({"a": _ramp(2, 4), "b": _ramp(4, 2)},),
+        ({"a": ramp(2, 4), "b": ramp(4, 2)},),
     )
     return running, reverse
 
@@ -224,7 +224,7 @@ def sequences() -> tuple[Case, ...]:
             stacked = ConcatFromSequence <axis = 0, new_axis = 1> (rest)
             length = SequenceLength (rest)
         }""",
-        ({"a": _ramp(2, 2), "b": 2 * _ramp(2, 2), "c": 3 * _ramp(2, 2)},),
+        ({"a": ramp(2, 2), "b": 2 * ramp(2, 2), "c": 3 * ramp(2, 2)},),
     )
     split = Case(
         "sequence_split_at",
@@ -234,7 +234,7 @@ def sequences() -> tuple[Case, ...]:
             parts = SplitToSequence <axis = 0> (x, two)
             part = SequenceAt (parts, position)
         }""",
-        tuple({"x": _ramp(5, 3), "position": np.array(index, np.int64)} for index in (0, 2, -1)),
+        tuple({"x": ramp(5, 3), "position": np.array(index, np.int64)} for index in (0, 2, -1)),
     )
     carried = Case(
         "sequence_in_loop",
@@ -252,7 +252,7 @@ def sequences() -> tuple[Case, ...]:
             >
             y = ConcatFromSequence <axis = 0> (all)
         }""",
-        tuple({"x": _ramp(3), "trips": np.array(trips, np.int64)} for trips in (1, 3)),
+        tuple({"x": ramp(3), "trips": np.array(trips, np.int64)} for trips in (1, 3)),
     )
     given = Case(
         "sequence_input",
@@ -261,7 +261,7 @@ def sequences() -> tuple[Case, ...]:
             y = ConcatFromSequence <axis = 0> (items)
             length = SequenceLength (items)
         }""",
-        ({"items": [_ramp(2), _ramp(3)]}, {"items": [_ramp(4)]}),
+        ({"items": [ramp(2), ramp(3)]}, {"items": [ramp(4)]}),
     )
     return edit, split, carried, given
 
@@ -277,7 +277,7 @@ def optionals() -> tuple[Case, ...]:
             inside = OptionalGetElement (box)
             y = Neg (inside)
         }""",
-        ({"x": _ramp(4)},),
+        ({"x": ramp(4)},),
     )
     given = Case(
         "optional_input",
@@ -292,7 +292,7 @@ def optionals() -> tuple[Case, ...]:
                 else_branch = else_graph () => (float[N] b) { b = Identity (x) }
             >
         }""",
-        ({"x": _ramp(4), "extra": 10 * _ramp(4)}, {"x": _ramp(4), "extra": None}),
+        ({"x": ramp(4), "extra": 10 * ramp(4)}, {"x": ramp(4), "extra": None}),
     )
     return wrapped, given
 
@@ -320,7 +320,7 @@ def symbols() -> tuple[Case, ...]:
             matrix = Concat <axis = 0> (rows, rest)
             flat = Reshape (x, matrix)
         }""",
-        ({"x": _ramp(2, 3, 6)}, {"x": _ramp(1, 5, 6)}),
+        ({"x": ramp(2, 3, 6)}, {"x": ramp(1, 5, 6)}),
     )
     positions = Case(
         "symbolic_range_mask",
@@ -339,7 +339,7 @@ def symbols() -> tuple[Case, ...]:
             allowed = LessOrEqual (row, line)
             masked = Where (allowed, scores, low)
         }""",
-        ({"scores": _ramp(2, 3, 3)}, {"scores": _ramp(1, 4, 4)}),
+        ({"scores": ramp(2, 3, 3)}, {"scores": ramp(1, 4, 4)}),
     )
     nonzero = Case(
         "data_dependent_size",
@@ -352,7 +352,7 @@ def symbols() -> tuple[Case, ...]:
             where = Squeeze (places, axis)
             y = Gather (x, where)
         }""",
-        ({"x": _ramp(5)}, {"x": -np.abs(_ramp(3))}),
+        ({"x": ramp(5)}, {"x": -np.abs(ramp(3))}),
     )
     return shapes, positions, nonzero
 
@@ -371,6 +371,6 @@ def functions() -> tuple[Case, ...]:
             low = LeakyRelu <alpha : float = @slope> (v)
             w = Add (low, v)
         }""",
-        ({"x": _ramp(2, 3)},),
+        ({"x": ramp(2, 3)},),
     )
     return (local,)

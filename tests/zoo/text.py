@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def encoder_tokens(
-    generator: np.random.Generator, batch: int, length: int, vocabulary: int
-) -> dict[str, np.ndarray]:
+def encoder_tokens(generator: np.random.Generator, batch: int, length: int, vocabulary: int) -> dict[str, np.ndarray]:
     """Padded sentences: int64 [batch, length] ids, mask (the last eighth is padding) and segments."""
     ids = generator.integers(1, vocabulary, (batch, length))
     mask = np.ones((batch, length), np.int64)
@@ -22,9 +20,7 @@ def encoder_tokens(
     return {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": segments}
 
 
-def decoder_tokens(
-    generator: np.random.Generator, batch: int, length: int, vocabulary: int
-) -> dict[str, np.ndarray]:
+def decoder_tokens(generator: np.random.Generator, batch: int, length: int, vocabulary: int) -> dict[str, np.ndarray]:
     """A prompt without padding: int64 [batch, length] ids."""
     return {"input_ids": generator.integers(0, vocabulary, (batch, length))}
 

@@ -22,9 +22,7 @@ def resnet50(small: bool) -> torch.nn.Module:
     """ResNet-50 v1.5 (the stride sits in the 3x3 convolution): 25.6 M parameters, 4.1 GMAC at 224x224."""
     from transformers import ResNetConfig, ResNetForImageClassification
 
-    shape = (
-        {"depths": [1, 1, 2, 1], "hidden_sizes": [32, 64, 128, 256], "embedding_size": 16} if small else {}
-    )
+    shape = {"depths": [1, 1, 2, 1], "hidden_sizes": [32, 64, 128, 256], "embedding_size": 16} if small else {}
     config = ResNetConfig(layer_type="bottleneck", downsample_in_bottleneck=False, num_labels=1000, **shape)
     model = ResNetForImageClassification(config)
     return calibrate_batch_norms(model, 64 if small else 224)
