@@ -38,38 +38,24 @@ class Entry:
     exporters: tuple[str, ...] = export.EXPORTERS
 
 
-def _images(size: int) -> MakeInputs:
-    return partial(vision.pixels, size=size)
-
-
-def _tokens(make: Callable[..., dict[str, np.ndarray]], length: int, vocabulary: int) -> MakeInputs:
-    return partial(make, length=length, vocabulary=vocabulary)
-
-
 SOURCES = (vision.__file__, text.__file__, export.__file__)
+IMAGES = (partial(vision.pixels, size=224), partial(vision.pixels, size=64))
+SENTENCES = (
+    partial(text.encoder_tokens, length=128, vocabulary=30522),
+    partial(text.encoder_tokens, length=32, vocabulary=1000),
+)
+PROMPTS = (
+    partial(text.decoder_tokens, length=64, vocabulary=50257),
+    partial(text.decoder_tokens, length=16, vocabulary=1000),
+)
 CATALOG = {
-    "resnet50": Entry(vision.resnet50, _images(224), _images(64), ("batch",)),
-    "mobilenet_v2": Entry(vision.mobilenet_v2, _images(224), _images(64), ("batch",)),
-    "vit_b16": Entry(vision.vit_b16, _images(224), _images(64), ("batch",)),
-    "bert_base": Entry(
-        text.bert_base,
-        _tokens(text.encoder_tokens, 128, 30522),
-        _tokens(text.encoder_tokens, 32, 1000),
-        ("batch", "sequence"),
-    ),
-    "minilm_l6": Entry(
-        text.minilm_l6,
-        _tokens(text.encoder_tokens, 128, 30522),
-        _tokens(text.encoder_tokens, 32, 1000),
-        ("batch", "sequence"),
-    ),
-    "gpt2": Entry(
-        text.gpt2,
-        _tokens(text.decoder_tokens, 64, 50257),
-        _tokens(text.decoder_tokens, 16, 1000),
-        ("batch", "sequence"),
-        exporters=("dynamo",),  # the older one has no aten::diff
-    ),
+    "resnet50": Entry(vision.resnet50, *IMAGES, ("batch",)),
+    "mobilenet_v2": Entry(vision.mobilenet_v2, *IMAGES, ("batch",)),
+    "vit_b16": Entry(vision.vit_b16, *IMAGES, ("batch",)),
+    "bert_base": Entry(text.bert_base, *SENTENCES, ("batch", "sequence")),
+    "minilm_l6": Entry(text.minilm_l6, *SENTENCES, ("batch", "sequence")),
+    # The older exporter has no aten::diff.
+    "gpt2": Entry(text.gpt2, *PROMPTS, ("batch", "sequence"), exporters=("dynamo",)),
 }
 
 
