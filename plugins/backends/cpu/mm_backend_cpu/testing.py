@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
@@ -32,15 +31,16 @@ _KERNEL = ctypes.CFUNCTYPE(None, ctypes.POINTER(_Call), ctypes.c_int64, ctypes.c
 
 
 @cache
-def _load(source: KernelSource, isa: Isa):
-    path = Path(_FOLDER.name, f"{source.symbol}_{isa.name}.so")
-    path.write_bytes(compile_kernels([source], isa))
-    library = ctypes.CDLL(str(path))
+def _load(source: KernelSource, isa: Isa) -> tuple[Callable[..., None], ctypes.CDLL]:
+    # A fresh name for each: kernels of equal code may differ in extents, and a mapped file must not be rewritten.
+    with tempfile.NamedTemporaryFile(dir=_FOLDER.name, suffix=".so", delete=False) as file:
+        file.write(compile_kernels([source], isa))
+    library = ctypes.CDLL(file.name)
     library.mm_object_entry.restype = ctypes.POINTER(_Object)
     return _KERNEL(library.mm_object_entry(None).contents.kernels[0]), library
 
 
-def aligned(shape: Sequence[int], dtype: object, guard: int = 64) -> np.ndarray:
+def aligned(shape: Sequence[int], dtype: object) -> np.ndarray:
     """An uninitialised array that starts at a multiple of 64 bytes."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.full(size + 128, 0xAA, np.uint8)

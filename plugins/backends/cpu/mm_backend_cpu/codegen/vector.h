@@ -157,6 +157,47 @@ typedef float mm_quad __attribute__((vector_size(16)));
 typedef int32_t mm_quad_i __attribute__((vector_size(16)));
 typedef union { mm_vf whole; mm_quad quads[MM_VECTOR_BYTES / 16]; } mm_quads;
 
+/* Rows a, b, c, d become columns. */
+MM_INLINE void mm_transpose_quads(mm_quad* a, mm_quad* b, mm_quad* c, mm_quad* d) {
+#if defined(__clang__)
+#define MM_SHUFFLE(x, y, i, j, k, l) __builtin_shufflevector(x, y, i, j, k, l)
+#else
+#define MM_SHUFFLE(x, y, i, j, k, l) __builtin_shuffle(x, y, (mm_quad_i){i, j, k, l})
+#endif
+  const mm_quad low0 = MM_SHUFFLE(*a, *b, 0, 4, 1, 5), high0 = MM_SHUFFLE(*a, *b, 2, 6, 3, 7);
+  const mm_quad low1 = MM_SHUFFLE(*c, *d, 0, 4, 1, 5), high1 = MM_SHUFFLE(*c, *d, 2, 6, 3, 7);
+  *a = MM_SHUFFLE(low0, low1, 0, 1, 4, 5);
+  *b = MM_SHUFFLE(low0, low1, 2, 3, 6, 7);
+  *c = MM_SHUFFLE(high0, high1, 0, 1, 4, 5);
+  *d = MM_SHUFFLE(high0, high1, 2, 3, 6, 7);
+#undef MM_SHUFFLE
+}
+
+typedef float mm_quad_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* y[c * y_stride + r] = x[r * x_stride + c] for r < rows, c < columns. */
+MM_INLINE void mm_transpose(const float* x, int64_t x_stride, float* y, int64_t y_stride, int64_t rows, int64_t columns) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    int64_t c = 0;
+    for (; c + 4 <= columns; c += 4) {
+      const float* from = x + r * x_stride + c;
+      float* to = y + c * y_stride + r;
+      mm_quad q0 = *(const mm_quad_unaligned*)from, q1 = *(const mm_quad_unaligned*)(from + x_stride);
+      mm_quad q2 = *(const mm_quad_unaligned*)(from + 2 * x_stride), q3 = *(const mm_quad_unaligned*)(from + 3 * x_stride);
+      mm_transpose_quads(&q0, &q1, &q2, &q3);
+      *(mm_quad_unaligned*)to = q0;
+      *(mm_quad_unaligned*)(to + y_stride) = q1;
+      *(mm_quad_unaligned*)(to + 2 * y_stride) = q2;
+      *(mm_quad_unaligned*)(to + 3 * y_stride) = q3;
+    }
+    for (; c < columns; c++)
+      for (int64_t k = r; k < r + 4; k++) y[c * y_stride + k] = x[k * x_stride + c];
+  }
+  for (; r < rows; r++)
+    for (int64_t c = 0; c < columns; c++) y[c * y_stride + r] = x[r * x_stride + c];
+}
+
 /* As mm_max and mm_min on scalars. */
 MM_INLINE float mm_max_1(float a, float b) { return a >= b || a != a ? a : b; }
 MM_INLINE float mm_min_1(float a, float b) { return a <= b || a != a ? a : b; }

@@ -1,0 +1,364 @@
+"""Scaled dot-product attention as one kernel: scores, mask, softmax and the product with the values stay in cache.
+
+A task is a block of queries of one head. Scores are computed transposed, keys by queries: then only the queries' block
+needs transposing, the softmax runs down the lanes without horizontal steps, and the product with the values reads the
+probabilities as a matmul reads a packed panel. Keys come in blocks with a running maximum (Milakov and Gimelshein,
+arXiv 1805.02867; Dao et al., arXiv 2205.14135), so scratch does not grow with the sequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mm_core.types import Dim, ceildiv
+
+from .isa import Isa
+from .kernel_source import KernelSource, Parameters, kernel_source
+from .operations import C_TYPES, VECTOR_TYPES, literal
+
+_KEY_BLOCK = 256  # keys of a block: its scores and values stay in the second-level cache
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Where a tensor of heads lies: the number of the kernel's input, an offset and strides in elements.
+
+    Elements of one head's row are adjacent. Packed QKV of [batch, row, 3, heads, size] is three of these on one input.
+    """
+
+    input: int
+    offset: Dim
+    batch: Dim
+    head: Dim
+    row: Dim
+
+
+@dataclass(frozen=True)
+class Mask:
+    """float32 is added to the scores; booleans keep the scores where true. Strides are 0 where it is repeated."""
+
+    input: int
+    dtype: Literal["f32", "i1"]
+    batch: Dim
+    head: Dim
+    query: Dim
+    key: Dim
+
+
+@dataclass(frozen=True)
+class AttentionSpec:
+    """softmax(scale * Q K^T + mask) V. `output` is relative to the output tensor, its `input` is ignored.
+
+    Consecutive heads share keys and values where `key_heads` is smaller than `heads`. With `causal_offset`, query i
+    sees keys up to i + causal_offset.
+    """
+
+    batch: Dim
+    heads: int
+    key_heads: int
+    queries: Dim
+    keys: Dim
+    size: int
+    value_size: int
+    scale: float
+    query: Heads
+    key: Heads
+    value: Heads
+    output: Heads
+    n_inputs: int
+    mask: Mask | None = None
+    causal_offset: Dim | None = None
+
+
+def attention(spec: AttentionSpec, isa: Isa) -> KernelSource:
+    """A kernel with `spec.n_inputs` inputs and one output. A task is a block of queries of one head."""
+    return _Writer(spec, isa).kernel()
+
+
+class _Writer:
+    """Text of the kernel for one specification and instruction set.
+
+    Scratch holds the transposed queries, a block's scores (keys by queries), its values, the results so far, and of
+    each query the running maximum, total and correction.
+    """
+
+    def __init__(self, spec: AttentionSpec, isa: Isa) -> None:
+        self.spec, self.isa = spec, isa
+        self.parameters = Parameters()
+        widest = 4 if isa.registers >= 32 else 2
+        lanes, queries = isa.lanes, spec.queries
+        self.vectors = min(widest, max(1, -(-queries // lanes))) if isinstance(queries, int) else widest
+        self.block = self.vectors * lanes
+        if isinstance(queries, int):
+            counts = {-(-min(self.block, queries - q) // lanes) for q in range(0, queries, self.block)}
+        else:
+            counts = set(range(1, self.vectors + 1))
+        self.vector_counts = sorted(counts, reverse=True)
+        self.value_vectors = -(-spec.value_size // lanes)
+        self.columns = min(widest, self.value_vectors)
+        self.query_rows = self.tile_rows(self.columns)
+        self.copy_values = spec.value_size % lanes != 0 or spec.value.row != spec.value_size
+
+    def tile_rows(self, vectors: int) -> int:
+        """Rows of a register tile of `vectors` columns: accumulators, one row of operands and a broadcast fill the registers."""
+        return min(12, (self.isa.registers - 1) // vectors - 1)
+
+    def kernel(self) -> KernelSource:
+        spec, c = self.spec, self.parameters.c
+        functions = [*map(self.scores, self.vector_counts), *map(self.probabilities, self.vector_counts), self.values()]
+        padded = self.value_vectors * self.isa.lanes
+        rows = self.block + self.query_rows  # the last tile of results may run over
+        sizes = {
+            "query": spec.size * self.block,
+            "scores": _KEY_BLOCK * self.block + self.query_rows,
+            "values": _KEY_BLOCK * padded if self.copy_values else 0,
+            "results": rows * padded,
+            "largest": self.block,
+            "total": rows,
+            "correction": rows,
+        }
+        pointers, offset = [], 0
+        for name, size in sizes.items():
+            pointers.append(f"float* {name} = (float*)scratch + {offset};")
+            offset += -(-size // 16) * 16
+        newline = "\n    "
+        text = "\n".join(functions) + f"""
+static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
+  const int64_t queries = {c(spec.queries)}, all_keys = {c(spec.keys)}, blocks = {c(ceildiv(spec.queries, self.block))};
+  {(newline[:-2]).join(pointers)}
+  for (int64_t task = begin; task < end; task++) {{
+    const int64_t first_query = task % blocks * {self.block}, head = task / blocks % {spec.heads};
+    const int64_t batch = task / blocks / {spec.heads}, key_head = head / {spec.heads // spec.key_heads};
+    const int64_t valid = queries - first_query < {self.block} ? queries - first_query : {self.block};
+    const int64_t vectors = (valid + MM_LANES - 1) / MM_LANES;
+    {self.pointer("query_rows", spec.query, "head")} query_rows += first_query * {c(spec.query.row)};
+    {self.pointer("key_rows", spec.key, "key_head")}
+    {self.pointer("value_rows", spec.value, "key_head")}
+    float* output = (float*)call->data[{spec.n_inputs}] + {self.offset(spec.output, "head")} + first_query * {c(spec.output.row)};
+    {self.mask_pointer()}
+    for (int64_t d = 0; d < {spec.size}; d++)
+      for (int64_t q = valid; q < {self.block}; q++) query[d * {self.block} + q] = 0;
+    mm_transpose(query_rows, {c(spec.query.row)}, query, {self.block}, valid, {spec.size});
+    for (int64_t q = 0; q < {self.block}; q++) largest[q] = -__builtin_inff(), total[q] = 0;
+    for (int64_t k = 0; k < {rows * padded}; k++) results[k] = 0;
+    const int64_t keys = {self.visible_keys()};
+    for (int64_t first_key = 0; first_key < keys; first_key += {_KEY_BLOCK}) {{
+      const int64_t count = keys - first_key < {_KEY_BLOCK} ? keys - first_key : {_KEY_BLOCK};
+      {self.dispatch()}
+      {self.value_block()}
+      KERNEL_NAME_values(scores, value_block, count, correction, results);
+    }}
+    for (int64_t q = 0; q < valid; q++) {{
+      const float share = all_keys ? 1.0f / total[q] : 0.0f;
+      for (int64_t d = 0; d < {spec.value_size}; d++) output[q * {c(spec.output.row)} + d] = results[q * {padded} + d] * share;
+    }}
+  }}
+}}
+"""
+        return kernel_source(
+            "attention",
+            text,
+            tasks=spec.batch * spec.heads * ceildiv(spec.queries, self.block),
+            scratch_bytes=4 * offset,
+            params=tuple(self.parameters.dims),
+            note=f"{self.block} queries a task, tiles of {self.tile_rows(self.vectors)}x{self.vectors} and "
+            f"{self.query_rows}x{self.columns}",
+        )
+
+    # ---- addresses ----
+
+    def offset(self, heads: Heads, head: str) -> str:
+        c = self.parameters.c
+        return f"{c(heads.offset)} + batch * {c(heads.batch)} + {head} * {c(heads.head)}"
+
+    def pointer(self, name: str, heads: Heads, head: str) -> str:
+        return f"const float* {name} = (const float*)call->data[{heads.input}] + {self.offset(heads, head)};"
+
+    def mask_pointer(self) -> str:
+        mask, c = self.spec.mask, self.parameters.c
+        if mask is None:
+            return ""
+        c_type = C_TYPES[mask.dtype]
+        return (
+            f"const {c_type}* mask = (const {c_type}*)call->data[{mask.input}] + batch * {c(mask.batch)} "
+            f"+ head * {c(mask.head)} + first_query * {c(mask.query)};"
+        )
+
+    def visible_keys(self) -> str:
+        if self.spec.causal_offset is None:
+            return "all_keys"
+        last = f"first_query + valid + {self.parameters.c(self.spec.causal_offset)}"
+        return f"{last} < 1 ? (all_keys < 1 ? all_keys : 1) : {last} < all_keys ? {last} : all_keys"
+
+    # ---- scores and probabilities ----
+
+    def dispatch(self) -> str:
+        mask = self.spec.mask
+        at = f"mask + first_key * {self.parameters.c(mask.key)}" if mask else "0"
+        calls = [
+            f"if (vectors == {n}) {{ KERNEL_NAME_scores{n}(call, query, key_rows + first_key * "
+            f"{self.parameters.c(self.spec.key.row)}, count, scores, correction, {at}, valid, first_query, first_key); "
+            f"KERNEL_NAME_probabilities{n}(scores, count, largest, total, correction); }}"
+            for n in self.vector_counts
+        ]
+        return "\n      else ".join(calls)
+
+    def scores(self, vectors: int) -> str:
+        """A function: scores of `count` keys, scaled and masked, and into `maximum` the largest of each query."""
+        rows, mask = self.tile_rows(vectors), self.spec.mask
+        c_type = C_TYPES[mask.dtype] if mask else "void"
+        each = range(vectors)
+        return f"""static void KERNEL_NAME_scores{vectors}(const mm_call* call, const float* query, const float* keys, int64_t count,
+    float* scores, float* maximum, const {c_type}* mask, int64_t valid, int64_t first_query, int64_t first_key) {{
+  const mm_vf hidden = mm_splat(-__builtin_inff());
+  mm_vf {", ".join(f"m{c} = hidden" for c in each)};
+  {self.causal_limits(vectors)}
+  if (count >= {rows})
+    for (int64_t step = 0; step < count; step += {rows}) {{
+      const int64_t key = step + {rows} <= count ? step : count - {rows};  /* the last tile overlaps the one before */
+      {self.scores_tile(rows, vectors)}
+    }}
+  else
+    for (int64_t key = 0; key < count; key++) {{
+      {self.scores_tile(1, vectors)}
+    }}
+  {" ".join(f"mm_store(maximum + {c} * MM_LANES, m{c});" for c in each)}
+}}
+"""
+
+    def causal_limits(self, vectors: int) -> str:
+        """For each lane, the last key of this block that its query may see."""
+        if self.spec.causal_offset is None:
+            return ""
+        last = f"(int32_t)(first_query - first_key + {self.parameters.c(self.spec.causal_offset)})"
+        return "\n  ".join(
+            [f"mm_vi limit0; for (int lane = 0; lane < MM_LANES; lane++) limit0[lane] = {last} + lane;"]
+            + [f"const mm_vi limit{c} = limit0 + {c} * MM_LANES;" for c in range(1, vectors)]
+        )
+
+    def scores_tile(self, rows: int, vectors: int) -> str:
+        stride = self.parameters.c(self.spec.key.row)
+        tile = [(r, c) for r in range(rows) for c in range(vectors)]
+        products = "\n        ".join(
+            f"{{ const mm_vf k = mm_splat(row[{r} * {stride} + d]); "
+            + " ".join(f"s{r}_{c} += k * q{c};" for c in range(vectors))
+            + " }"
+            for r in range(rows)
+        )
+        finish = "\n      ".join(
+            f"{{ {self.mask_lanes(r, c)} const mm_vf score = {self.masked(f's{r}_{c}', r, c)}; m{c} = mm_max(m{c}, score); "
+            f"mm_store(scores + (key + {r}) * {self.block} + {c} * MM_LANES, score); }}"
+            for r, c in tile
+        )
+        return f"""const float* row = keys + key * {stride};
+      mm_vf {", ".join(f"s{r}_{c} = {{0}}" for r, c in tile)};
+      for (int64_t d = 0; d < {self.spec.size}; d++) {{
+        {" ".join(f"const mm_vf q{c} = mm_load(query + d * {self.block} + {c} * MM_LANES);" for c in range(vectors))}
+        {products}
+      }}
+      {finish}"""
+
+    def mask_lanes(self, row: int, vector: int) -> str:
+        """C that defines `lanes`, the mask of one key and a vector of queries."""
+        mask = self.spec.mask
+        if mask is None:
+            return ""
+        c_type = VECTOR_TYPES[mask.dtype]
+        at = f"mask[(key + {row}) * {self.parameters.c(mask.key)}"
+        value = "-({}] != 0)" if mask.dtype == "i1" else "{}]"
+        if mask.query == 0:
+            splat = "mm_splat_i" if mask.dtype == "i1" else "mm_splat"
+            return f"const {c_type} lanes = {splat}({value.format(at)});"
+        first = f"{vector} * MM_LANES"
+        element = value.format(f"{at} + ({first} + lane) * {self.parameters.c(mask.query)}")
+        return (
+            f"{c_type} lanes = {{0}}; for (int64_t lane = 0; lane < MM_LANES; lane++) "
+            f"if ({first} + lane < valid) lanes[lane] = {element};"
+        )
+
+    def masked(self, score: str, row: int, vector: int) -> str:
+        score = f"{score} * {literal(self.spec.scale, 'f32')}"
+        if self.spec.mask is not None:
+            score = f"mm_select(lanes, {score}, hidden)" if self.spec.mask.dtype == "i1" else f"{score} + lanes"
+        if self.spec.causal_offset is not None:
+            score = f"mm_select(mm_splat_i((int32_t)key + {row}) <= limit{vector}, {score}, hidden)"
+        return score
+
+    def probabilities(self, vectors: int) -> str:
+        """A function: scores to e^(score - maximum), with the totals and what earlier results must be multiplied by."""
+        each = range(vectors)
+        start = "\n  ".join(
+            f"const mm_vf old{c} = mm_load(largest + {c} * MM_LANES), new{c} = mm_max(old{c}, mm_load(correction + {c} * MM_LANES));\n"
+            f"  /* where every key so far is hidden, e^(-inf - shift) must be 0 and not NaN */\n"
+            f"  const mm_vf shift{c} = mm_select(new{c} == -__builtin_inff(), (mm_vf){{0}}, new{c}), factor{c} = mm_exp(old{c} - shift{c});\n"
+            f"  mm_vf total{c} = mm_load(total + {c} * MM_LANES) * factor{c};"
+            for c in each
+        )
+        body = "\n    ".join(
+            f"const mm_vf e{c} = mm_exp(mm_load(row + {c} * MM_LANES) - shift{c}); total{c} += e{c}; mm_store(row + {c} * MM_LANES, e{c});"
+            for c in each
+        )
+        finish = "\n  ".join(
+            f"mm_store(largest + {c} * MM_LANES, new{c}); mm_store(total + {c} * MM_LANES, total{c}); "
+            f"mm_store(correction + {c} * MM_LANES, factor{c});"
+            for c in each
+        )
+        return f"""static void KERNEL_NAME_probabilities{vectors}(float* scores, int64_t count, float* largest, float* total, float* correction) {{
+  {start}
+  for (int64_t key = 0; key < count; key++) {{
+    float* row = scores + key * {self.block};
+    {body}
+  }}
+  {finish}
+}}
+"""
+
+    # ---- values ----
+
+    def value_block(self) -> str:
+        stride, padded = self.parameters.c(self.spec.value.row), self.value_vectors * self.isa.lanes
+        rows = f"value_rows + first_key * {stride}"
+        if not self.copy_values:
+            return f"const float* value_block = {rows};"
+        size, lanes = self.spec.value_size, self.isa.lanes
+        moves = [f"mm_store(to + {k}, mm_load(from + {k}));" for k in range(0, size - lanes + 1, lanes)]
+        if size % lanes:
+            moves.append(f"mm_store(to + {size // lanes * lanes}, mm_load_tail(from + {size // lanes * lanes}, {size % lanes}));")
+        return f"""for (int64_t key = 0; key < count; key++) {{
+        const float* from = {rows} + key * {stride}; float* to = values + key * {padded};
+        {" ".join(moves)}
+      }}
+      const float* value_block = values;"""
+
+    def values(self) -> str:
+        """A function: results = results * correction + probabilities x values, for every query of the block."""
+        padded = self.value_vectors * self.isa.lanes
+        starts = range(0, self.value_vectors, self.columns)
+        tiles = "\n    ".join(
+            self.values_tile(start, min(self.columns, self.value_vectors - start), padded) for start in starts
+        )
+        return f"""static void KERNEL_NAME_values(const float* scores, const float* values, int64_t count, const float* correction, float* results) {{
+  for (int64_t q = 0; q < {self.block}; q += {self.query_rows}) {{
+    {tiles}
+  }}
+}}
+"""
+
+    def values_tile(self, start: int, columns: int, padded: int) -> str:
+        tile = [(r, c) for r in range(self.query_rows) for c in range(columns)]
+        first = start * self.isa.lanes
+        place = {(r, c): f"results + (q + {r}) * {padded} + {first} + {c} * MM_LANES" for r, c in tile}
+        products = "\n        ".join(
+            f"{{ const mm_vf p = mm_splat(share[{r}]); " + " ".join(f"r{r}_{c} += p * v{c};" for c in range(columns)) + " }"
+            for r in range(self.query_rows)
+        )
+        return f"""{{
+      {" ".join(f"mm_vf r{r}_{c} = mm_load({place[r, c]}) * correction[q + {r}];" for r, c in tile)}
+      for (int64_t key = 0; key < count; key++) {{
+        const float* share = scores + key * {self.block} + q;
+        {" ".join(f"const mm_vf v{c} = mm_load(values + key * {padded} + {first} + {c} * MM_LANES);" for c in range(columns))}
+        {products}
+      }}
+      {" ".join(f"mm_store({place[r, c]}, r{r}_{c});" for r, c in tile)}
+    }}"""
