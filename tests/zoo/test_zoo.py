@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests import zoo
 from tests.zoo import catalog, handmade
@@ -51,3 +52,16 @@ def test_handmade_model_runs(case: handmade.Case) -> None:
     session = onnxruntime.InferenceSession(case.model().SerializeToString())
     for inputs in case.runs:
         assert all(output is not None for output in session.run(None, inputs))
+
+
+@pytest.mark.parametrize(
+    ("name", "millions", "gmac"),
+    [("resnet50", 25.557, 4.089), ("mobilenet_v2", 3.505, 0.301), ("vit_b16", 86.568, 16.85)],
+)
+def test_full_sizes_are_the_published_ones(name: str, millions: float, gmac: float) -> None:
+    module = catalog.module(name)
+    assert sum(parameter.numel() for parameter in module.parameters()) / 1e6 == pytest.approx(millions, abs=0.001)
+    images = torch.from_numpy(catalog.inputs(name)["pixel_values"])
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(images)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, rel=0.01)
