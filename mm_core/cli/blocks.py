@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mm_core.cli.statistics import Latency
+from mm_core.types import TensorSpec, TensorType
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ def print_latencies(out: Console, title: str, series: Iterable[tuple[str, Latenc
 
 def _print_title(out: Console, title: str) -> None:
     out.print(f"[bold]{'=' * 12} {escape(title)} {'=' * 12}[/bold]")
+
+
+def describe(spec: TensorSpec) -> str:
+    """Element type and shape of an input or output."""
+    if not isinstance(spec.type, TensorType):
+        return str(spec.type)
+    shape = "?" if spec.shape is None else "x".join(map(str, spec.shape)) or "scalar"
+    return f"{spec.dtype.name} {shape}"
 
 
 def format_bytes(count: float) -> str:

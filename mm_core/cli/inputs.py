@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mm_core.cli.values import Shapes
+from mm_core.cli.values import Shapes, shapes_by_name, spread
 from mm_core.errors import InputError
 from mm_core.types import Dim, SymDim, TensorSpec, TensorType, evaluate, symbols
 
@@ -35,14 +35,13 @@ def resolve_shapes(
     A symbol that one input fixes holds for all; one that nothing fixes becomes 1 and is reported as guessed.
     InputError for an unknown input, a wrong rank, or sizes that contradict the model or each other.
     """
-    chosen = _by_name(specs, given)
+    chosen = shapes_by_name([spec.name for spec in specs], given)
     bindings: dict[str, Dim] = {}
     for spec in specs:
         wanted: Sequence[int | None] = chosen.get(spec.name, ())
         if spec.name in chosen and spec.shape is not None:
             _unify(spec, spec.shape, wanted, bindings)
-    batches = batch_sizes if len(batch_sizes) != 1 else [batch_sizes[0]] * len(specs)
-    for spec, batch in zip(specs, batches):
+    for spec, batch in zip(specs, spread(batch_sizes, len(specs))):
         if batch is not None and spec.shape and spec.name not in chosen:
             _unify(spec, spec.shape, (batch, *[None] * (len(spec.shape) - 1)), bindings)
     free = sorted(
@@ -53,24 +52,6 @@ def resolve_shapes(
         {spec.name: _static(spec, chosen.get(spec.name), bindings) for spec in specs},
         tuple(dict.fromkeys(free)),
     )
-
-
-def _by_name(specs: Sequence[TensorSpec], given: Shapes) -> dict[str, tuple[int, ...]]:
-    names = [spec.name for spec in specs]
-    chosen: dict[str, tuple[int, ...]] = {}
-    for key, dims in given.items():
-        if isinstance(key, int) and key >= len(names):
-            raise InputError(
-                f"shape number {key + 1} has no input to go to: the model has {len(names)}",
-                available=", ".join(names) or "no inputs",
-            )
-        name = names[key] if isinstance(key, int) else key
-        if name not in names:
-            raise InputError(f"the model has no input {name!r}", available=", ".join(names) or "no inputs")
-        if name in chosen:
-            raise InputError(f"two shapes are given for the input {name!r}, one of them by position")
-        chosen[name] = dims
-    return chosen
 
 
 def _unify(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import click
+
+from mm_core.errors import InputError
 
 Shapes = dict[str | int, tuple[int, ...]]
 """Shape by input name, or by position where no name was given."""
@@ -57,18 +60,18 @@ class BatchSizes(click.ParamType[Any]):
         return tuple(int(part) if part else None for part in parts)
 
 
-class TargetOptionText(click.ParamType[Any]):
-    """`backend.option=value`."""
+class NameValue(click.ParamType[Any]):
+    """`name=value` as a pair."""
 
-    name = "BACKEND.OPTION=VALUE"
+    name = "NAME=VALUE"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        match = re.fullmatch(r"([\w-]+)\.([\w-]+)=(.*)", value)
-        if match is None:
-            self.fail(f"{value!r} is not of the form backend.option=value", parameter, context)
-        return match.groups()
+        name, separator, text = value.partition("=")
+        if not separator or not name:
+            self.fail(f"{value!r} is not of the form name=value", parameter, context)
+        return name, text
 
 
 def shapes_by_input(given: tuple[tuple[tuple[str | None, tuple[int, ...]], ...], ...]) -> Shapes:
@@ -84,3 +87,26 @@ def shapes_by_input(given: tuple[tuple[tuple[str | None, tuple[int, ...]], ...],
         else:
             shapes[name] = dims
     return shapes
+
+
+def shapes_by_name(names: Sequence[str], given: Shapes) -> dict[str, tuple[int, ...]]:
+    """The given shapes by input name; InputError for an input that is not there or is given twice."""
+    chosen: dict[str, tuple[int, ...]] = {}
+    for key, dims in given.items():
+        if isinstance(key, int) and key >= len(names):
+            raise InputError(
+                f"shape number {key + 1} has no input to go to: the model has {len(names)}",
+                available=", ".join(names) or "no inputs",
+            )
+        name = names[key] if isinstance(key, int) else key
+        if name not in names:
+            raise InputError(f"the model has no input {name!r}", available=", ".join(names) or "no inputs")
+        if name in chosen:
+            raise InputError(f"two shapes are given for the input {name!r}, one of them by position")
+        chosen[name] = dims
+    return chosen
+
+
+def spread(batch_sizes: Sequence[int | None], count: int) -> Sequence[int | None]:
+    """Batch sizes by input: a single one holds for all `count` inputs."""
+    return list(batch_sizes) * count if len(batch_sizes) == 1 else batch_sizes

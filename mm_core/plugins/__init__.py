@@ -3,10 +3,10 @@
 from typing import Any
 
 from mm_core.plugins.metadata import GROUPS, PluginRecord, records
-from mm_core.plugins.registry import find, load
+from mm_core.plugins.registry import find, load, matching
 from mm_core.plugins.relay import hooks
 
-__all__ = ["GROUPS", "PluginRecord", "find", "hookimpl", "hooks", "load", "records"]
+__all__ = ["GROUPS", "PluginRecord", "find", "hookimpl", "hooks", "load", "matching", "records"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from mm_core.errors import PluginMissingError
-from mm_core.plugins.metadata import PluginRecord, canonical, records
+from mm_core.plugins.metadata import PluginRecord, records
+from mm_core.plugins.registry import matching
 
 Verdict = Literal["ok", "unavailable", "off", "conflict", "version", "broken", "crashed", "timeout"]
 
@@ -47,29 +47,9 @@ def check(name: str | None = None, *, timeout: float = 60.0, jobs: int = 2) -> I
 
     They come in the order of `records()`, each as soon as it is known; `timeout` is seconds per plugin.
     """
-    chosen = _chosen(name)
+    chosen = records() if name is None else matching(name)
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         yield from pool.map(lambda record: _diagnose(record, timeout), chosen)
-
-
-def _chosen(name: str | None) -> list[PluginRecord]:
-    everything = records()
-    if name is None:
-        return list(everything)
-    chosen = [
-        record
-        for record in everything
-        if name in (record.name, f"{record.group}:{record.name}")
-        or canonical(name) == canonical(record.distribution)
-    ]
-    if not chosen:
-        names = sorted({record.name for record in everything})
-        raise PluginMissingError(
-            f"no plugin and no distribution with plugins is called {name!r}",
-            available=", ".join(names) or "none",
-            remedy="`mm_plugins list` shows what is installed",
-        )
-    return chosen
 
 
 def _diagnose(record: PluginRecord, timeout: float) -> Diagnosis:

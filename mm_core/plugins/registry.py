@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from mm_core.errors import PluginConflictError, PluginLoadError, PluginMissingError
-from mm_core.plugins.metadata import GROUPS, PluginRecord, records
+from mm_core.plugins.metadata import GROUPS, PluginRecord, canonical, records
 
 _PACKAGE_PREFIX: dict[str, str] = {
     "mm.parsers": "mm-parser-",
@@ -52,6 +52,27 @@ def find(group: str, name: str) -> PluginRecord:
             remedy=f"pip install --upgrade mm-core {record.distribution}",
         )
     return record
+
+
+def matching(name: str) -> tuple[PluginRecord, ...]:
+    """Every record called `name`, or `group:name`, or offered by the distribution `name`, whatever its state.
+
+    PluginMissingError if there is none.
+    """
+    everything = records()
+    found = tuple(
+        record
+        for record in everything
+        if name in (record.name, f"{record.group}:{record.name}")
+        or canonical(name) == canonical(record.distribution)
+    )
+    if not found:
+        raise PluginMissingError(
+            f"no plugin and no distribution with plugins is called {name!r}",
+            available=", ".join(sorted({record.name for record in everything})) or "none",
+            remedy="`mm_plugins list` shows what is installed",
+        )
+    return found
 
 
 def _missing(group: str, name: str, installed: tuple[PluginRecord, ...]) -> PluginMissingError:
