@@ -236,7 +236,7 @@ def _summary(out: Console, model: Model, target: Path, parsed: float, verbose: b
         ("file", f"{target} ({format_bytes(target.stat().st_size)})"),
         *((f"input {spec.name}", describe(spec)) for spec in model.inputs),
         *((f"output {spec.name}", describe(spec)) for spec in model.outputs),
-        ("weights", format_bytes(model.weight_bytes())),
+        ("weights", format_bytes(model.constant_bytes)),
         *((f"memory, {name}", format_bytes(count)) for name, count in report.memory.items()),
         ("precision", report.precision),
         ("placement", report.summary()),
