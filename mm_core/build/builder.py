@@ -1,0 +1,264 @@
+"""`Builder`: from a network to a model. Passes, placement, parts, compilation, plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from packaging.version import Version
+
+from mm_core import plugins
+from mm_core.build.config import BuilderConfig
+from mm_core.build.partition import Partition, partition
+from mm_core.build.placement import Placed, place
+from mm_core.compiler import CompileContext, Compiler
+from mm_core.device import Backend
+from mm_core.errors import BuildError, MMError
+from mm_core.ir import Network, OperandValues
+from mm_core.model import (
+    Block,
+    BuildReport,
+    Copy,
+    Executable,
+    Host,
+    If,
+    Instruction,
+    Loop,
+    Model,
+    PartInfo,
+    Plan,
+    Requirements,
+)
+from mm_core.passes import PassContext, default_pipeline
+from mm_core.types import Guard, collect_guards, symbols
+
+BACKENDS = "mm.backends"
+REFERENCE = "reference"
+
+
+@dataclass
+class _Clock:
+    """Seconds by step, and the caller's progress function."""
+
+    config: BuilderConfig
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str, fraction: float) -> Iterator[None]:
+        if self.config.progress is not None:
+            self.config.progress(name, fraction)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class Builder:
+    """Builds models by one configuration. The network that is given stays as it is."""
+
+    def __init__(self, config: BuilderConfig | None = None) -> None:
+        self.config = config or BuilderConfig()
+
+    def build(self, network: Network) -> Model:
+        """Compile a network. Raises VerifyError, PassError, BuildError or CompileError with the user's node."""
+        config, clock = self.config, _Clock(self.config)
+        folder = Path(config.print_ir) if config.print_ir is not None else None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        with clock.step("verify", 0.0):
+            network.verify()
+            work = network.clone()
+            dim_range = _dim_range(work, config)
+            guards = input_guards(work)
+        with clock.step("passes", 0.02):
+            context = PassContext(
+                opt_level=config.opt_level, precision=config.precision, dim_range=dim_range, backends=config.backends,
+                print_ir=folder,
+            )  # fmt: skip
+            pipeline = default_pipeline(config.disable_passes, config.opt_level, config.passes)
+            plugins.hooks().mm_pipeline_assembled(pipeline=pipeline.passes, config=config)
+            pipeline.run(work, context)
+        backends = self._backends()
+        with clock.step("placement", 0.15):
+            compilers = [backend.compiler(self._target(backend)) for backend in backends]
+            placed = place(work, compilers, config.strict)
+            work.verify()
+        with clock.step("partition", 0.2):
+            parts = partition(work, placed.device, [backend.memory_space for backend in backends])
+        with clock.step("compile", 0.25):
+            executables = self._compile(parts, compilers, dim_range, folder)
+        with clock.step("pack", 0.98):
+            model = self._pack(network, work, parts, executables, backends, placed, guards, dim_range, clock)
+        plugins.hooks().mm_model_packed(model=model)
+        if config.progress is not None:
+            config.progress("done", 1.0)
+        return model
+
+    def _backends(self) -> list[Backend]:
+        names = list(self.config.backends)
+        if REFERENCE not in names and not self.config.strict:
+            names.append(REFERENCE)
+        found = []
+        for name in names:
+            try:
+                backend = plugins.load(BACKENDS, name)
+            except MMError:
+                if name == REFERENCE and name not in self.config.backends:
+                    continue  # A deployment without the oracle can still build what its backends run themselves.
+                raise
+            found.append(backend() if isinstance(backend, type) else backend)
+        return found
+
+    def _target(self, backend: Backend) -> dict[str, str]:
+        declared = {option.name: option for option in backend.options}
+        target = {name: option.default for name, option in declared.items()}
+        for name, value in self.config.target.items():
+            prefix, _, short = name.rpartition(".")
+            if (prefix and prefix != backend.name) or short not in declared:
+                continue
+            choices = declared[short].choices
+            if choices and value not in choices:
+                raise BuildError(f"{short} of {backend.name} is {value!r}", available=", ".join(choices))
+            target[short] = value
+        return target
+
+    def _compile(
+        self,
+        parts: Partition,
+        compilers: Sequence[Compiler],
+        dim_range: Mapping[str, tuple[int, int]],
+        folder: Path | None,
+    ) -> list[Executable]:
+        executables = []
+        for index, part in enumerate(parts.parts):
+            compiler = compilers[part.device]
+            context = CompileContext(
+                self.config.opt_level, self.config.threads, dim_range, folder, f"part{index}"
+            )
+            start = time.perf_counter()
+            executable = compiler.compile(part.network, context)
+            plugins.hooks().mm_part_compiled(
+                backend=compiler.backend, part=part.network, executable=executable, seconds=time.perf_counter() - start
+            )
+            executables.append(executable)
+        return executables
+
+    def _pack(
+        self,
+        source: Network,
+        work: Network,
+        parts: Partition,
+        executables: Sequence[Executable],
+        backends: Sequence[Backend],
+        placed: Placed,
+        guards: Sequence[tuple[Guard, str]],
+        dim_range: Mapping[str, tuple[int, int]],
+        clock: _Clock,
+    ) -> Model:
+        used = sorted({part.device for part in parts.parts})
+        number = {device: index for index, device in enumerate(used)}
+        names = tuple(backends[device].name for device in used)
+        infos = tuple(PartInfo(number[info.device], info.inputs, info.outputs) for info in parts.infos)
+        plan = Plan(
+            names, infos, tuple(parts.slots), dict(parts.constant_slots), tuple(guards), _renumber(parts.main, number)
+        )
+        callbacks = {step.operator for step in plan.main.walk() if isinstance(step, Host)}
+        operators = {op.partition(".")[0] for op in callbacks} | {
+            prefix for executable in executables for prefix in executable.operators
+        }
+        report = BuildReport(
+            tuple(placed.records),
+            tuple(record for executable in executables for record in executable.kernels),
+            self.config.precision,
+            (),
+            {"constants": sum(d.nbytes for e in executables for d in e.constants)},
+            (),
+            dict(clock.seconds),
+        )
+        return Model(
+            source.name, source.inputs, source.output_specs, plan, tuple(executables), tuple(parts.constants), report,
+            requirements(names, sorted(operators)), dim_range, str(work) if self.config.keep_graph else "",
+        )  # fmt: skip
+
+
+def input_guards(network: Network) -> list[tuple[Guard, str]]:
+    """What the inputs' symbols must satisfy for the network's operations to fit together, with the user's nodes."""
+    bound = network.symbols()
+    found: dict[Guard, str] = {}
+    for operation in network.operations:
+        with collect_guards() as guards:
+            operation.definition.infer_types(
+                [None if value is None else value.type for value in operation.operands],
+                OperandValues(operation.operands),
+                operation.attributes,
+                operation.regions,
+            )
+        for guard in guards:
+            if symbols(guard.left) | symbols(guard.right) <= bound:
+                found.setdefault(guard, operation.where)
+    return list(found.items())
+
+
+def requirements(backends: Sequence[str], operators: Sequence[str]) -> Requirements:
+    """Distributions that running needs: core, the backends, and operator packages for what calls back into them."""
+    wanted = [(BACKENDS, name) for name in backends] + [("mm.ops", prefix) for prefix in operators]
+    distributions = {"mm-core": _core_version()}
+    for group, name in wanted:
+        for record in plugins.records(group):
+            if record.name == name and record.distribution:
+                distributions[record.distribution] = record.version
+    run = tuple(_range(name, version) for name, version in distributions.items())
+    return Requirements(run, run)
+
+
+def _renumber(block: Block, number: Mapping[int, int]) -> Block:
+    """The block with devices counted among those in use only."""
+    steps: list[Instruction] = []
+    for step in block.instructions:
+        if isinstance(step, Copy):
+            step = replace(
+                step,
+                source_device=number.get(step.source_device, -1),
+                target_device=number.get(step.target_device, -1),
+            )
+        elif isinstance(step, If):
+            step = replace(
+                step, then_block=_renumber(step.then_block, number), else_block=_renumber(step.else_block, number)
+            )
+        elif isinstance(step, Loop):
+            step = replace(step, body=_renumber(step.body, number))
+        steps.append(step)
+    return replace(block, instructions=tuple(steps))
+
+
+def _core_version() -> str:
+    from mm_core import __version__
+
+    return __version__
+
+
+def _range(distribution: str, version: str) -> str:
+    release = Version(version).release
+    following = f"{release[0]}.{release[1] + 1}" if release[0] == 0 and len(release) > 1 else str(release[0] + 1)
+    return f"{distribution}>={version},<{following}"
+
+
+def _dim_range(network: Network, config: BuilderConfig) -> dict[str, tuple[int, int]]:
+    """Ranges by symbol, those that MagicMind's keys give by input number included. BuildError for unknown names."""
+    ranges = dict(config.dim_range or {})
+    for name, (least, largest) in config.input_dims.items():
+        specs = network.inputs
+        by_name = {spec.name: spec for spec in specs}
+        spec = specs[int(name)] if name.isdigit() and int(name) < len(specs) else by_name.get(name)
+        if spec is None or spec.shape is None or len(spec.shape) != len(least) or len(least) != len(largest):
+            raise BuildError(f"dim_range names input {name} with {len(least)} dimensions", available=str(specs))
+        for dim, low, high in zip(spec.shape, least, largest):
+            for symbol_name in symbols(dim):
+                ranges[symbol_name] = (int(low), int(high))
+    if unknown := set(ranges) - network.symbols():
+        raise BuildError(
+            f"dim_range names {', '.join(sorted(unknown))}", available=", ".join(sorted(network.symbols())) or "none"
+        )
+    return {name: (int(low), int(high)) for name, (low, high) in sorted(ranges.items())}

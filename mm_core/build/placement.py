@@ -1,0 +1,154 @@
+"""Who runs each operation. The preferred backend is asked for the operation as it stands, then for its decomposition,
+then the next backend; every refusal keeps its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mm_core.compiler import Compiler, No
+from mm_core.errors import BuildError, MMError, UnsupportedOpError
+from mm_core.ir import Builder, Graph, Network, Operation, Value, compatible
+from mm_core.model.report import FALLBACK, HOST_KIND, NATIVE, Placement
+from mm_core.ops import Tier
+
+HOST_DEVICE = -1
+_MAX_DECOMPOSITION = 32
+
+
+@dataclass
+class Placed:
+    """Device numbers of operations (indices into the backends; HOST_DEVICE: the runtime), and the records."""
+
+    device: dict[Operation, int] = field(default_factory=dict)
+    records: list[Placement] = field(default_factory=list)
+
+
+def place(network: Network, compilers: Sequence[Compiler], strict: bool) -> Placed:
+    """Place every operation of the network, decomposing where a backend wants the parts. BuildError if none can."""
+    return _Placer(compilers, strict).run(network)
+
+
+class _Placer:
+    def __init__(self, compilers: Sequence[Compiler], strict: bool) -> None:
+        self.compilers = compilers
+        self.strict = strict
+        self.placed = Placed()
+
+    def run(self, network: Network) -> Placed:
+        self._graph(network)
+        return self.placed
+
+    def _graph(self, graph: Graph) -> None:
+        for operation in graph.operations:
+            if operation.name == "mm.constant" or operation in self.placed.device:
+                continue
+            node, op_name = operation.where, operation.name
+            device, fallback, reasons = self._operation(operation)
+            kind = HOST_KIND if device == HOST_DEVICE else FALLBACK if fallback else NATIVE
+            name = "host" if device == HOST_DEVICE else self.compilers[device].backend
+            self.placed.records.append(Placement(node, op_name, name, kind, "; ".join(reasons)))
+
+    def _operation(self, operation: Operation) -> tuple[int, bool, list[str]]:
+        reasons: list[str] = []
+        if operation.regions and operation.name != "mm.fused":
+            if operation.definition.tier is not Tier.HOST and self._expand(operation, HOST_DEVICE, 0):
+                return HOST_DEVICE, False, reasons
+            for region in operation.regions:
+                self._graph(region)
+            self.placed.device[operation] = HOST_DEVICE
+            return HOST_DEVICE, False, reasons
+        if operation.definition.tier is Tier.HOST and operation.definition.has_reference:
+            self.placed.device[operation] = HOST_DEVICE
+            return HOST_DEVICE, False, reasons
+        where, op_name = operation.where, operation.name
+        for device, compiler in enumerate(self.compilers):
+            support = compiler.supports(operation)
+            if not isinstance(support, No):
+                if support.fallback and self.strict:
+                    reasons.append(f"{compiler.backend}: only by the operator's numpy reference, refused by strict")
+                    continue
+                self.placed.device[operation] = device
+                return device, support.fallback, reasons
+            reasons.append(f"{compiler.backend}: {support.reason}")
+            if self._expand(operation, device, 0):
+                return device, False, reasons[:-1]
+        raise BuildError(
+            f"no backend runs {op_name}: {'; '.join(reasons)}",
+            where=where,
+            available=", ".join(compiler.backend for compiler in self.compilers),
+            remedy="add a backend" + (" or build without strict" if self.strict else ""),
+        )
+
+    def _expand(self, operation: Operation, device: int, depth: int) -> bool:
+        """Replace an operation by its decomposition if the device takes all of it (the host: if it has one)."""
+        definition = operation.definition
+        graph = operation.parent
+        if not definition.has_decomposition or depth > _MAX_DECOMPOSITION or graph is None:
+            return False
+        marker = operation.previous
+        values = decompose(operation)
+        if values is None:
+            return False
+        new = _between(marker, operation, graph)
+        for made in new:
+            if made.name == "mm.constant" or made.parent is None:
+                continue
+            if device == HOST_DEVICE:
+                self._operation(made)
+            elif not self._takes(made, device, depth):
+                for leftover in reversed(_between(marker, operation, graph)):
+                    self.placed.device.pop(leftover, None)
+                    leftover.erase()
+                return False
+        operation.replace_with(values)
+        return True
+
+    def _takes(self, operation: Operation, device: int, depth: int) -> bool:
+        if operation.regions and operation.name != "mm.fused":
+            return False
+        support = self.compilers[device].supports(operation)
+        if isinstance(support, No) or (support.fallback and self.strict):
+            return self._expand(operation, device, depth + 1)
+        self.placed.device[operation] = device
+        return True
+
+
+def _between(marker: Operation | None, end: Operation, graph: Graph) -> list[Operation]:
+    found = []
+    current = end.previous
+    while current is not None and current is not marker:
+        found.append(current)
+        current = current.previous
+    return found[::-1]
+
+
+def decompose(operation: Operation) -> list[Value] | None:
+    """Build the decomposition in front of an operation, with its locations; None if it has none for this case.
+
+    The new values take over the operation's result types where these say more.
+    """
+    graph = operation.parent
+    assert graph is not None
+    marker = operation.previous
+    builder = Builder(graph, operation, operation.locations)
+    schema = operation.definition.operands
+    missing = max(0, len(operation.operand_types()) - len(operation.operands)) if schema else 0
+    extra = {"regions": operation.regions} if operation.regions else {}
+    try:
+        built = operation.definition.decompose(
+            builder, *operation.operands, *[None] * missing, **operation.attributes, **extra
+        )
+    except UnsupportedOpError:
+        built = None
+    except MMError as error:
+        raise error.located(operation.where) from None
+    if built is None:
+        for leftover in reversed(_between(marker, operation, graph)):
+            leftover.erase()
+        return None
+    values = list(built) if isinstance(built, (tuple, list)) else [built]
+    for old, new in zip(operation.results, values):
+        if old.type != new.type and compatible(old.type, new.type) and new.defining_op is not None:
+            new.type = old.type
+    return values
