@@ -1,0 +1,220 @@
+"""The native library in Python: loading it, loading generated code, and running programs. One ctypes call a request."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import mm_backend_cpu
+from mm_core.errors import DeviceError, InputError
+
+ABI = 1
+ALIGNMENT = 64
+
+_INDEX_OUT_OF_RANGE = 1
+_ERROR_LENGTH = 512
+_FILE_NAME = {"darwin": "libmm_cpu.dylib", "win32": "mm_cpu.dll"}.get(sys.platform, "libmm_cpu.so")
+
+_Pointer = ctypes.c_void_p
+_Int32 = ctypes.c_int32
+_Int64 = ctypes.c_int64
+# Function: (result, arguments), as mm_cpu.h declares them.
+_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "mm_cpu_abi": (_Int32, ()),
+    "mm_cpu_features": (ctypes.c_char_p, ()),
+    "mm_dtype_code": (_Int32, (ctypes.c_char_p,)),
+    "mm_library_kernel_names": (ctypes.POINTER(ctypes.c_char_p), ()),
+    "mm_object_load": (_Pointer, (ctypes.c_char_p, _Int64, ctypes.c_char_p, _Int64)),
+    "mm_object_count": (_Int32, (_Pointer,)),
+    "mm_object_free": (None, (_Pointer,)),
+    "mm_program_create": (_Pointer, (_Pointer, _Int64, _Pointer, _Pointer, ctypes.c_char_p, _Int64)),
+    "mm_program_arena_bytes": (_Int64, (_Pointer, _Int32)),
+    "mm_program_steps": (_Int64, (_Pointer,)),
+    "mm_program_run": (_Int64, (_Pointer, _Pointer, _Pointer, _Pointer, _Int32, _Pointer)),
+    "mm_program_free": (None, (_Pointer,)),
+    "mm_pool_workers": (_Int32, ()),
+}
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The native library, loaded on first use. DeviceError if it is absent, unusable or of another version."""
+    candidates = [Path(folder) / _FILE_NAME for folder in mm_backend_cpu.__path__]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    reinstall = "install mm-backend-cpu again; from source this needs a C++17 compiler"
+    if path is None:
+        raise DeviceError(
+            f"the native library {_FILE_NAME} of the CPU backend is missing",
+            where="cpu",
+            available=", ".join(str(candidate.parent) for candidate in candidates) + " were searched",
+            remedy=reinstall,
+        )
+    try:
+        found = ctypes.CDLL(str(path))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(found, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise DeviceError(f"the native library cannot be used: {error}", where="cpu", remedy=reinstall) from error
+    if found.mm_cpu_abi() != ABI:
+        raise DeviceError(
+            f"the native library has ABI version {found.mm_cpu_abi()}, this package needs {ABI}",
+            where="cpu",
+            remedy=reinstall,
+        )
+    return found
+
+
+@cache
+def features() -> frozenset[str]:
+    """Instruction set extensions of this processor, as `avx2`, `fma`, `avx512f`, `avx512vnni`, `neon`."""
+    return frozenset(library().mm_cpu_features().decode().split())
+
+
+def require_features(needed: frozenset[str], where: str) -> None:
+    """DeviceError if this processor lacks an extension that code was generated for."""
+    missing = needed - features()
+    if missing:
+        raise DeviceError(
+            f"the code was generated for processors with {', '.join(sorted(missing))}, which this one lacks",
+            where=where,
+            available=", ".join(sorted(features())) or "no extensions",
+            remedy="build the model again with --cpu_arch for this processor",
+        )
+
+
+@cache
+def kernel_numbers() -> Mapping[str, int]:
+    """The library's kernels by name, with the number that a step's words hold."""
+    names = library().mm_library_kernel_names()
+    numbers: dict[str, int] = {}
+    while (name := names[len(numbers)]) is not None:
+        numbers[name.decode()] = len(numbers)
+    return numbers
+
+
+@cache
+def dtype_code(text: str) -> int:
+    """The library's code of an element type, given as its text (`f32`). DeviceError for one without storage."""
+    code = int(library().mm_dtype_code(text.encode()))
+    if code == 0:
+        raise DeviceError(f"the CPU has no representation of element type {text}", where="cpu")
+    return code
+
+
+def aligned(nbytes: int) -> npt.NDArray[np.uint8]:
+    """Memory for an arena or a buffer: `nbytes` bytes, not initialised, that start at a multiple of 64."""
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + nbytes]
+
+
+def _pointers(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
+    return (_Pointer * len(addresses))(*addresses)
+
+
+class LoadedObject:
+    """Generated code of one part, ready to run."""
+
+    __slots__ = ("count", "handle")
+
+    def __init__(self, code: bytes, where: str = "cpu") -> None:
+        self.handle: int | None = None
+        error = ctypes.create_string_buffer(_ERROR_LENGTH)
+        self.handle = library().mm_object_load(code, len(code), error, _ERROR_LENGTH)
+        if self.handle is None:
+            raise DeviceError(error.value.decode(errors="replace"), where=where, remedy="build the model again")
+        self.count: int = library().mm_object_count(self.handle)
+
+    def __del__(self) -> None:
+        if self.handle is not None:
+            library().mm_object_free(self.handle)
+
+
+class NativeProgram:
+    """A program of the executor, made from words and constants. Several threads may run it at once, each with its arena."""
+
+    __slots__ = ("constants", "generated", "handle", "labels", "where")
+
+    def __init__(
+        self,
+        words: npt.NDArray[np.int64],
+        constants: Sequence[npt.NDArray[Any]] = (),
+        generated: LoadedObject | None = None,
+        labels: Sequence[str] = (),
+        where: str = "cpu",
+    ) -> None:
+        """`constants` are kept alive and not copied unless they are not contiguous and aligned. `labels` name the steps."""
+        self.handle: int | None = None
+        self.constants = tuple(map(_settled, constants))
+        self.generated = generated
+        self.labels = tuple(labels)
+        self.where = where
+        words = np.ascontiguousarray(words, np.int64)
+        error = ctypes.create_string_buffer(_ERROR_LENGTH)
+        self.handle = library().mm_program_create(
+            words.ctypes.data,
+            words.size,
+            None if generated is None else generated.handle,
+            _pointers([constant.ctypes.data for constant in self.constants]),
+            error,
+            _ERROR_LENGTH,
+        )
+        if self.handle is None:
+            raise DeviceError(
+                f"the program is refused: {error.value.decode(errors='replace')}",
+                where=where,
+                remedy="build the model again with the installed version of mm-backend-cpu",
+            )
+
+    def __del__(self) -> None:
+        if self.handle is not None:
+            library().mm_program_free(self.handle)
+
+    def arena_bytes(self, threads: int) -> int:
+        """Bytes of the arena that a run on `threads` threads needs."""
+        return int(library().mm_program_arena_bytes(self.handle, threads))
+
+    def run(
+        self, arena: int, inputs: Sequence[int], outputs: Sequence[int], threads: int, *, profile: bool = False
+    ) -> npt.NDArray[np.int64] | None:
+        """Runs every step. All buffers are addresses; the arena's is a multiple of 64 and for this run alone.
+
+        Answers nanoseconds of each step if `profile`. Raises InputError for an index outside its axis.
+        """
+        times = np.zeros(library().mm_program_steps(self.handle), np.int64) if profile else None
+        status = library().mm_program_run(
+            self.handle,
+            arena,
+            _pointers(inputs),
+            _pointers(outputs),
+            threads,
+            None if times is None else times.ctypes.data,
+        )
+        if status:
+            self._fail(status >> 8, status & 0xFF)
+        return times
+
+    def _fail(self, step: int, status: int) -> None:
+        if status != _INDEX_OUT_OF_RANGE:
+            raise DeviceError("the arena is missing or misaligned", where=self.where)
+        label = self.labels[step] if step < len(self.labels) else f"step {step}"
+        raise InputError(
+            "an index is outside its axis", where=label, remedy="check the values of the inputs that are indices"
+        )
+
+
+def _settled(constant: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array itself if the executor can read it in place, otherwise an aligned copy."""
+    if constant.flags.c_contiguous and constant.ctypes.data % ALIGNMENT == 0:
+        return constant
+    copy = aligned(constant.nbytes).view(constant.dtype).reshape(constant.shape)
+    copy[...] = constant
+    return copy

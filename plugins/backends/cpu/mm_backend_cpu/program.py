@@ -1,0 +1,218 @@
+"""What one request runs: buffers and steps, in a form that is stored in the model and bound to sizes when they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_backend_cpu import native
+from mm_core.errors import DeviceError, ModelFileError
+from mm_core.memory import Interval, plan
+from mm_core.types import BY_TEXT, Dim, as_dtype, evaluate_int, parse_dim
+
+Space = Literal["arena", "constant", "input", "output"]
+
+_MAGIC = 0x4D4D435055303031
+_SPACES: tuple[str, ...] = get_args(Space)
+_ORIGINS = ("library", "object")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A tensor of a program, dense and row-major in its (physical) shape.
+
+    `index` says which constant, input or output it is. In the arena it names a piece of memory: buffers of one index
+    share it, which makes one a view of the other. `dtype` is the element type's text (`f32`).
+    """
+
+    space: Space
+    index: int
+    dtype: str
+    shape: tuple[Dim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kernel: `library:<name>` or `object:<number>`, with numbers of the buffers it reads and writes (-1: absent).
+
+    `tasks` is how many independent pieces its work has (-1 for library kernels, which know), `scratch` the bytes that
+    each thread needs beside, `label` names the user's nodes in errors and profiles.
+    """
+
+    kernel: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    params: tuple[Dim, ...] = ()
+    tasks: Dim = -1
+    scratch: Dim = 0
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundProgram:
+    """A program whose sizes are known: the executor's words, and the bytes of the arena's buffers."""
+
+    words: npt.NDArray[np.int64]
+    arena_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Steps in the order they run, over buffers. Sizes may be symbolic."""
+
+    buffers: tuple[Buffer, ...]
+    steps: tuple[Step, ...]
+    n_inputs: int
+    n_outputs: int
+
+    @property
+    def n_constants(self) -> int:
+        return 1 + max((buffer.index for buffer in self.buffers if buffer.space == "constant"), default=-1)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(step.label for step in self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, numbers and text; `from_json` gives an equal program."""
+        return {
+            "n_inputs": self.n_inputs,
+            "n_outputs": self.n_outputs,
+            "buffers": [[b.space, b.index, b.dtype, _dims_to_json(b.shape)] for b in self.buffers],
+            "steps": [
+                [
+                    s.kernel,
+                    list(s.inputs),
+                    list(s.outputs),
+                    _dims_to_json(s.params),
+                    *_dims_to_json((s.tasks, s.scratch)),
+                    s.label,
+                ]
+                for s in self.steps
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Program:
+        """Reads what `to_json` wrote. ModelFileError for anything else; numbers are checked again when it is bound."""
+        try:
+            buffers = tuple(
+                Buffer(_checked_space(space), int(index), str(dtype), _dims_from_json(shape))
+                for space, index, dtype, shape in data["buffers"]
+            )
+            steps = tuple(
+                Step(str(kernel), _integers(inputs), _integers(outputs), _dims_from_json(params),
+                     *_dims_from_json((tasks, scratch)), str(label))
+                for kernel, inputs, outputs, params, tasks, scratch, label in data["steps"]
+            )  # fmt: skip
+            return cls(buffers, steps, int(data["n_inputs"]), int(data["n_outputs"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"the CPU program is damaged: {error}", where="cpu", remedy="build the model again"
+            ) from error
+
+    def bind(self, dims: Mapping[str, int]) -> BoundProgram:
+        """Puts sizes in place of symbols, and plans the arena.
+
+        Raises InputError if `dims` lacks a symbol, DeviceError if the library lacks a kernel.
+        """
+        shapes = [tuple(evaluate_int(dim, dims) for dim in buffer.shape) for buffer in self.buffers]
+        offsets, arena_bytes = self._plan(shapes)
+        words = [_MAGIC, native.ABI, self.n_inputs, self.n_outputs, self.n_constants, arena_bytes]
+        words += [len(self.buffers), len(self.steps)]
+        for buffer, shape in zip(self.buffers, shapes, strict=True):
+            index = offsets[buffer.index] if buffer.space == "arena" else buffer.index
+            words += [_SPACES.index(buffer.space), index, native.dtype_code(buffer.dtype), len(shape), *shape]
+        for step in self.steps:
+            words += [*_kernel_words(step), len(step.inputs), len(step.outputs), *step.inputs, *step.outputs]
+            words += [len(step.params), *(evaluate_int(dim, dims) for dim in step.params)]
+            words += [evaluate_int(step.tasks, dims), evaluate_int(step.scratch, dims)]
+        return BoundProgram(np.array(words, np.int64), arena_bytes)
+
+    def _plan(self, shapes: Sequence[tuple[int, ...]]) -> tuple[Mapping[int, int], int]:
+        """The offset of each piece of the arena, by its index, and the arena's bytes."""
+        sizes: dict[int, int] = {}
+        for buffer, shape in zip(self.buffers, shapes, strict=True):
+            if buffer.space == "arena":
+                nbytes = prod(shape) * BY_TEXT[buffer.dtype].itemsize
+                sizes[buffer.index] = max(sizes.get(buffer.index, 0), nbytes)
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for number, step in enumerate(self.steps):
+            for operand in (*step.inputs, *step.outputs):
+                if operand >= 0 and self.buffers[operand].space == "arena":
+                    piece = self.buffers[operand].index
+                    first.setdefault(piece, number)
+                    last[piece] = number
+        used = sorted(first)
+        planned = plan([Interval(sizes[piece], first[piece], last[piece]) for piece in used])
+        offsets = dict.fromkeys(sizes, 0)
+        offsets.update(zip(used, planned.offsets, strict=True))
+        unused = max((sizes[piece] for piece in sizes if piece not in first), default=0)
+        return offsets, max(planned.size, unused)
+
+
+def run_kernel(
+    name: str,
+    inputs: Sequence[npt.NDArray[Any] | None],
+    outputs: Sequence[tuple[Any, tuple[int, ...]]],
+    params: Sequence[int] = (),
+    *,
+    threads: int = 1,
+) -> list[npt.NDArray[Any]]:
+    """One library kernel on arrays, for tests and tools. `outputs` are (dtype, shape); all of them are returned."""
+    buffers, operands = [], []
+    present = [array for array in inputs if array is not None]
+    for array in inputs:
+        operands.append(-1 if array is None else len(buffers))
+        if array is not None:
+            buffers.append(Buffer("input", len(buffers), as_dtype(array.dtype).text, array.shape))
+    for number, (dtype, shape) in enumerate(outputs):
+        buffers.append(Buffer("output", number, as_dtype(dtype).text, shape))
+    written = tuple(range(len(present), len(buffers)))
+    step = Step(f"library:{name}", tuple(operands), written, tuple(params), label=name)
+    bound = Program(tuple(buffers), (step,), len(present), len(outputs)).bind({})
+    program = native.NativeProgram(bound.words, labels=(name,))
+    arena = native.aligned(program.arena_bytes(threads))
+    sources = [np.ascontiguousarray(array) for array in present]
+    results = [np.empty(shape, as_dtype(dtype).numpy) for dtype, shape in outputs]
+    program.run(arena.ctypes.data, [a.ctypes.data for a in sources], [r.ctypes.data for r in results], threads)
+    return results
+
+
+def _kernel_words(step: Step) -> tuple[int, int]:
+    """Where a step's kernel comes from, and its number there."""
+    origin, _, name = step.kernel.partition(":")
+    if origin == "object" and name.isdigit():
+        return _ORIGINS.index(origin), int(name)
+    if origin == "library" and name in native.kernel_numbers():
+        return _ORIGINS.index(origin), native.kernel_numbers()[name]
+    raise DeviceError(
+        f"there is no kernel {step.kernel!r}",
+        where=step.label or "cpu",
+        available=", ".join(native.kernel_numbers()),
+        remedy="install the version of mm-backend-cpu that the model was built with",
+    )
+
+
+def _dims_to_json(dims: Sequence[Dim]) -> list[int | str]:
+    return [dim if isinstance(dim, int) else str(dim) for dim in dims]
+
+
+def _dims_from_json(dims: Sequence[int | str]) -> tuple[Dim, ...]:
+    return tuple(parse_dim(dim) if isinstance(dim, str) else int(dim) for dim in dims)
+
+
+def _integers(values: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)
+
+
+def _checked_space(value: str) -> Space:
+    if value not in _SPACES:
+        raise ValueError(f"there is no space {value!r}")
+    return value  # type: ignore[return-value]
