@@ -10,7 +10,8 @@ from mm_core.ops import OpDef
 __version__ = "0.1.0"
 
 FAMILIES = (
-    "unary", "binary", "selection", "reduction", "scan", "movement", "assembly", "shaping", "control", "containers",
+    "unary", "binary", "comparison", "selection", "variadic", "reduction", "movement", "slicing", "assembly", "shaping",
+    "control", "sequence", "optional",
     "convolution", "pooling", "contraction", "normalization", "activation", "attention", "resize",
     "quantization", "indexing", "recurrent", "random",
 )  # fmt: skip

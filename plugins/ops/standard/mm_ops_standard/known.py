@@ -1,0 +1,105 @@
+"""Partially known integer tensors: elementwise functions over object arrays of ints, SymDims and None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from mm_core.ops import MAX_KNOWN_ELEMENTS, Partial
+from mm_core.types import Dim, TensorType, dim_max, dim_min, floordiv, is_non_negative, mod
+
+FOLLOWED = ("int32", "int64", "bool")
+"""Element types whose values inference follows; an element of a bool tensor is True, False or None."""
+
+
+def partial(items: Any, shape: tuple[int, ...]) -> Partial:
+    """An object array of the shape from a flat list of elements."""
+    array = np.empty(prod(shape), object)
+    array[:] = items
+    return array.reshape(shape)
+
+
+def fits(shape: Any) -> bool:
+    """Whether a shape is static and small enough for its elements to be followed."""
+    return shape is not None and all(type(dim) is int for dim in shape) and prod(shape) <= MAX_KNOWN_ELEMENTS
+
+
+def combine(function: Callable[..., Any], *partials: Partial | None, strict: bool = True) -> Partial | None:
+    """`function` of the elements, broadcast. With `strict`, an unknown element makes the result's unknown."""
+    if any(item is None for item in partials):
+        return None
+    shape = np.broadcast_shapes(*(item.shape for item in partials if item is not None))
+    if not fits(shape):
+        return None
+
+    def checked(*items: Any) -> Any:
+        return None if any(item is None for item in items) else function(*items)
+
+    items = np.broadcast_arrays(*partials)
+    columns = zip(*(array.flat for array in items))
+    return partial([(checked if strict else function)(*column) for column in columns], shape)
+
+
+def integers(known: Partial | None) -> tuple[int, ...] | None:
+    """The elements as plain integers, or None if one is not."""
+    if known is None or not all(type(item) is int for item in known.flat):
+        return None
+    return tuple(known.flat)
+
+
+def dims(known: Partial | None, type_: Any) -> tuple[Dim | None, ...] | None:
+    """Elements of a 1-D integer operand as dimensions; all unknown if only its length is known, else None."""
+    if known is not None:
+        return tuple(known.flat)
+    length = type_.shape[0] if isinstance(type_, TensorType) and type_.shape else None
+    return (None,) * length if isinstance(length, int) else None
+
+
+def is_less(left: Dim, right: Dim) -> bool | None:
+    """left < right where that is certain, symbols being sizes."""
+    if is_non_negative(right - left - 1):
+        return True
+    return False if is_non_negative(left - right) else None
+
+
+def is_equal(left: Dim, right: Dim) -> bool | None:
+    """left == right where that is certain."""
+    if left == right:
+        return True
+    return False if is_less(left, right) or is_less(right, left) else None
+
+
+def smaller(left: Dim, right: Dim) -> Dim:
+    """The smaller dimension, without a `min` where one is provably it."""
+    less = is_less(left, right)
+    return dim_min(left, right) if less is None else left if less else right
+
+
+def larger(left: Dim, right: Dim) -> Dim:
+    """The larger dimension, without a `max` where one is provably it."""
+    less = is_less(left, right)
+    return dim_max(left, right) if less is None else right if less else left
+
+
+def divide(left: Dim, right: Dim) -> Dim | None:
+    """Integer division that truncates, where the signs are known."""
+    if right == 0:
+        return None
+    if isinstance(left, int) and isinstance(right, int):
+        quotient = abs(left) // abs(right)
+        return quotient if (left < 0) == (right < 0) else -quotient
+    return floordiv(left, right) if is_non_negative(left) and is_non_negative(right) else None
+
+
+def floor_modulo(left: Dim, right: Dim) -> Dim | None:
+    """The remainder with the divisor's sign."""
+    return None if right == 0 else mod(left, right)
+
+
+def truncated_modulo(left: Dim, right: Dim) -> Dim | None:
+    """The remainder with the dividend's sign, where the signs are known."""
+    quotient = divide(left, right)
+    return None if quotient is None else left - quotient * right

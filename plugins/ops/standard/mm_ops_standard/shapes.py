@@ -1,0 +1,71 @@
+"""Axes and sizes: checking axes, and building shape operands that stay right when sizes are symbolic.
+
+A *size* is an int where the dimension is static, else a Value of shape [1] that reads it while running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import groupby
+from typing import Any
+
+from mm_core.errors import UnsupportedOpError
+
+Size = Any
+
+
+def axis_of(op: str, axis: int, rank: int, name: str = "axis") -> int:
+    """The axis counted from the front. UnsupportedOpError if the rank has no such axis."""
+    if not -rank <= axis < rank:
+        raise UnsupportedOpError(
+            f"{op}: {name} {axis} does not exist in a tensor of rank {rank}", available=f"{-rank} to {rank - 1}"
+        )
+    return axis % rank
+
+
+def axes_of(op: str, axes: Sequence[int] | None, rank: int) -> tuple[int, ...]:
+    """Axes counted from the front, in the order given; None means all. Repeated ones are refused."""
+    if axes is None:
+        return tuple(range(rank))
+    found = tuple(axis_of(op, axis, rank, "the axis") for axis in axes)
+    if len(set(found)) != len(found):
+        raise UnsupportedOpError(f"{op}: an axis is repeated in {list(axes)}")
+    return found
+
+
+def sizes_of(graph: Any, x: Any) -> list[Size]:
+    """The sizes of all axes of a value."""
+    return [
+        dim if isinstance(dim, int) else graph.shape(x, start=axis, end=axis + 1)
+        for axis, dim in enumerate(x.type.shape)
+    ]
+
+
+def times(graph: Any, *sizes: Size) -> Size:
+    """The product of sizes; static factors are multiplied at once."""
+    static = reduce(lambda a, b: a * b, (size for size in sizes if isinstance(size, int)), 1)
+    dynamic = [size for size in sizes if not isinstance(size, int)]
+    if not dynamic:
+        return static
+    product = reduce(graph.mul, dynamic)
+    return product if static == 1 else graph.mul(product, [static])
+
+
+def shape_operand(graph: Any, sizes: Sequence[Size]) -> Any:
+    """Sizes as one 1-D int64 operand."""
+    if all(isinstance(size, int) for size in sizes):
+        return list(sizes)
+    parts: list[Any] = []
+    for is_static, group in groupby(sizes, lambda size: isinstance(size, int)):
+        run = list(group)
+        parts.extend([graph.constant(run, "int64")] if is_static else run)
+    return parts[0] if len(parts) == 1 else graph.concat(*parts, axis=0)
+
+
+def reshape(graph: Any, x: Any, sizes: Sequence[Size]) -> Any:
+    """x in a shape of these sizes. A single unknown size is written as -1, where that is safe."""
+    dynamic = [index for index, size in enumerate(sizes) if not isinstance(size, int)]
+    if len(dynamic) == 1 and all(sizes[:dynamic[0]]) and all(sizes[dynamic[0] + 1 :]):
+        return graph.reshape(x, [-1 if index == dynamic[0] else size for index, size in enumerate(sizes)])
+    return graph.reshape(x, shape_operand(graph, sizes))
