@@ -178,7 +178,7 @@ class Operation:
         for index, value in enumerate(self._operands):
             if value is not None:
                 value._uses[id(self), index] = Use(self, index)
-        self._forget()
+        self.forget_known()
 
     def set_operand(self, index: int, value: Value | None) -> None:
         """Replace one operand."""
@@ -188,14 +188,15 @@ class Operation:
         self._operands = (*self._operands[:index], value, *self._operands[index + 1 :])
         if value is not None:
             value._uses[id(self), index] = Use(self, index)
-        self._forget()
+        self.forget_known()
 
     def set_attribute(self, name: str, value: Any) -> None:
         """Change an attribute to a value that the definition allows."""
         self.attributes = self.definition.normalize_attributes({**self.attributes, name: value})
-        self._forget()
+        self.forget_known()
 
-    def _forget(self) -> None:
+    def forget_known(self) -> None:
+        """Drop what `known_value` has kept for the results: something it rests on has changed."""
         for result in self.results:
             result._known = None
 

@@ -116,7 +116,7 @@ def choose_blocking(extent: Extent, isa: Isa, tile: TileShape | None = None) -> 
     blocks = max(1, divide_up(tasks, (panels * max(images, 1))))
     blocks = min(blocks, max(1, rows // (_HALO_FACTOR * extent.halo_rows or 1)))
     limit = rows
-    if row_bytes := _assume(extent.input_row_bytes, 0):
+    if not panels_first and (row_bytes := _assume(extent.input_row_bytes, 0)):
         limit = min(limit, max(1, _BLOCK_BYTES // row_bytes))
     if piece_length is not None or piece_runs < extent.runs:
         limit = min(limit, max(1, _PARTIAL_BYTES // (4 * panel_width * extent.columns)))

@@ -1,4 +1,4 @@
-"""C of a contraction with packed weights: register tiles, and the loops that walk a task's panels, pieces and tiles."""
+"""C of a contraction with packed weights: the loops that walk a task's panels, pieces of the reduction and tiles."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ from .blocking import Blocking, Extent
 from .expression import Epilogue
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
-
-# Epilogues of up to so many of these operations are written out for every vector of a tile.
-_UNROLLED_NODES = 4
-_SHORT = frozenset({"add", "sub", "mul", "neg", "abs", "relu", "clip", "leaky_relu", "maximum", "minimum", "identity"})
-
-NO_EPILOGUE = Epilogue()
-"""Stores the sums as they are."""
+from .register_tile import Steps, TileSpec, TileWriter
 
 
 @dataclass(frozen=True)
@@ -33,17 +27,6 @@ class Source:
     panel: str
     helpers: str = ""
     strided: bool = False
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Distances between elements of the left operand, in elements; `run` is a C expression in `run`."""
-
-    row: Dim
-    column: int
-    run: str
-    element: Dim = 1
-    group: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +49,7 @@ def contraction_source(contraction: Contraction, isa: Isa, parameters: Parameter
     writer = _Writer(contraction, isa, parameters)
     blocks = ceildiv(extent.rows, blocking.block_rows)
     panels = extent.groups * ceildiv(extent.outputs, writer.width)
-    tiles = "\n".join(writer.tile(pixels) for pixels in writer.tile_pixels())
+    tiles = "\n".join(map(writer.tile.function, writer.tile_pixels()))
     code = f"{LEAST}\n{contraction.source.helpers}\n{tiles}\n{writer.driver(blocks, panels)}"
     return kernel_source(
         contraction.kind,
@@ -81,133 +64,25 @@ def contraction_source(contraction: Contraction, isa: Isa, parameters: Parameter
 class _Writer:
     def __init__(self, contraction: Contraction, isa: Isa, parameters: Parameters) -> None:
         self.contraction, self.extent, self.blocking = contraction, contraction.extent, contraction.blocking
-        self.isa, self.c = isa, parameters.c
-        self.vectors = self.blocking.vectors
-        self.width = self.vectors * isa.lanes
+        self.c = parameters.c
         self.row_length = self.extent.groups * self.extent.outputs  # of the output, in elements
-        epilogue = contraction.epilogue
-        self.channel_names = [f"channel{i}" for i in range(epilogue.channel_inputs)]
-        self.tensor_names = [f"tensor{i}" for i in range(epilogue.tensor_inputs)]
-
-    # ---- a register tile ----------------------------------------------------------------------------------------
+        spec = TileSpec(
+            vectors=self.blocking.vectors,
+            columns=0 if self.blocking.column_tiles else max(self.extent.columns, 1),
+            outputs=self.extent.outputs,
+            output_step=self.row_length,
+            steps=contraction.steps,
+            epilogue=contraction.epilogue,
+            strided=contraction.source.strided,
+        )
+        self.tile = TileWriter(spec, isa, parameters)
+        self.width = self.tile.width
 
     def tile_pixels(self) -> list[int]:
         """Sizes of the register tiles that the driver uses, in pixels."""
         if self.blocking.column_tiles:
             return sorted(set(self.blocking.column_tiles))
         return [rows * self.extent.columns for rows in (self.blocking.tile_rows, *self.blocking.tail_rows)]
-
-    def tile(self, pixels: int) -> str:
-        """A function that adds one piece of the reduction to a tile, and on the last piece stores it."""
-        steps = self.contraction.steps
-        accumulators = [[f"a{pixel}_{vector}" for vector in range(self.vectors)] for pixel in range(pixels)]
-        names = [name for row in accumulators for name in row]
-        flat = [(name, index * self.isa.lanes) for index, name in enumerate(names)]
-        element = self.c(steps.element)
-        w_step = "w_step" if self.contraction.source.strided else str(self.width)
-        body = []
-        for pixel, row in enumerate(accumulators):
-            body.append(f"const float x{pixel} = x[{self._input_offset(pixel)}];")
-            body += [f"{name} += x{pixel} * w{vector};" for vector, name in enumerate(row)]
-        loads = " ".join(f"const mm_vf w{v} = mm_load(w + {v * self.isa.lanes});" for v in range(self.vectors))
-        pointers = "".join(f", const float* {name}" for name in (*self.channel_names, *self.tensor_names))
-        return f"""
-static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
-    const mm_call* call, const float* left, const float* w, float* partial, int64_t run, int64_t run_end, int64_t start,
-    int64_t end, int64_t w_step, int first, int last, int64_t valid, float* output{pointers}) {{
-  const int64_t row_step = {self.c(steps.row)}, output_step = {self.c(self.row_length)};
-  mm_vf {", ".join(names)};
-  if (first) {{
-    {" = ".join(names)} = (mm_vf){{0}};
-  }} else {{
-    {" ".join(f"{name} = mm_load(partial + {offset});" for name, offset in flat)}
-  }}
-  for (; run < run_end; run++) {{
-    const float* x = left + ({steps.run}) + start * {element};
-    for (int64_t k = start; k < end; k++, x += {element}, w += {w_step}) {{
-      {loads}
-      {" ".join(body)}
-    }}
-  }}
-  if (!last) {{
-    {" ".join(f"mm_store(partial + {offset}, {name});" for name, offset in flat)}
-    return;
-  }}
-{self._store(accumulators)}
-}}
-"""
-
-    def _input_offset(self, pixel: int) -> str:
-        steps = self.contraction.steps
-        row, column = divmod(pixel, max(self.extent.columns, 1)) if not self.blocking.column_tiles else (0, pixel)
-        if isinstance(steps.row, int):
-            return str(row * steps.row + column * steps.column)
-        return f"{row} * row_step + {column * steps.column}"
-
-    def _store(self, accumulators: list[list[str]]) -> str:
-        """The epilogue, written out where it is small and the count of outputs is one known while generating."""
-        epilogue, outputs = self.contraction.epilogue, self.extent.outputs
-        forms = []
-        if len(epilogue.expression) <= _UNROLLED_NODES and all(node.op in _SHORT for node in epilogue.expression):
-            counts = [self.width] if not isinstance(outputs, int) or outputs >= self.width else []
-            if isinstance(outputs, int) and outputs % self.width:
-                counts.append(outputs % self.width)
-            forms = [
-                f"  if (valid == {count}) {{\n{self._store_unrolled(accumulators, count)}\n    return;\n  }}"
-                for count in counts
-            ]
-            if isinstance(outputs, int):
-                return "\n".join(forms)
-        return "\n".join((*forms, self._store_loop(accumulators)))
-
-    def _store_unrolled(self, accumulators: list[list[str]], count: int) -> str:
-        lanes, lines = self.isa.lanes, []
-        vectors = [(v, min(lanes, count - v * lanes)) for v in range(-(-count // lanes))]
-        for vector, valid in vectors:
-            for name in self.channel_names:
-                lines.append(f"const mm_vf {name}_{vector} = {_load(f'{name} + {vector * lanes}', valid, lanes)};")
-        for pixel, row in enumerate(accumulators):
-            for vector, valid in vectors:
-                offset = f"{pixel} * output_step + {vector * lanes}"
-                inputs = [row[vector], *(f"{name}_{vector}" for name in self.channel_names)]
-                loads = []
-                for name in self.tensor_names:
-                    loads.append(f"const mm_vf {name}_v = {_load(f'{name} + {offset}', valid, lanes)};")
-                    inputs.append(f"{name}_v")
-                statements, result = self.contraction.epilogue.emit(inputs)
-                store = (
-                    f"mm_store(output + {offset}, {result});"
-                    if valid == lanes
-                    else f"mm_store_tail(output + {offset}, {result}, {valid});"
-                )
-                lines.append(f"{{ {' '.join(loads)} {statements} {store} }}")
-        return "\n".join(f"    {line}" for line in lines)
-
-    def _store_loop(self, accumulators: list[list[str]]) -> str:
-        """Over vectors in memory, so that a long epilogue is compiled once a tile and not once a vector."""
-        lanes = self.isa.lanes
-        offsets = {**dict.fromkeys(self.channel_names, "v"), **dict.fromkeys(self.tensor_names, "at")}
-        statements, result = self.contraction.epilogue.emit(["a", *(f"{name}_v" for name in offsets)])
-
-        def step(load: str, store: str) -> str:
-            loads = [f"const mm_vf {name}_v = {load.format(f'{name} + {at}')};" for name, at in offsets.items()]
-            return f"{' '.join(loads)} {statements} {store.format('output + at', result)};"
-
-        return f"""
-  mm_vf tile[] = {{{", ".join(name for row in accumulators for name in row)}}};
-  for (int64_t p = 0; p < {len(accumulators)}; p++) {{
-    for (int64_t v = 0; v < {self.width} && v < valid; v += {lanes}) {{
-      const mm_vf a = tile[p * {self.vectors} + v / {lanes}];
-      const int64_t at = p * output_step + v, count = valid - v;
-      if (count >= {lanes}) {{
-        {step("mm_load({})", "mm_store({}, {})")}
-      }} else {{
-        {step("mm_load_tail({}, count)", "mm_store_tail({}, {}, count)")}
-      }}
-    }}
-  }}"""
-
-    # ---- the loops of a task ------------------------------------------------------------------------------------
 
     def partial_elements(self) -> int:
         """Scratch for accumulators between pieces of the reduction."""
@@ -308,17 +183,10 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     def _call(self, pixels: int, pixel: str, offset: str) -> str:
         partial = f"partials + ({pixel}) * {self.width}" if self.partial_elements() else "partials"
         out = f"origin + ({pixel}) * output_step"
-        extra = [f"channels{i} + first_output" for i in range(len(self.channel_names))]
-        extra += [f"tensors{i} + {out}" for i in range(len(self.tensor_names))]
-        arguments = [
-            "call", f"x + {offset}", "w", partial, "run", "run_end", "start", "stop", "right_step", "first", "last",
-            "valid", f"outputs + {out}", *extra,
-        ]  # fmt: skip
-        return f"KERNEL_NAME_tile{pixels}({', '.join(arguments)});"
-
-
-def _load(address: str, valid: int, lanes: int) -> str:
-    return f"mm_load({address})" if valid == lanes else f"mm_load_tail({address}, {valid})"
+        epilogue = self.contraction.epilogue
+        extra = [f"channels{i} + first_output" for i in range(epilogue.channel_inputs)]
+        extra += [f"tensors{i} + {out}" for i in range(epilogue.tensor_inputs)]
+        return self.tile.call(pixels, f"x + {offset}", partial, f"outputs + {out}", extra)
 
 
 def _indent(text: str, spaces: int) -> str:

@@ -16,11 +16,12 @@ from mm_core.errors import CompileError
 from mm_core.types import Dim
 
 from .blocking import Extent, TileShape, choose_blocking
-from .contraction import NO_EPILOGUE, Contraction, Source, Steps, contraction_source
+from .contraction import Contraction, Source, contraction_source
 from .expression import Epilogue
 from .isa import Isa
 from .kernel_source import KernelSource, Parameters
 from .pack import PanelLayout
+from .register_tile import NO_EPILOGUE, Steps
 
 _WHOLE_STRIP_BYTES = 512 << 10
 

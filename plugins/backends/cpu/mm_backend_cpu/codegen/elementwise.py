@@ -9,6 +9,7 @@ from mm_core.types import Dim, ceildiv
 
 from .access import ScalarAccess, VectorAccess
 from .expression import Expression, Ref, emit, infer_dtypes, vectorizable
+from .indices import dot_index, split_index
 from .kernel_source import KernelSource, Parameters, kernel_source
 from .operations import C_TYPES
 from .strides import collapse, dense_strides, product
@@ -53,9 +54,9 @@ def elementwise(spec: ElementwiseSpec) -> KernelSource:
         zip((*input_dtypes, *output_dtypes), [*strides[:-1], *[strides[-1]] * len(spec.outputs)], strict=True)
     ):
         name, const = _tensor(number, len(spec.inputs))
-        offset = "".join(f" + index{axis} * {parameters.c(s)}" for axis, s in enumerate(steps[:-1]) if s != 0)
-        start = f" + start * {parameters.c(steps[-1])}" if steps[-1] != 0 else ""
-        pointers.append(f"{const}{C_TYPES[dtype]}* {name} = ({const}{C_TYPES[dtype]}*)call->data[{number}]{offset}{start};")
+        offset = f"{dot_index(steps[:-1], parameters)} + start * {parameters.c(steps[-1])}"
+        c_type = f"{const}{C_TYPES[dtype]}*"
+        pointers.append(f"{c_type} {name} = ({c_type})call->data[{number}] + {offset};")
     inner_strides = [parameters.c(s[-1]) if s[-1] not in (0, 1) else s[-1] for s in strides[:-1]]
     hoisted = [
         access.hoist(f"a{number}", f"x{number}", dtype)
@@ -84,7 +85,7 @@ def elementwise(spec: ElementwiseSpec) -> KernelSource:
   for (int64_t task = begin; task < end; task++) {{
     const int64_t start = task % blocks * {_BLOCK};
     const int64_t count = extent - start < {_BLOCK} ? extent - start : {_BLOCK};
-    {_indices("task / blocks", extents[:-1], parameters)}
+    {split_index("task / blocks", extents[:-1], parameters)}
     {newline.join(pointers)}
     {newline.join(hoisted)}
     {access.loops(body)}
@@ -107,13 +108,3 @@ def _tensor(number: int, inputs: int) -> tuple[str, str]:
 def _pick(ref: Ref, inputs: Sequence[str], nodes: Sequence[str]) -> str:
     kind, index = ref
     return (inputs if kind == "input" else nodes)[int(index)]
-
-
-def _indices(row: str, extents: Sequence[Dim], parameters: Parameters) -> str:
-    """C that splits a flat row number into an index for each outer axis."""
-    lines = [f"int64_t rest = {row};"]
-    for axis in range(len(extents) - 1, 0, -1):
-        extent = parameters.c(extents[axis])
-        lines.append(f"const int64_t index{axis} = rest % {extent}; rest /= {extent};")
-    lines.append("const int64_t index0 = rest; (void)index0;")
-    return "\n".join(lines)

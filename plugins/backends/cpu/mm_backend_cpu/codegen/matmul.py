@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from mm_core.types import Dim
 
 from .blocking import Extent, TileShape, choose_blocking
-from .contraction import NO_EPILOGUE, Contraction, Source, Steps, contraction_source
+from .contraction import Contraction, Source, contraction_source
 from .expression import Epilogue
 from .isa import Isa
 from .kernel_source import KernelSource, Parameters
+from .register_tile import NO_EPILOGUE, Steps
 from .strides import product
 
 _DIRECT_ROWS = 14  # up to here packing the right operand would cost more than it saves

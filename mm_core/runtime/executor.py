@@ -1,0 +1,300 @@
+"""Executes a plan's blocks for one request: allocates values, submits launches and copies, follows control flow.
+
+Everything is submitted as early as its data allows: a launch carries the events of its inputs, so a device queue can
+go on by itself while the host works on other parts. The host waits only where it must look at a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mm_core.device import HOST, Bound, Buffer, Event, Observer
+from mm_core.errors import InputError, MMError
+from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, PartInfo
+from mm_core.runtime.host import host_function
+from mm_core.types import Array, Dim, TensorType, evaluate_int, symbols
+
+if TYPE_CHECKING:
+    from mm_core.runtime.engine import Engine, LoadedPart
+
+
+@dataclass(slots=True)
+class Tensor:
+    """A tensor in some memory space, and the event after which it may be read (None: now)."""
+
+    buffer: Buffer
+    event: Event | None = None
+
+
+HostValue = Any
+"""A list (sequence) or None (absent optional); tensors inside are arrays."""
+
+
+class Executor:
+    """Runs requests of one context: holds its device queues, bound programs and workspaces."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.queues = [device.create_queue() for device in engine.devices]
+        self._bound: dict[tuple[int, tuple[tuple[str, int], ...]], Bound] = {}
+        self._workspaces: dict[int, Buffer] = {}
+        self._constants: dict[int, Tensor] = {}
+
+    def close(self) -> None:
+        for queue in self.queues:
+            queue.close()
+
+    def run(
+        self,
+        values: Sequence[Any],
+        dims: Mapping[str, int],
+        outputs: Mapping[int, Array],
+        observer: Observer | None,
+    ) -> list[Any]:
+        """The results of the main block as arrays, lists or None. `outputs` gives arrays to fill, by result number."""
+        main = self.engine.plan.main
+        wanted = {slot: outputs[index] for index, slot in enumerate(main.results) if index in outputs}
+        arguments = [self._from_host(value) for value in values]
+        results = self._block(main, arguments, dims, wanted, observer, borrowed=True)
+        finished = [self._to_host(value) for value in results]
+        inputs = [value for value in values if isinstance(value, np.ndarray)]
+        taken: list[Array] = []
+        for index, value in enumerate(finished):
+            finished[index] = self._own(value, outputs.get(index), inputs + taken)
+            if isinstance(finished[index], np.ndarray):
+                taken.append(finished[index])
+        return finished
+
+    @staticmethod
+    def _own(value: Any, target: Array | None, others: Sequence[Array]) -> Any:
+        """Results belong to the caller: an input, a constant or another result handed through is copied."""
+        if not isinstance(value, np.ndarray):
+            return value
+        if target is not None:
+            if target.shape != value.shape:
+                raise InputError(f"the output has shape {list(value.shape)}, the array given for it {list(target.shape)}")
+            if value is not target and not np.shares_memory(value, target):
+                np.copyto(target, value)
+            return target
+        if not value.flags.writeable or any(np.may_share_memory(value, other) for other in others):
+            return value.copy()
+        return value
+
+    # --- values -----------------------------------------------------------------------------------------------------
+
+    def _from_host(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return Tensor(Buffer(self.engine.dtype_of(value), value.shape, value))
+        return value
+
+    def _to_host(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            if value.event is not None:
+                value.event.wait()
+                value.event = None
+            return value.buffer.array
+        return value
+
+    def _scalar(self, value: Any) -> Any:
+        array = self._to_host(value)
+        if array.size != 1:
+            raise InputError(f"a condition or trip count has {array.size} elements, one is expected")
+        return array.reshape(())[()]
+
+    # --- blocks -----------------------------------------------------------------------------------------------------
+
+    def _block(
+        self,
+        block: Block,
+        arguments: Sequence[Any],
+        dims: Mapping[str, int],
+        wanted: Mapping[int, Array],
+        observer: Observer | None,
+        borrowed: bool = False,
+    ) -> list[Any]:
+        slots: dict[int, Any] = dict(zip(block.arguments, arguments))
+        slots[-1] = None
+        for step in block.instructions:
+            if isinstance(step, Launch):
+                self._launch(step, slots, dims, wanted, observer)
+            elif isinstance(step, Copy):
+                self._copy(step, slots)
+            elif isinstance(step, Host):
+                self._host(step, slots)
+            elif isinstance(step, If):
+                self._if(step, slots, dims, observer)
+            else:
+                self._loop(step, slots, dims, observer)
+        return [self._get(slots, slot) for slot in block.results]
+
+    def _get(self, slots: dict[int, Any], slot: int) -> Any:
+        if slot in slots:
+            return slots[slot]
+        value = self._constants.get(slot)
+        if value is None:
+            array = self.engine.model.constants[self.engine.plan.constants[slot]].numpy()
+            value = self._constants[slot] = Tensor(Buffer(self.engine.dtype_of(array), array.shape, array))
+        return value
+
+    def _launch(
+        self,
+        step: Launch,
+        slots: dict[int, Any],
+        dims: Mapping[str, int],
+        wanted: Mapping[int, Array],
+        observer: Observer | None,
+    ) -> None:
+        part = self.engine.parts[step.part]
+        inputs = [self._get(slots, slot) for slot in step.inputs]
+        bound = self._bind(step.part, part, inputs, dims)
+        device = self.engine.devices[part.info.device]
+        outputs: list[Buffer | None] = []
+        for slot, type_, shape in zip(step.outputs, part.info.outputs, bound.output_shapes):
+            assert isinstance(type_, TensorType)
+            target = wanted.get(slot)
+            if shape is None:
+                outputs.append(None)
+            elif target is not None and part.space == HOST and target.shape == shape and target.flags.c_contiguous:
+                outputs.append(Buffer(type_.dtype, shape, target))
+            else:
+                outputs.append(device.allocate(type_.dtype, shape))
+        events = [t.event for t in inputs if t is not None and t.event is not None]
+        event = self.queues[part.info.device].launch(
+            bound,
+            [None if t is None else t.buffer for t in inputs],
+            outputs,
+            self._workspace(part.info.device, bound.workspace_bytes),
+            events,
+            observer,
+        )
+        pending = None if event.is_done else event
+        if None in outputs:
+            event.wait()
+            produced = iter(event.produced())
+            outputs = [next(produced) if buffer is None else buffer for buffer in outputs]
+        for slot, buffer in zip(step.outputs, outputs):
+            assert buffer is not None
+            slots[slot] = Tensor(buffer, pending)
+
+    def _bind(self, number: int, part: LoadedPart, inputs: Sequence[Any], dims: Mapping[str, int]) -> Bound:
+        sizes = part_dims(part.info, part.symbols, inputs, dims)
+        key = (number, tuple(sizes.items()))
+        bound = self._bound.get(key)
+        if bound is None:
+            if len(self._bound) >= 256:
+                self._bound.clear()
+            bound = self._bound[key] = part.program.bind(sizes)
+        return bound
+
+    def _workspace(self, device: int, size: int) -> Buffer | None:
+        if not size:
+            return None
+        held = self._workspaces.get(device)
+        if held is None or held.nbytes < size:
+            if held is not None:
+                self.queues[device].synchronize()
+            held = self._workspaces[device] = self.engine.devices[device].allocate(self.engine.byte, (size,))
+        return held
+
+    def _copy(self, step: Copy, slots: dict[int, Any]) -> None:
+        value = self._get(slots, step.source)
+        device = step.target_device if step.target_device != -1 else step.source_device
+        source = value.buffer
+        if step.target_device == -1 or self.engine.spaces[step.target_device] == HOST:
+            target = self.engine.host.allocate(source.dtype, source.shape)
+        else:
+            target = self.engine.devices[step.target_device].allocate(source.dtype, source.shape)
+        event = self.queues[device if self.engine.spaces[device] != HOST else step.source_device].copy(
+            source, target, () if value.event is None else (value.event,)
+        )
+        slots[step.target] = Tensor(target, None if event.is_done else event)
+
+    def _host(self, step: Host, slots: dict[int, Any]) -> None:
+        arguments = [self._to_host(self._get(slots, slot)) for slot in step.inputs]
+        try:
+            results = host_function(step.operator)(*arguments, **step.attributes)
+        except MMError as error:
+            raise error.located(step.where) from None
+        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+            raise InputError(f"{step.operator} failed: {error}", where=step.where) from error
+        if len(step.outputs) == 1:
+            results = (results,)
+        for slot, value in zip(step.outputs, results):
+            slots[slot] = self._from_host(np.asarray(value) if isinstance(value, np.generic) else value)
+
+    def _if(self, step: If, slots: dict[int, Any], dims: Mapping[str, int], observer: Observer | None) -> None:
+        chosen = step.then_block if self._scalar(self._get(slots, step.condition)) else step.else_block
+        arguments = [self._get(slots, slot) for slot in step.inputs]
+        for slot, value in zip(step.outputs, self._block(chosen, arguments, dims, {}, observer)):
+            slots[slot] = value
+
+    def _loop(self, step: Loop, slots: dict[int, Any], dims: Mapping[str, int], observer: Observer | None) -> None:
+        limit = None if step.trip_count == -1 else int(self._scalar(self._get(slots, step.trip_count)))
+        going = step.condition == -1 or bool(self._scalar(self._get(slots, step.condition)))
+        carried = [self._get(slots, slot) for slot in step.carried]
+        fixed = [self._get(slots, slot) for slot in step.invariants]
+        scans: list[list[Array]] = [[] for _ in range(len(step.outputs) - len(carried))]
+        iteration = 0
+        while going and (limit is None or iteration < limit):
+            arguments = [
+                self._from_host(np.array(iteration, np.int64)),
+                self._from_host(np.array(going, np.bool_)),
+                *carried,
+                *fixed,
+            ]
+            results = self._block(step.body, arguments, dims, {}, observer)
+            going = bool(self._scalar(results[0]))
+            carried = results[1 : 1 + len(carried)]
+            for collected, value in zip(scans, results[1 + len(carried) :]):
+                collected.append(self._to_host(value))
+            iteration += 1
+        for slot, value in zip(step.outputs, carried):
+            slots[slot] = value
+        for slot, collected in zip(step.outputs[len(carried) :], scans):
+            slots[slot] = self._from_host(self._stack(slot, collected, step.where))
+
+    def _stack(self, slot: int, collected: list[Array], where: str) -> Array:
+        if collected:
+            try:
+                return np.stack(collected)
+            except ValueError as error:
+                raise InputError(f"a scan output changes its shape: {error}", where=where) from error
+        type_ = self.engine.plan.slots[slot]
+        assert isinstance(type_, TensorType)
+        sizes = [dim if isinstance(dim, int) else 0 for dim in (type_.shape or (0,))]
+        return np.empty([0, *sizes[1:]], type_.dtype.numpy)
+
+
+def part_dims(
+    info: PartInfo, names: frozenset[str], inputs: Sequence[Any], dims: Mapping[str, int]
+) -> dict[str, int]:
+    """Sizes of a part's symbols: those of the request, and what its inputs' actual shapes tell beyond them."""
+    if not names:
+        return {}
+    sizes = {name: dims[name] for name in names if name in dims}
+    if len(sizes) < len(names):
+        for type_, value in zip(info.inputs, inputs):
+            if isinstance(type_, TensorType) and type_.shape is not None and isinstance(value, Tensor):
+                for dim, size in zip(type_.shape, value.buffer.shape):
+                    if not isinstance(dim, int) and str(dim) in names:
+                        sizes.setdefault(str(dim), size)
+    return dict(sorted(sizes.items()))
+
+
+def part_symbols(info: PartInfo) -> frozenset[str]:
+    """Names of all symbols at a part's border."""
+    found: set[str] = set()
+    for type_ in (*info.inputs, *info.outputs):
+        if isinstance(type_, TensorType):
+            for dim in type_.shape or ():
+                found |= symbols(dim)
+    return frozenset(found)
+
+
+def shape_of(type_: TensorType, dims: Mapping[str, Dim]) -> tuple[int, ...]:
+    """The shape with every symbol bound."""
+    return tuple(evaluate_int(dim, dims) for dim in type_.shape or ())

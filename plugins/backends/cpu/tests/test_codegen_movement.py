@@ -1,0 +1,123 @@
+"""Kernels that only move data, against numpy, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mm_backend_cpu.codegen.assemble import ConcatSpec, PadSpec, concat, pad
+from mm_backend_cpu.codegen.copy import CopySpec, copy, transpose_spec
+from mm_backend_cpu.codegen.gather import EmbeddingSpec, GatherSpec, Lookup, embedding, gather
+from mm_backend_cpu.codegen.isa import usable
+from mm_backend_cpu.codegen.strides import broadcast_strides
+from mm_backend_cpu.testing import Bound, run
+from mm_core.types import symbol
+
+ISAS = pytest.mark.parametrize("isa", usable(), ids=lambda isa: isa.name)
+DTYPES = pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "i8", "c16"])
+
+
+def sample(shape, dtype, seed=0):
+    """Arbitrary bits, signalling NaN included."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).view(dtype).reshape(shape)
+
+
+def same(actual, expected):
+    assert actual.shape == expected.shape
+    assert actual.tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+@ISAS
+@DTYPES
+@pytest.mark.parametrize(
+    ("shape", "permutation"),
+    [
+        ((1, 3, 19, 23), (0, 2, 3, 1)), ((2, 70, 9, 11), (0, 2, 3, 1)), ((2, 9, 11, 70), (0, 3, 1, 2)),
+        ((5, 129), (1, 0)), ((129, 5), (1, 0)), ((2, 7, 3, 20), (0, 2, 1, 3)), ((4, 5, 6), (2, 1, 0)),
+        ((2, 3, 4, 5, 6), (4, 2, 0, 3, 1)), ((3, 0, 4), (2, 0, 1)), ((1, 1, 6), (2, 0, 1)), ((), ()), ((40000,), (0,)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_transpose(isa, dtype, shape, permutation):
+    if isa.name != usable()[0].name and dtype != "f4":
+        pytest.skip("only 4-byte tiles differ between instruction sets")
+    x = sample(shape, dtype)
+    expected = x.transpose(permutation)
+    (actual,) = run(copy(transpose_spec(shape, permutation, x.itemsize)), isa, [x], [(expected.shape, dtype)])
+    same(actual, expected)
+
+
+@ISAS
+def test_transpose_of_symbolic_extents(isa):
+    n, c, s = symbol("N"), symbol("C"), symbol("S")
+    source = copy(transpose_spec((n, c, s), (0, 2, 1), 4))
+    for sizes in ((2, 5, 7), (1, 130, 3), (0, 2, 2), (3, 1, 64)):
+        x = sample(sizes, "f4")
+        (actual,) = run(source, isa, [x], [((sizes[0], sizes[2], sizes[1]), "f4")], dict(zip("NCS", sizes)))
+        same(actual, x.transpose(0, 2, 1))
+
+
+@DTYPES
+def test_slice_with_steps_reversal_and_expansion(dtype):
+    isa = usable()[0]
+    x = sample((6, 50, 4), dtype)
+    spec = CopySpec((2, 12, 4), (600, -16, 1), x.itemsize, offset=200 + 49 * 4)
+    same(run(copy(spec), isa, [x], [((2, 12, 4), dtype)])[0], x[1::3, 49:1:-4][:, :12])
+    spec = CopySpec((4,), (-1,), x.itemsize, offset=3)
+    same(run(copy(spec), isa, [x[0, 0]], [((4,), dtype)])[0], x[0, 0, ::-1])
+    small = sample((3, 1, 1), dtype)
+    spec = CopySpec((2, 3, 5, 7), broadcast_strides((3, 1, 1), (2, 3, 5, 7)), x.itemsize)
+    same(run(copy(spec), isa, [small], [((2, 3, 5, 7), dtype)])[0], np.broadcast_to(small, (2, 3, 5, 7)))
+
+
+@pytest.mark.parametrize(("axis", "extents"), [(0, (2, 5, 1)), (1, (3, 0, 4)), (2, (7, 1)), (2, (9,))])
+@DTYPES
+def test_concat(axis, extents, dtype):
+    shapes = [tuple(extent if k == axis else size for k, size in enumerate((4, 5, 6))) for extent in extents]
+    arrays = [sample(shape, dtype, seed) for seed, shape in enumerate(shapes)]
+    expected = np.concatenate(arrays, axis)
+    pieces = tuple(int(np.prod(shape[axis:])) for shape in shapes)
+    spec = ConcatSpec(int(np.prod(expected.shape[:axis])), pieces, arrays[0].itemsize)
+    same(run(concat(spec), usable()[0], arrays, [(expected.shape, dtype)])[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "before", "after"),
+    [((3, 4), (0, 0), (0, 0)), ((2, 3, 5), (1, 0, 2), (0, 2, 3)), ((6,), (2,), (1,)), ((2, 0, 3), (0, 1, 1), (0, 1, 0))],
+)
+def test_pad(shape, before, after):
+    x = sample(shape, "f4")
+    value = np.float32(-1.5)
+    spec = PadSpec(shape, before, after, 4, int(value.view(np.uint32)))
+    expected = np.pad(x, list(zip(before, after)), constant_values=value)
+    same(run(pad(spec), usable()[0], [x], [(expected.shape, "f4")])[0], expected)
+
+
+@pytest.mark.parametrize("index", ["i32", "i64"])
+@DTYPES
+def test_gather(index, dtype):
+    table = sample((3, 7, 10), dtype)
+    indices = np.array([0, 6, -1, -7, 3], np.dtype(index.replace("i32", "i4").replace("i64", "i8")))
+    source = gather(GatherSpec(3, 7, 10, symbol("K"), index, table.itemsize))
+    same(run(source, usable()[0], [table, indices], [((3, 5, 10), dtype)], {"K": 5})[0], table[:, indices])
+
+
+@pytest.mark.parametrize("wrong", [7, -8, 2**40])
+def test_an_index_outside_the_table_is_reported(wrong):
+    table, indices = sample((7, 3), "f4"), np.array([1, wrong, 2])
+    bound = Bound(gather(GatherSpec(1, 7, 3, 3, "i64", 4)), usable()[0], [table, indices], [((3, 3), "f4")])
+    bound.run()
+    assert bound.status.value == 1
+    bound = Bound(gather(GatherSpec(1, 7, 3, 3, "i64", 4)), usable()[0], [table, indices[::2]], [((3, 3), "f4")])
+    assert bound.status.value == 0
+
+
+@ISAS
+def test_embedding_sum(isa):
+    rng = np.random.default_rng(0)
+    words, positions, kinds = (rng.standard_normal((rows, 37), dtype=np.float32) for rows in (90, 9, 2))
+    ids, types = rng.integers(-90, 90, 18), rng.integers(0, 2, 18).astype(np.int32)
+    spec = EmbeddingSpec(18, 37, (Lookup(0, 90, 1), Lookup(2, 9), Lookup(3, 2, 4, "i32")), 5)
+    (actual,) = run(embedding(spec), isa, [words, ids, positions, kinds, types], [((18, 37), np.float32)])
+    np.testing.assert_array_equal(actual, words[ids] + np.tile(positions, (2, 1)) + kinds[types])

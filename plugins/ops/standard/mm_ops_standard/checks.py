@@ -1,0 +1,50 @@
+"""Checks that the definitions share. A broken rule is a VerifyError that says what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mm_core.errors import InputError, VerifyError
+from mm_core.types import Dim, agree, provably_unequal
+
+
+def require(condition: bool, what: str, *, remedy: str = "") -> None:
+    """VerifyError(what) unless the condition holds."""
+    if not condition:
+        raise VerifyError(what, remedy=remedy)
+
+
+def require_rank(op: str, operand: str, shape: tuple[Dim, ...], least: int, most: int | None = None) -> None:
+    """The rank must be between `least` and `most`, without `most` exactly `least`."""
+    most = least if most is None else most
+    wanted = str(least) if least == most else f"{least} to {most}" if most < 1000 else f"at least {least}"
+    require(least <= len(shape) <= most, f"{op}: {operand} must have rank {wanted}, its shape is {list(shape)}")
+
+
+def same(left: Dim, right: Dim, what: str) -> Dim:
+    """The dimension that both are, guarded where only running can tell; VerifyError if they never agree."""
+    if provably_unequal(left, right):
+        raise VerifyError(f"{what} differ: {left} and {right}")
+    try:
+        return agree(left, right, what)
+    except InputError as error:
+        raise VerifyError(error.what) from None
+
+
+def require_multiple(dim: Dim, divisor: int, what: str) -> None:
+    """VerifyError(what) if the dimension is known not to be a multiple of the divisor."""
+    rest = dim % divisor
+    require(not isinstance(rest, int) or rest == 0, f"{what}: {dim} is not a multiple of {divisor}")
+
+
+def normalize_axis(op: str, axis: int, rank: int) -> int:
+    """The axis counted from the front; VerifyError outside [-rank, rank)."""
+    require(-rank <= axis < rank, f"{op}: axis {axis} is outside a tensor of rank {rank}")
+    return axis % rank
+
+
+def normalize_axes(op: str, axes: Iterable[int], rank: int) -> tuple[int, ...]:
+    """Axes counted from the front, each at most once."""
+    normal = tuple(normalize_axis(op, axis, rank) for axis in axes)
+    require(len(set(normal)) == len(normal), f"{op}: axes {list(normal)} name an axis twice")
+    return normal

@@ -1,0 +1,203 @@
+"""Convolutions. Images are [N, C, *spatial] of any spatial rank, weights [O, C / group, *kernel]."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from mm_core.ops import FLOATS, Arity, Attribute, KnownValues, OpDef, Operand, Result, Tier
+from mm_core.types import BY_NAME, Array, Dim, floordiv
+from mm_ops_standard.checks import require, require_multiple, require_rank, same
+from mm_ops_standard.precision import wide
+from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, make_window, windows_of
+
+_BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
+_INT32 = BY_NAME["int32"]
+_GROUP = Attribute("group", int, 1)
+
+
+def _check_channels(op: str, x: tuple[Dim, ...], w: tuple[Dim, ...], b: tuple[Dim, ...] | None, group: int) -> None:
+    require_rank(op, "x", x, 3, 1000)
+    require_rank(op, "w", w, len(x))
+    require(group >= 1, f"{op}: group must be at least 1, not {group}")
+    require_multiple(w[0], group, f"{op}: output channels in groups")
+    same(x[1], w[1] * group, f"{op}: channels of x and channels that w reads (w.shape[1] * group)")
+    if b is not None:
+        require_rank(op, "b", b, 1)
+        same(b[0], w[0], f"{op}: length of the bias and output channels")
+
+
+class Conv(OpDef):
+    """Convolution (cross-correlation) of x [N, C, *spatial] with w [O, C / group, *kernel], plus b [O] (ONNX Conv)."""
+
+    name = "mm.conv"
+    tier = Tier.DEVICE
+    operands = (Operand("x"), Operand("w"), Operand("b", "T", Arity.OPTIONAL))
+    dtypes = {"T": FLOATS | {_INT32}}
+    attributes = (*WINDOW_ATTRIBUTES, _GROUP)
+
+    def infer(self, types: Any, values: KnownValues, *, group: int, **window: Any) -> Any:
+        x, w, b = (None if type_ is None else type_.shape for type_ in types)
+        _check_channels(self.name, x, w, b, group)
+        geometry = make_window(self.name, x[2:], w[2:], **window)
+        return (x[0], w[0], *geometry.output(self.name, x[2:]))
+
+    def reference(self, x: Array, w: Array, b: Array | None = None, *, group: int, **window: Any) -> Array:
+        geometry = make_window(self.name, x.shape[2:], w.shape[2:], **window)
+        output = [int(size) for size in geometry.output(self.name, x.shape[2:])]
+        y = _convolve(wide(x), wide(w), geometry, output, group)
+        if b is not None:
+            y += wide(b).reshape(-1, *[1] * len(output))
+        return y.astype(x.dtype)
+
+
+def _convolve(x: Array, w: Array, window: Window, output: list[int], group: int) -> Array:
+    """The windows as columns, times the weights as a matrix for each group."""
+    batch, channels = x.shape[:2]
+    rank = len(output)
+    columns = windows_of(x, window, output, 0).transpose(0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
+    depth, points = prod(w.shape[1:]), prod(output)
+    columns = columns.reshape(batch, group, depth, points)
+    y = w.reshape(1, group, w.shape[0] // group, depth) @ columns
+    return y.reshape(batch, w.shape[0], *output)
+
+
+class ConvTranspose(OpDef):
+    """Transposed convolution: the gradient of a convolution by its input (ONNX ConvTranspose).
+
+    w is [C, O / group, *kernel]. An output axis has stride * (size - 1) + output_padding + extent - pads elements, or
+    as many as `output_shape` says, the pads then following from it.
+    """
+
+    name = "mm.conv_transpose"
+    tier = Tier.DEVICE
+    operands = (Operand("x"), Operand("w"), Operand("b", "T", Arity.OPTIONAL))
+    dtypes = {"T": FLOATS}
+    attributes = (
+        *WINDOW_ATTRIBUTES,
+        _GROUP,
+        Attribute("output_padding", (int,), ()),
+        Attribute("output_shape", (int,), ()),
+    )
+
+    def infer(self, types: Any, values: KnownValues, *, group: int, **geometry: Any) -> Any:
+        x, w, b = (None if type_ is None else type_.shape for type_ in types)
+        require_rank(self.name, "x", x, 3, 1000)
+        require_rank(self.name, "w", w, len(x))
+        require(group >= 1, f"{self.name}: group must be at least 1, not {group}")
+        same(x[1], w[0], f"{self.name}: channels of x and of w")
+        require_multiple(x[1], group, f"{self.name}: channels in groups")
+        channels = w[1] * group
+        if b is not None:
+            require_rank(self.name, "b", b, 1)
+            same(b[0], channels, f"{self.name}: length of the bias and output channels")
+        return (x[0], channels, *_transposed(self.name, x[2:], w[2:], **geometry)[2])
+
+    def reference(self, x: Array, w: Array, b: Array | None = None, *, group: int, **geometry: Any) -> Array:
+        window, begins, output = _transposed(self.name, x.shape[2:], w.shape[2:], **geometry)
+        batch, channels = x.shape[:2]
+        points = prod(x.shape[2:])
+        kernels = wide(w).reshape(group, channels // group, -1).transpose(0, 2, 1)
+        columns = kernels @ wide(x).reshape(batch, group, channels // group, points)
+        columns = columns.reshape(batch, group * w.shape[1], *w.shape[2:], *x.shape[2:])
+        reach = [
+            max((size - 1) * stride + int(extent), int(begin) + int(count))
+            for size, stride, extent, begin, count in zip(
+                x.shape[2:], window.strides, window.extents, begins, output
+            )
+        ]
+        canvas = np.zeros((batch, group * w.shape[1], *reach), columns.dtype)
+        for offsets in product(*map(range, w.shape[2:])):
+            places = tuple(
+                slice(offset * dilation, offset * dilation + (size - 1) * stride + 1, stride)
+                for offset, dilation, size, stride in zip(offsets, window.dilations, x.shape[2:], window.strides)
+            )
+            canvas[(..., *places)] += columns[(slice(None), slice(None), *offsets)]
+        y = canvas[(..., *(slice(int(begin), int(begin) + int(count)) for begin, count in zip(begins, output)))]
+        if b is not None:
+            y = y + wide(b).reshape(-1, *[1] * len(output))
+        return y.astype(x.dtype)
+
+
+def _transposed(
+    op: str,
+    spatial: tuple[Dim, ...],
+    kernel: tuple[Dim, ...],
+    *,
+    auto_pad: str,
+    output_padding: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    pads: tuple[int, ...],
+    **steps: Any,
+) -> tuple[Window, tuple[Dim, ...], tuple[Dim, ...]]:
+    """(window, elements cut off each axis' front, output sizes) of a transposed convolution."""
+    rank = len(spatial)
+    window = make_window(op, spatial, kernel, pads=pads, auto_pad="notset", **steps)
+    extra = output_padding or (0,) * rank
+    require(len(extra) == rank and min(extra) >= 0, f"{op}: output_padding {list(extra)} does not fit {rank} axes")
+    full = tuple(
+        stride * (size - 1) + more + extent
+        for stride, size, more, extent in zip(window.strides, spatial, extra, window.extents)
+    )
+    wanted: tuple[Dim, ...] = output_shape
+    if not wanted and auto_pad.startswith("same"):
+        wanted = tuple(size * stride for size, stride in zip(spatial, window.strides))
+    if not wanted:
+        sizes = tuple(size - begin - end for size, begin, end in zip(full, window.begins, window.ends))
+        require(
+            all(not isinstance(size, int) or size >= 0 for size in sizes), f"{op}: pads {list(pads)} cut everything off"
+        )
+        return window, window.begins, sizes
+    require(len(wanted) == rank, f"{op}: output_shape {list(wanted)} must have {rank} entries")
+    begins = []
+    for size, target in zip(full, wanted):
+        total = size - target
+        if isinstance(total, int):
+            total = max(total, 0)
+        half = floordiv(total, 2)
+        begins.append(half if auto_pad == "same_upper" else total - half)
+    return window, tuple(begins), wanted
+
+
+class ConvInteger(OpDef):
+    """Convolution of 8-bit integers after their zero points are taken off, exact in int32 (ONNX ConvInteger).
+
+    `w_zero_point` is a scalar or one for each output channel.
+    """
+
+    name = "mm.conv_integer"
+    operands = (
+        Operand("x", "X"),
+        Operand("w", "W"),
+        Operand("x_zero_point", "X", Arity.OPTIONAL),
+        Operand("w_zero_point", "W", Arity.OPTIONAL),
+    )
+    results = (Result("y", _INT32),)
+    dtypes = {"X": _BYTES, "W": _BYTES}
+    attributes = Conv.attributes
+
+    def infer(self, types: Any, values: KnownValues, **attributes: Any) -> Any:
+        return Conv().infer((*types[:2], None), values, **attributes)
+
+    def reference(self, x: Array, w: Array, x_zero: Any = None, w_zero: Any = None, **attributes: Any) -> Array:
+        signal, weights = x.astype(np.int32), w.astype(np.int32)
+        if x_zero is not None:
+            signal -= x_zero.astype(np.int32)
+        if w_zero is not None:
+            weights -= w_zero.astype(np.int32).reshape(-1, *[1] * (w.ndim - 1))
+        return Conv().reference(signal, weights, **attributes)
+
+    def decompose(self, graph: Any, x: Any, w: Any, x_zero: Any, w_zero: Any, **attributes: Any) -> Any:
+        signal, weights = graph.cast(x, to="int32"), graph.cast(w, to="int32")
+        if x_zero is not None:
+            signal = graph.sub(signal, graph.cast(x_zero, to="int32"))
+        if w_zero is not None:
+            column = np.array([-1] + [1] * (len(w.type.shape) - 1), np.int64)
+            weights = graph.sub(weights, graph.reshape(graph.cast(w_zero, to="int32"), column))
+        return graph.conv(signal, weights, **attributes)
+
+
+OPS: tuple[type[OpDef], ...] = (Conv, ConvTranspose, ConvInteger)

@@ -1,0 +1,272 @@
+"""Pooling over windows of [N, C, *spatial], and over all of the spatial axes at once."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from mm_core.ops import FLOATS, INTEGERS, Arity, Attribute, KnownValues, OpDef, Operand, Result, Tier, Trait
+from mm_core.types import BY_NAME, Array
+from mm_ops_standard.checks import require_rank
+from mm_ops_standard.precision import in_float32, wide
+from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, make_window, windows_of
+
+_BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
+_INT64 = BY_NAME["int64"]
+POOL_ATTRIBUTES = (
+    Attribute("kernel_shape", (int,)),
+    *WINDOW_ATTRIBUTES,
+    Attribute("ceil_mode", bool, False),
+)
+
+
+class _Pool(OpDef):
+    """What windowed pools share: shapes, and the view of all windows."""
+
+    tier = Tier.DEVICE
+    operands = (Operand("x"),)
+    dtypes = {"T": FLOATS}
+    attributes = POOL_ATTRIBUTES
+
+    def geometry(self, shape: Any, kernel_shape: Any, ceil_mode: bool, **window: Any) -> tuple[Window, tuple[Any, ...]]:
+        """The window, and the whole result's shape."""
+        require_rank(self.name, "x", shape, 3, 1000)
+        made = make_window(self.name, shape[2:], kernel_shape, **window)
+        return made, (*shape[:2], *made.output(self.name, shape[2:], ceil_mode))
+
+    def infer(self, types: Any, values: KnownValues, *, kernel_shape: Any, ceil_mode: bool, **window: Any) -> Any:
+        names = ("strides", "pads", "dilations", "auto_pad")
+        return self.geometry(types[0].shape, kernel_shape, ceil_mode, **{name: window[name] for name in names})[1]
+
+
+class MaxPool(_Pool):
+    """The largest element under each window; padding never wins (ONNX MaxPool, first result)."""
+
+    name = "mm.max_pool"
+    dtypes = {"T": FLOATS | _BYTES}
+
+    def reference(self, x: Array, **geometry: Any) -> Array:
+        window, shape = self.geometry(x.shape, **geometry)
+        view = windows_of(wide(x), window, shape[2:], _lowest(x))
+        return view.max(axis=tuple(range(len(shape), view.ndim))).astype(x.dtype)
+
+
+class MaxPoolWithIndices(_Pool):
+    """Max pooling that also tells where in x each maximum is, as a flat index into the whole of x (ONNX MaxPool).
+
+    `storage_order` 1 counts the spatial axes column-major. Of equal maxima the first counts.
+    """
+
+    name = "mm.max_pool_with_indices"
+    dtypes = {"T": FLOATS | _BYTES}
+    results = (Result("y"), Result("indices", _INT64))
+    attributes = (*POOL_ATTRIBUTES, Attribute("storage_order", int, 0, (0, 1)))
+
+    def infer(self, types: Any, values: KnownValues, **attributes: Any) -> Any:
+        return [super().infer(types, values, **attributes)] * 2
+
+    def reference(self, x: Array, *, storage_order: int, **geometry: Any) -> tuple[Array, Array]:
+        window, shape = self.geometry(x.shape, **geometry)
+        rank = len(window.kernel)
+        view = windows_of(wide(x), window, shape[2:], _lowest(x)).reshape(*shape, prod(geometry["kernel_shape"]))
+        best = view.argmax(axis=-1)
+        spatial = x.shape[2:]
+        flat = np.arange(prod(x.shape[:2]), dtype=np.int64).reshape(*x.shape[:2], *[1] * rank) * prod(spatial)
+        weights = [prod(spatial[axis + 1 :]) if storage_order == 0 else prod(spatial[:axis]) for axis in range(rank)]
+        for axis, offset in enumerate(np.unravel_index(best, geometry["kernel_shape"])):
+            start = np.arange(shape[2 + axis]) * window.strides[axis] - int(window.begins[axis])
+            place = start.reshape(-1, *[1] * (rank - 1 - axis)) + offset * window.dilations[axis]
+            flat = flat + place * weights[axis]
+        return np.take_along_axis(view, best[..., None], -1)[..., 0].astype(x.dtype), flat
+
+
+def _lowest(x: Array) -> Any:
+    return np.iinfo(x.dtype).min if np.issubdtype(x.dtype, np.integer) else -np.inf
+
+
+class AveragePool(_Pool):
+    """The mean of the elements under each window; padding counts, as zeros, with `count_include_pad` (ONNX AveragePool).
+
+    What overhangs the padded tensor because of `ceil_mode` never counts.
+    """
+
+    name = "mm.average_pool"
+    attributes = (*POOL_ATTRIBUTES, Attribute("count_include_pad", bool, False))
+
+    def reference(self, x: Array, *, count_include_pad: bool, **geometry: Any) -> Array:
+        window, shape = self.geometry(x.shape, **geometry)
+        view = windows_of(wide(x), window, shape[2:], 0)
+        total = view.sum(axis=tuple(range(len(shape), view.ndim)))
+        counts = np.ones((), total.dtype)
+        for axis, size in enumerate(x.shape[2:]):
+            begin, end = (int(window.begins[axis]), int(window.ends[axis])) if count_include_pad else (0, 0)
+            starts = np.arange(shape[2 + axis])[:, None] * window.strides[axis] - int(window.begins[axis])
+            places = starts + np.arange(window.kernel[axis]) * window.dilations[axis]
+            counts = counts[..., None] * ((places >= -begin) & (places < size + end)).sum(1)
+        return (total / counts).astype(x.dtype)
+
+
+class LpPool(_Pool):
+    """(sum |x|^p)^(1/p) under each window (ONNX LpPool)."""
+
+    name = "mm.lp_pool"
+    tier = Tier.COMPOSITE
+    attributes = (*POOL_ATTRIBUTES, Attribute("p", int, 2))
+
+    def reference(self, x: Array, *, p: int, **geometry: Any) -> Array:
+        window, shape = self.geometry(x.shape, **geometry)
+        view = np.abs(windows_of(wide(x), window, shape[2:], 0)) ** p
+        return (view.sum(axis=tuple(range(len(shape), view.ndim))) ** (1 / p)).astype(x.dtype)
+
+    def decompose(self, graph: Any, x: Any, *, p: int, **geometry: Any) -> Any:
+        """Sums are a convolution with ones, each channel taken as an image of its own."""
+        window, shape = self.geometry(x.type.shape, **geometry)
+        ends = [
+            (count - 1) * stride + extent - size - begin
+            for count, stride, extent, size, begin in zip(
+                shape[2:], window.strides, window.extents, x.type.shape[2:], window.begins
+            )
+        ]
+        pads = (*window.begins, *ends)
+        if not geometry["ceil_mode"]:
+            pads = (*window.begins, *window.ends)
+        if not all(isinstance(pad, int) and pad >= 0 for pad in pads):
+            return None
+        ones = np.ones((1, 1, *geometry["kernel_shape"]), np.float32)
+
+        def build(x: Any) -> Any:
+            powers = graph.pow(graph.abs(x), float(p))
+            spatial = graph.shape(x, start=2)
+            images = graph.reshape(powers, graph.concat(np.array([-1, 1], np.int64), spatial, axis=0))
+            kernel = graph.cast(ones, to=x.type.dtype)
+            sums = graph.conv(images, kernel, strides=window.strides, dilations=window.dilations, pads=pads)
+            target = graph.concat(graph.shape(x, start=0, end=2), graph.shape(sums, start=2), axis=0)
+            return graph.pow(graph.reshape(sums, target), 1.0 / p)
+
+        return in_float32(graph, build, x)
+
+
+class MaxUnpool(OpDef):
+    """Elements of x put at the flat places `indices` of zeros: the partial inverse of max pooling (ONNX MaxUnpool).
+
+    Without `output_shape` an axis has (size - 1) * stride + kernel - pads elements.
+    """
+
+    name = "mm.max_unpool"
+    operands = (Operand("x"), Operand("indices", frozenset({_INT64})), Operand("output_shape", frozenset({_INT64}), Arity.OPTIONAL))
+    dtypes = {"T": FLOATS}
+    attributes = (
+        Attribute("kernel_shape", (int,)),
+        Attribute("strides", (int,), ()),
+        Attribute("pads", (int,), ()),
+    )
+
+    def infer(self, types: Any, values: KnownValues, **geometry: Any) -> Any:
+        shape = types[0].shape
+        if types[2] is None:
+            return self._natural(shape, **geometry)
+        known = values[2]
+        return (None,) * len(shape) if known is None else tuple(known)
+
+    def _natural(self, shape: Any, kernel_shape: Any, strides: Any, pads: Any) -> Any:
+        require_rank(self.name, "x", shape, 3, 1000)
+        window = make_window(
+            self.name, shape[2:], (1,) * len(kernel_shape), strides=strides, pads=pads, dilations=(), auto_pad="notset"
+        )
+        return (
+            *shape[:2],
+            *(
+                (size - 1) * stride + kernel - begin - end
+                for size, stride, kernel, begin, end in zip(
+                    shape[2:], window.strides, kernel_shape, window.begins, window.ends
+                )
+            ),
+        )
+
+    def reference(self, x: Array, indices: Array, output_shape: Array | None = None, **geometry: Any) -> Array:
+        natural = self._natural(x.shape, **geometry)
+        y = np.zeros(natural, x.dtype)
+        y.reshape(-1)[indices.reshape(-1)] = x.reshape(-1)
+        if output_shape is None:
+            return y
+        place = np.zeros(tuple(output_shape), x.dtype)
+        place[tuple(slice(0, size) for size in natural)] = y
+        return place
+
+    def decompose(self, graph: Any, x: Any, indices: Any, output_shape: Any, **geometry: Any) -> Any:
+        natural = self._natural(x.type.shape, **geometry)
+        if not all(isinstance(size, int) for size in natural):
+            return None
+        flat = np.array([-1], np.int64)
+        zeros = graph.expand(graph.constant(0, x.type.dtype), np.array([prod(natural)], np.int64))
+        y = graph.scatter_elements(zeros, graph.reshape(indices, flat), graph.reshape(x, flat), axis=0)
+        y = graph.reshape(y, np.array(natural, np.int64))
+        if output_shape is None:
+            return y
+        ends = graph.sub(output_shape, np.array(natural, np.int64))
+        return graph.pad(y, graph.concat(np.zeros(len(natural), np.int64), ends, axis=0), mode="constant")
+
+
+class _GlobalPool(OpDef):
+    operands = (Operand("x"),)
+    dtypes = {"T": FLOATS}
+    traits = frozenset({Trait.REDUCTION})
+
+    def infer(self, types: Any, values: KnownValues, **attributes: Any) -> Any:
+        shape = types[0].shape
+        require_rank(self.name, "x", shape, 3, 1000)
+        return (*shape[:2], *[1] * (len(shape) - 2))
+
+
+def _spatial(rank: int) -> tuple[int, ...]:
+    return tuple(range(2, rank))
+
+
+class GlobalAveragePool(_GlobalPool):
+    """The mean over all spatial axes, kept as ones (ONNX GlobalAveragePool)."""
+
+    name = "mm.global_average_pool"
+
+    def reference(self, x: Array) -> Array:
+        return wide(x).mean(axis=_spatial(x.ndim), keepdims=True).astype(x.dtype)
+
+    def decompose(self, graph: Any, x: Any) -> Any:
+        return graph.reduce_mean(x, axes=_spatial(len(x.type.shape)), keepdims=True)
+
+
+class GlobalMaxPool(_GlobalPool):
+    """The maximum over all spatial axes, kept as ones (ONNX GlobalMaxPool)."""
+
+    name = "mm.global_max_pool"
+    dtypes = {"T": FLOATS | INTEGERS}
+
+    def reference(self, x: Array) -> Array:
+        return x.max(axis=_spatial(x.ndim), keepdims=True)
+
+    def decompose(self, graph: Any, x: Any) -> Any:
+        return graph.reduce_max(x, axes=_spatial(len(x.type.shape)), keepdims=True)
+
+
+class GlobalLpPool(_GlobalPool):
+    """(sum |x|^p)^(1/p) over all spatial axes, kept as ones (ONNX GlobalLpPool)."""
+
+    name = "mm.global_lp_pool"
+    attributes = (Attribute("p", int, 2),)
+
+    def reference(self, x: Array, *, p: int) -> Array:
+        powers = np.abs(wide(x)) ** p
+        return (powers.sum(axis=_spatial(x.ndim), keepdims=True) ** (1 / p)).astype(x.dtype)
+
+    def decompose(self, graph: Any, x: Any, *, p: int) -> Any:
+        def build(x: Any) -> Any:
+            powers = graph.pow(graph.abs(x), float(p))
+            return graph.pow(graph.reduce_sum(powers, axes=_spatial(len(x.type.shape)), keepdims=True), 1.0 / p)
+
+        return in_float32(graph, build, x)
+
+
+OPS: tuple[type[OpDef], ...] = (
+    MaxPool, MaxPoolWithIndices, AveragePool, LpPool, MaxUnpool, GlobalAveragePool, GlobalMaxPool, GlobalLpPool,
+)  # fmt: skip
