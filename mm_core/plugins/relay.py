@@ -7,31 +7,27 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mm_core.errors import PluginError
-from mm_core.plugins.metadata import PluginRecord, records
+from mm_core.plugins.metadata import records
 from mm_core.plugins.registry import load
 
 if TYPE_CHECKING:
     import pluggy
 
 
+@functools.cache
 def hooks() -> pluggy.HookRelay:
     """The relay with every usable plugin of `mm.hooks` registered: `hooks().mm_model_packed(model=model)`.
 
-    A hook plugin that cannot be loaded, or that implements a hook which does not exist, is skipped with a
-    warning: nobody asked for it by name. Callers on a hot path keep the relay.
+    It is made once a process, since every request asks for it. A hook plugin that cannot be loaded, or that
+    implements a hook which does not exist, is skipped with a warning: nobody asked for it by name.
     """
-    return _relay(records("mm.hooks"))
-
-
-@functools.lru_cache(maxsize=8)
-def _relay(plugins: tuple[PluginRecord, ...]) -> pluggy.HookRelay:
     import pluggy
 
     from mm_core.plugins.hookspecs import PROJECT, HookSpecifications
 
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(HookSpecifications)
-    for record in plugins:
+    for record in records("mm.hooks"):
         if record.state == "off":
             continue
         try:
@@ -50,4 +46,4 @@ def _relay(plugins: tuple[PluginRecord, ...]) -> pluggy.HookRelay:
 
 
 def _skipped(reason: str) -> None:
-    warnings.warn(f"a hook plugin is skipped: {reason}", RuntimeWarning, stacklevel=4)
+    warnings.warn(f"a hook plugin is skipped: {reason}", RuntimeWarning, stacklevel=3)

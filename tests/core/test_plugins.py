@@ -240,15 +240,16 @@ def test_hooks_reach_every_plugin_and_broken_ones_are_skipped_with_a_warning(sit
     site.install("acme-unknown", "[mm.hooks]\nunknown = acme_unknown\n", {"acme_unknown": unknown})
     wrong = HOOKS.replace("(model)", "(model, colour)")
     site.install("acme-wrong", "[mm.hooks]\nwrong = acme_wrong\n", {"acme_wrong": wrong})
+    plugins.hooks.cache_clear()
     with pytest.warns(RuntimeWarning) as warned:
         relay = plugins.hooks()
+    plugins.hooks.cache_clear()
     reasons = "\n".join(str(entry.message) for entry in warned)
     assert "acme-bad 1.0" in reasons
     assert "mm_no_such_event" in reasons
     assert "colour" in reasons
     relay.mm_model_packed(model="a model")
     assert plugins.load("mm.hooks", "watch").seen == ["a model"]
-    assert plugins.hooks() is relay
 
 
 def test_there_are_at_most_ten_documented_hooks() -> None:
