@@ -10,6 +10,7 @@ from mm_backend_cpu.codegen.conv import ConvSpec, generate_conv
 from mm_backend_cpu.codegen.conv_depthwise import generate_depthwise, is_depthwise
 from mm_backend_cpu.codegen.expression import Epilogue, Node
 from mm_backend_cpu.codegen.isa import detect, usable
+from mm_backend_cpu.codegen.winograd import generate_winograd, suits_winograd
 from mm_backend_cpu.testing import run
 
 from mm_core.errors import CompileError
@@ -56,8 +57,17 @@ DEPTHWISE = [
 ]
 
 
-def check(spec, isa, generate=generate_conv, images=None, seed=0):
-    rng = np.random.default_rng(seed)
+WINOGRAD = [
+    ConvSpec(1, 16, 4, 4, 16, (3, 3), pads=(1, 1, 1, 1)),
+    ConvSpec(2, 32, 13, 10, 48, (3, 3), pads=(1, 1, 1, 1)),
+    ConvSpec(1, 64, 14, 15, 80, (3, 3), pads=(0, 2, 1, 0)),
+    ConvSpec(3, 16, 3, 3, 16, (3, 3)),
+    ConvSpec(0, 16, 9, 9, 16, (3, 3)),
+]
+
+
+def check(spec, isa, generate=generate_conv, images=None, rounding=1):
+    rng = np.random.default_rng(0)
     images = spec.images if images is None else images
     x = rng.standard_normal((images, spec.channels, spec.height, spec.width)).astype(np.float32)
     weights = rng.standard_normal((spec.outputs, spec.channels // spec.groups, *spec.kernel)).astype(np.float32)
@@ -82,7 +92,7 @@ def check(spec, isa, generate=generate_conv, images=None, seed=0):
     image = x if spec.input_layout == "NCHW" else np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     inputs = [image, kernel.pack(weights), *extra]
     [output] = run(kernel.source, isa, inputs, [(shape, np.float32)], {"B": images})
-    np.testing.assert_allclose(output, expected, rtol=1e-5, atol=3e-7 * max(16, weights[0].size))
+    np.testing.assert_allclose(output, expected, rtol=1e-5, atol=3e-7 * rounding * max(16, weights[0].size))
     return kernel
 
 
@@ -116,11 +126,30 @@ def test_depthwise_epilogue(isa, epilogue):
     check(replace(DEPTHWISE[0], epilogue=epilogue), isa, generate_depthwise)
 
 
+@ISAS
+@pytest.mark.parametrize("epilogue", [BIAS_RELU, RESIDUAL, SILU], ids=["bias_relu", "residual", "silu"])
+@pytest.mark.parametrize("spec", WINOGRAD, ids=name)
+def test_winograd(isa, spec, epilogue):
+    check(replace(spec, epilogue=epilogue), isa, generate_winograd, rounding=6)
+
+
+def test_where_winograd_applies():
+    isa, spec = detect(), ConvSpec(1, 64, 56, 56, 64, (3, 3), pads=(1, 1, 1, 1))
+    assert suits_winograd(spec, isa)
+    others = {"strides": (2, 2)}, {"kernel": (5, 5)}, {"groups": 2}, {"dilations": (2, 2)}, {"outputs": 63}
+    for changes in others:
+        assert not suits_winograd(replace(spec, **changes), isa)
+        with pytest.raises(CompileError, match="Winograd"):
+            generate_winograd(replace(spec, **changes), isa)
+    assert not suits_winograd(replace(spec, channels=512, outputs=512), isa)
+
+
 @pytest.mark.parametrize("images", [0, 1, 5])
-@pytest.mark.parametrize("spec", [SPECS[1], SPECS[2], SPECS[6], DEPTHWISE[0]], ids=name)
+@pytest.mark.parametrize("spec", [SPECS[1], SPECS[2], SPECS[6], DEPTHWISE[0], WINOGRAD[1]], ids=name)
 def test_batch_known_at_run_time(images, spec):
-    generate = generate_depthwise if is_depthwise(spec) else generate_conv
-    check(replace(spec, images=symbol("B")), detect(), generate, images)
+    generators = {DEPTHWISE[0]: generate_depthwise, WINOGRAD[1]: generate_winograd}
+    rounding = 6 if spec in WINOGRAD else 1
+    check(replace(spec, images=symbol("B")), detect(), generators.get(spec, generate_conv), images, rounding)
 
 
 def test_large_weights_with_the_whole_image_in_scratch():
@@ -137,4 +166,4 @@ def test_a_specification_that_cannot_be():
     with pytest.raises(CompileError, match="not positive"):
         ConvSpec(1, 4, 2, 2, 8, (1, 1), strides=(0, 1))
     with pytest.raises(CompileError, match="depthwise"):
-        generate_depthwise(SPECS[0 + 1], detect())
+        generate_depthwise(SPECS[1], detect())

@@ -1,4 +1,4 @@
-"""C of a register tile: some pixels times some vectors of outputs, summed in registers and stored through an epilogue."""
+"""C of a register tile: some pixels times some vectors of outputs, summed in registers and stored by an epilogue."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class TileWriter:
         pointers = "".join(f", const float* {name}" for name in (*self.channel_names, *self.tensor_names))
         return f"""
 static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
-    const mm_call* call, const float* left, const float* w, float* partial, int64_t run, int64_t run_end, int64_t start,
-    int64_t end, int64_t w_step, int first, int last, int64_t valid, float* output{pointers}) {{
+    const mm_call* call, const float* left, const float* w, float* partial, int64_t run, int64_t run_end,
+    int64_t start, int64_t end, int64_t w_step, int first, int last, int64_t valid, float* output{pointers}) {{
   const int64_t row_step = {self.c(steps.row)}, output_step = {self.c(self.spec.output_step)};
   mm_vf {", ".join(names)};
   if (first) {{
@@ -97,10 +97,10 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
 """
 
     def call(self, pixels: int, left: str, partial: str, output: str, extra: list[str]) -> str:
-        """A call where `w`, `run`, `run_end`, `start`, `stop`, `right_step`, `first`, `last` and `valid` are declared."""
+        """A call, where `w`, `run`, `run_end`, `start`, `stop`, `right_step`, `first`, `last`, `valid` are declared."""
         arguments = [
-            "call", left, "w", partial, "run", "run_end", "start", "stop", "right_step", "first", "last", "valid", output,
-            *extra,
+            "call", left, "w", partial, "run", "run_end", "start", "stop", "right_step", "first", "last", "valid",
+            output, *extra,
         ]  # fmt: skip
         return f"KERNEL_NAME_tile{pixels}({', '.join(arguments)});"
 
