@@ -19,7 +19,7 @@ from mm_core.ops.definition import (
 from mm_core.types import TensorData, TensorType
 
 MAX_KNOWN_ELEMENTS = 1024
-"""Integer tensors up to this size are followed by inference as partially known values."""
+"""Integer and bool tensors up to this size are followed by inference as partially known values."""
 
 
 class Constant(OpDef):
@@ -34,9 +34,9 @@ class Constant(OpDef):
         return TensorType(value.dtype, value.shape)
 
     def known(self, types: Any, values: KnownValues, *, value: TensorData) -> Any:
-        if value.dtype.name not in ("int32", "int64") or value.size > MAX_KNOWN_ELEMENTS:
+        if value.dtype.name not in ("int32", "int64", "bool") or value.size > MAX_KNOWN_ELEMENTS:
             return None
-        return np.array([int(item) for item in value.numpy().flat], object).reshape(value.shape)
+        return np.array(value.numpy().reshape(-1).tolist(), object).reshape(value.shape)
 
     def reference(self, *, value: TensorData) -> Any:
         return value.numpy()

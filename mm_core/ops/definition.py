@@ -161,7 +161,11 @@ class OpDef:
         return None
 
     def reference(self, *args: Any, **attributes: Any) -> Any:
-        """The operator in numpy: an array, or a tuple for several results. Absent operands are None."""
+        """The operator in numpy: an array, or a tuple for several results. Absent operands are None.
+
+        Sequences are lists, absent optionals None. Operators with regions get them as the keyword `regions`:
+        callables from arguments to the tuple of outputs, that also have the region's `output_types`.
+        """
         raise NotImplementedError(f"{self.name} has no reference")
 
     def decompose(self, *args: Any, **attributes: Any) -> Any:

@@ -9,12 +9,12 @@ import numpy as np
 
 from mm_core.ops import BOOL, FLOATS, INTEGERS, NUMERIC, Attribute, OpDef, Operand, Result, Tier, Trait
 from mm_core.types import Dim, as_dtype
-from mm_core.types.dtypes import float32, float64, int64
+from mm_core.types.dtypes import float64, int64
+from mm_ops_standard.checks import normalize_axis
 from mm_ops_standard.elementwise import define
 from mm_ops_standard.known import larger, partial, smaller
-from mm_ops_standard.shapes import Size, axes_of, axis_of, shape_operand, sizes_of
-
-_HALVES = ("float16", "bfloat16")
+from mm_ops_standard.precision import in_float32, wide
+from mm_ops_standard.shapes import Size, axes_of, shape_operand, sizes_of
 
 
 class Reduction(OpDef):
@@ -47,9 +47,9 @@ class Reduction(OpDef):
 
     def reference(self, x: Any, *, axes: Any, keepdims: bool) -> Any:
         folded = axes_of(self.name, axes, x.ndim)
-        wide = x.astype(np.float32) if as_dtype(x.dtype).name in _HALVES else x
+        operand = wide(x)
         with np.errstate(all="ignore"):
-            result = self.function(wide, folded).astype(x.dtype)
+            result = self.function(operand, folded).astype(x.dtype)
         return result if keepdims else np.squeeze(result, folded)
 
 
@@ -61,10 +61,8 @@ class ReductionComposite(Reduction):
 
     def decompose(self, graph: Any, x: Any, *, axes: Any, keepdims: bool) -> Any:
         folded = axes_of(self.name, axes, len(x.type.shape))
-        dtype = x.type.dtype
-        wide = graph.cast(x, to=float32) if dtype.name in _HALVES else x
-        result = self.expand(graph, wide, {"axes": folded, "keepdims": keepdims})
-        return result if result.type.dtype is dtype else graph.cast(result, to=dtype)
+        result = in_float32(graph, lambda x: self.expand(graph, x, {"axes": folded, "keepdims": keepdims}), x)
+        return result if result.type.dtype is x.type.dtype else graph.cast(result, to=x.type.dtype)
 
 
 def _lowest(dtype: Any) -> Any:
@@ -185,7 +183,7 @@ class _Extreme(OpDef):
 
     def infer(self, types: Any, values: Any, *, axis: int, keepdims: bool, select_last_index: bool) -> Any:
         shape = types[0].shape
-        axis = axis_of(self.name, axis, len(shape))
+        axis = normalize_axis(self.name, axis, len(shape))
         return shape[:axis] + ((1,) if keepdims else ()) + shape[axis + 1 :]
 
     def reference(self, x: Any, *, axis: int, keepdims: bool, select_last_index: bool) -> Any:
@@ -219,13 +217,12 @@ class CumSum(OpDef):
     attributes = (Attribute("axis", int), Attribute("exclusive", bool, False), Attribute("reverse", bool, False))
 
     def infer(self, types: Any, values: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
-        axis_of(self.name, axis, len(types[0].shape))
+        normalize_axis(self.name, axis, len(types[0].shape))
         return types[0].shape
 
     def reference(self, x: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
-        wide = x.astype(np.float32) if as_dtype(x.dtype).name in _HALVES else x
-        wide = np.flip(wide, axis) if reverse else wide
-        total = np.cumsum(wide, axis, dtype=wide.dtype)
+        terms = np.flip(wide(x), axis) if reverse else wide(x)
+        total = np.cumsum(terms, axis, dtype=terms.dtype)
         if exclusive:
             total = np.roll(total, 1, axis)
             first = [slice(None)] * x.ndim

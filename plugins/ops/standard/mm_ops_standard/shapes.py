@@ -10,28 +10,14 @@ from functools import reduce
 from itertools import groupby
 from typing import Any
 
-from mm_core.errors import UnsupportedOpError
+from mm_ops_standard.checks import normalize_axes
 
 Size = Any
 
 
-def axis_of(op: str, axis: int, rank: int, name: str = "axis") -> int:
-    """The axis counted from the front. UnsupportedOpError if the rank has no such axis."""
-    if not -rank <= axis < rank:
-        raise UnsupportedOpError(
-            f"{op}: {name} {axis} does not exist in a tensor of rank {rank}", available=f"{-rank} to {rank - 1}"
-        )
-    return axis % rank
-
-
 def axes_of(op: str, axes: Sequence[int] | None, rank: int) -> tuple[int, ...]:
     """Axes counted from the front, in the order given; None means all. Repeated ones are refused."""
-    if axes is None:
-        return tuple(range(rank))
-    found = tuple(axis_of(op, axis, rank, "the axis") for axis in axes)
-    if len(set(found)) != len(found):
-        raise UnsupportedOpError(f"{op}: an axis is repeated in {list(axes)}")
-    return found
+    return tuple(range(rank)) if axes is None else normalize_axes(op, axes, rank)
 
 
 def sizes_of(graph: Any, x: Any) -> list[Size]:
