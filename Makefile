@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROJECTS := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/*/pyproject.toml))
-NATIVE := $(shell find plugins/backends/cpu/native plugins/backends/cpu/CMakeLists.txt -type f 2>/dev/null)
+NATIVE := $(shell find plugins/backends/cpu/native -type f 2>/dev/null)
 WORKERS ?= 2
 BENCH ?=
 
