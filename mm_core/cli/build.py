@@ -116,6 +116,7 @@ def _declared_options(backends: Sequence[str]) -> Iterator[click.Option]:
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     source: Path | None,
     output: Path | None,
     input_dims: Any,

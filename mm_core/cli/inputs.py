@@ -11,7 +11,7 @@ import numpy as np
 
 from mm_core.cli.values import Shapes, shapes_by_name, spread
 from mm_core.errors import InputError
-from mm_core.types import Dim, SymDim, TensorSpec, TensorType, evaluate, symbols
+from mm_core.types import Dim, SymDim, TensorSpec, TensorType, evaluate, evaluate_int, symbols
 
 Arrays = dict[str, Any]
 
@@ -82,10 +82,10 @@ def _static(spec: TensorSpec, given: tuple[int, ...] | None, bindings: Mapping[s
                 remedy=f"give its shape: --input_dims {spec.name}=1,3,224,224",
             )
         return given
-    shape = tuple(evaluate(dim, bindings) for dim in spec.shape)
+    shape = tuple(evaluate_int(dim, bindings) for dim in spec.shape)
     if given is not None and shape != given:
         raise InputError(f"the input {spec.name!r} cannot be {given}: its shape is {spec.shape}")
-    return tuple(int(dim) for dim in shape)  # type: ignore[call-overload]
+    return shape
 
 
 def random_inputs(
