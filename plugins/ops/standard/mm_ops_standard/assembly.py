@@ -21,9 +21,9 @@ from mm_core.ops import (
     Tier,
 )
 from mm_core.types import Dim, DType, TensorData, TensorType, agree, ceildiv
-from mm_ops_standard.checks import normalize_axis
 from mm_ops_standard.known import FOLLOWED, dims, fits, integers, larger, partial
 from mm_ops_standard.movement import Movement
+from mm_ops_standard.shapes import axis_of
 
 
 class Concat(Movement):
@@ -36,7 +36,7 @@ class Concat(Movement):
 
     def infer(self, types: Any, values: Any, *, axis: int) -> Any:
         shape = list(types[0].shape)
-        axis = normalize_axis(self.name, axis, len(shape))
+        axis = axis_of(self.name, axis, len(shape))
         for other in types[1:]:
             if len(other.shape) != len(shape):
                 raise UnsupportedOpError(f"{self.name}: ranks of {types[0]} and {other} differ")
@@ -143,7 +143,7 @@ class Iota(OpDef):
     def infer(self, types: Any, values: Any, *, axis: int, dtype: DType) -> Any:
         shape = dims(values[0], types[0])
         if shape is not None:
-            normalize_axis(self.name, axis, len(shape))
+            axis_of(self.name, axis, len(shape))
         return shape
 
     def reference(self, shape: Any, *, axis: int, dtype: DType) -> Any:
@@ -153,7 +153,7 @@ class Iota(OpDef):
         rank = shape.type.shape[0]
         if not isinstance(rank, int):
             return None
-        axis = normalize_axis(self.name, axis, rank)
+        axis = axis_of(self.name, axis, rank)
         index = graph.cast(shape, to="int64")
         limit = graph.reshape(graph.slice(index, [axis], [axis + 1], [0]), [])
         places = graph.cast(graph.range(graph.constant(0), limit, graph.constant(1)), to=dtype)

@@ -11,8 +11,8 @@ from mm_core.ir import Graph, Value
 from mm_core.ops import BOOL, Arity, Attribute, OpDef, Operand, Result, Tier
 from mm_core.types import BY_NAME, TensorType, agree, symbols
 from mm_core.types.dtypes import bool_, int64
-from mm_ops_standard.checks import normalize_axis
 from mm_ops_standard.joining import join, visible_symbols
+from mm_ops_standard.shapes import axis_of
 
 _SCALAR_INDEX = frozenset({BY_NAME["int64"]})
 
@@ -197,14 +197,14 @@ class Scan(OpDef):
         axes = places["input_axes"] or (0,) * scans
         ranks = [len(item.shape) for item in items[states : states + scans]]
         reverse = places["input_reverse"] or (False,) * scans
-        return [normalize_axis(self.name, axis, rank) for axis, rank in zip(axes, ranks)], list(reverse)
+        return [axis_of(self.name, axis, rank) for axis, rank in zip(axes, ranks)], list(reverse)
 
     def _outputs(self, items: Any, places: Any) -> list[tuple[int, bool]]:
         """Axis and direction of each stacked value; an axis counts in the result."""
         axes = places["output_axes"] or (0,) * len(items)
         reverse = places["output_reverse"] or (False,) * len(items)
         return [
-            (axis if item.shape is None else normalize_axis(self.name, axis, len(item.shape) + 1), backwards)
+            (axis if item.shape is None else axis_of(self.name, axis, len(item.shape) + 1), backwards)
             for item, axis, backwards in zip(items, axes, reverse)
         ]
 

@@ -10,11 +10,10 @@ import numpy as np
 from mm_core.ops import BOOL, FLOATS, INTEGERS, NUMERIC, Attribute, OpDef, Operand, Result, Tier, Trait
 from mm_core.types import Dim, as_dtype
 from mm_core.types.dtypes import float64, int64
-from mm_ops_standard.checks import normalize_axis
 from mm_ops_standard.elementwise import define
 from mm_ops_standard.known import larger, partial, smaller
 from mm_ops_standard.precision import in_float32, wide
-from mm_ops_standard.shapes import Size, axes_of, shape_operand, sizes_of
+from mm_ops_standard.shapes import Size, axes_of, axis_of, shape_operand, sizes_of
 
 
 class Reduction(OpDef):
@@ -183,7 +182,7 @@ class _Extreme(OpDef):
 
     def infer(self, types: Any, values: Any, *, axis: int, keepdims: bool, select_last_index: bool) -> Any:
         shape = types[0].shape
-        axis = normalize_axis(self.name, axis, len(shape))
+        axis = axis_of(self.name, axis, len(shape))
         return shape[:axis] + ((1,) if keepdims else ()) + shape[axis + 1 :]
 
     def reference(self, x: Any, *, axis: int, keepdims: bool, select_last_index: bool) -> Any:
@@ -217,7 +216,7 @@ class CumSum(OpDef):
     attributes = (Attribute("axis", int), Attribute("exclusive", bool, False), Attribute("reverse", bool, False))
 
     def infer(self, types: Any, values: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
-        normalize_axis(self.name, axis, len(types[0].shape))
+        axis_of(self.name, axis, len(types[0].shape))
         return types[0].shape
 
     def reference(self, x: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:

@@ -11,10 +11,10 @@ from mm_core.ir import Graph
 from mm_core.ops import ALL, INDEX, Arity, Attribute, OpDef, Operand, Result, Tier
 from mm_core.types import DType, SequenceType, TensorType
 from mm_core.types.dtypes import bool_, int64
-from mm_ops_standard.checks import normalize_axis
 from mm_ops_standard.control import check_arguments
 from mm_ops_standard.joining import join, visible_symbols
 from mm_ops_standard.known import integers
+from mm_ops_standard.shapes import axis_of
 
 
 class SequenceOp(OpDef):
@@ -134,7 +134,7 @@ class SplitToSequence(SequenceOp):
         shape = types[0].shape
         if shape is None:
             return SequenceType(types[0])
-        axis = normalize_axis(self.name, axis, len(shape))
+        axis = axis_of(self.name, axis, len(shape))
         if types[1] is None:
             return SequenceType(types[0].with_shape(shape[:axis] + ((1,) if keepdims else ()) + shape[axis + 1 :]))
         sizes = set(integers(values[1]) or ())
@@ -171,7 +171,7 @@ class ConcatFromSequence(SequenceOp):
             raise VerifyError(f"{self.name} takes a sequence of tensors, got {types[0]}")
         if element.shape is None:
             return element
-        axis = normalize_axis(self.name, axis, len(element.shape) + new_axis)
+        axis = axis_of(self.name, axis, len(element.shape) + new_axis)
         return element.with_shape((*element.shape[:axis], None, *element.shape[axis + (not new_axis) :]))
 
     def reference(self, sequence: Any, *, axis: int, new_axis: bool) -> Any:

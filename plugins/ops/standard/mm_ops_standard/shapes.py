@@ -10,14 +10,24 @@ from functools import reduce
 from itertools import groupby
 from typing import Any
 
-from mm_ops_standard.checks import normalize_axes
+from mm_ops_standard.checks import require
 
 Size = Any
 
 
+def axis_of(op: str, axis: int, rank: int, name: str = "axis") -> int:
+    """The axis counted from the front; VerifyError if the rank has no such axis."""
+    require(-rank <= axis < rank, f"{op}: {name} {axis} is outside a tensor of rank {rank}")
+    return axis % rank
+
+
 def axes_of(op: str, axes: Sequence[int] | None, rank: int) -> tuple[int, ...]:
     """Axes counted from the front, in the order given; None means all. Repeated ones are refused."""
-    return tuple(range(rank)) if axes is None else normalize_axes(op, axes, rank)
+    if axes is None:
+        return tuple(range(rank))
+    found = tuple(axis_of(op, axis, rank) for axis in axes)
+    require(len(set(found)) == len(found), f"{op}: axes {list(axes)} name an axis twice")
+    return found
 
 
 def sizes_of(graph: Any, x: Any) -> list[Size]:

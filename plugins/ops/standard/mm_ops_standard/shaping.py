@@ -10,10 +10,9 @@ from mm_core.errors import UnsupportedOpError
 from mm_core.ops import ALL, Attribute, OpDef, Operand, Result, Tier
 from mm_core.types import Dim, agree, floordiv
 from mm_core.types.dtypes import int64
-from mm_ops_standard.checks import normalize_axis
 from mm_ops_standard.known import dims, integers, partial
 from mm_ops_standard.movement import Movement
-from mm_ops_standard.shapes import axes_of, reshape, sizes_of, times
+from mm_ops_standard.shapes import axes_of, axis_of, reshape, sizes_of, times
 
 
 def _product(items: Any) -> Dim:
@@ -118,7 +117,7 @@ class Flatten(_Relabel):
     attributes = (Attribute("axis", int, 1),)
 
     def _axis(self, axis: int, rank: int) -> int:
-        return rank if axis == rank else normalize_axis(self.name, axis, rank)
+        return rank if axis == rank else axis_of(self.name, axis, rank)
 
     def infer(self, types: Any, values: Any, *, axis: int) -> Any:
         shape = types[0].shape

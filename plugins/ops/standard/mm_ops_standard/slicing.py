@@ -9,10 +9,9 @@ import numpy as np
 from mm_core.errors import UnsupportedOpError
 from mm_core.ops import Arity, Attribute, OpDef, Operand, Result, Tier
 from mm_core.types import Dim, agree, ceildiv, is_non_negative
-from mm_ops_standard.checks import normalize_axis
 from mm_ops_standard.known import dims, integers, larger, smaller
 from mm_ops_standard.movement import Movement
-from mm_ops_standard.shapes import axes_of
+from mm_ops_standard.shapes import axes_of, axis_of
 
 _FAR = 2**31 - 1
 """Bounds from here on mean "to the end", as exporters write them."""
@@ -103,7 +102,7 @@ class Split(Movement):
 
     def infer(self, types: Any, values: Any, *, axis: int, parts: int | None) -> Any:
         shape = types[0].shape
-        axis = normalize_axis(self.name, axis, len(shape))
+        axis = axis_of(self.name, axis, len(shape))
         lengths = self._lengths(shape[axis], types, values, parts)
         return [shape[:axis] + (length,) + shape[axis + 1 :] for length in lengths]
 
@@ -141,7 +140,7 @@ class Split(Movement):
         return tuple(np.split(x, places, axis))
 
     def decompose(self, graph: Any, x: Any, sizes: Any = None, *, axis: int, parts: int | None) -> Any:
-        axis = normalize_axis(self.name, axis, len(x.type.shape))
+        axis = axis_of(self.name, axis, len(x.type.shape))
         size = x.type.shape[axis]
         if sizes is None and isinstance(size, int):
             chunk = -(-size // parts)  # type: ignore[operator]
