@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mm_backend_cpu.codegen.assemble import ConcatSpec, PadSpec, concat, pad
-from mm_backend_cpu.codegen.copy import CopySpec, copy, transpose_spec
 from mm_backend_cpu.codegen.gather import EmbeddingSpec, GatherSpec, Lookup, embedding, gather
 from mm_backend_cpu.codegen.isa import usable
+from mm_backend_cpu.codegen.strided_copy import CopySpec, copy, transpose_spec
 from mm_backend_cpu.codegen.strides import broadcast_strides
 from mm_backend_cpu.testing import Bound, run
 from mm_core.types import symbol
@@ -28,8 +28,11 @@ def same(actual, expected):
     assert actual.tobytes() == np.ascontiguousarray(expected).tobytes()
 
 
-@ISAS
-@DTYPES
+@pytest.mark.parametrize(
+    ("isa", "dtype"),  # only tiles of 4 bytes differ between instruction sets
+    [*((isa, "f4") for isa in usable()), *((usable()[0], dtype) for dtype in ("u1", "u2", "i8", "c16"))],
+    ids=lambda value: getattr(value, "name", value),
+)
 @pytest.mark.parametrize(
     ("shape", "permutation"),
     [
@@ -40,8 +43,6 @@ def same(actual, expected):
     ids=str,
 )  # fmt: skip
 def test_transpose(isa, dtype, shape, permutation):
-    if isa.name != usable()[0].name and dtype != "f4":
-        pytest.skip("only 4-byte tiles differ between instruction sets")
     x = sample(shape, dtype)
     expected = x.transpose(permutation)
     (actual,) = run(copy(transpose_spec(shape, permutation, x.itemsize)), isa, [x], [(expected.shape, dtype)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mm_core.types import Dim
 
-from .copy import ELEMENT_TYPES
+from .strided_copy import ELEMENT_TYPES
 from .indices import split_index
 from .kernel_source import KernelSource, Parameters, kernel_source
 from .strides import product

@@ -175,27 +175,31 @@ MM_INLINE void mm_transpose_quads(mm_quad* a, mm_quad* b, mm_quad* c, mm_quad* d
 
 typedef float mm_quad_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
 
+MM_INLINE void mm_transpose_4x4(const float* x, int64_t x_stride, float* y, int64_t y_stride) {
+  mm_quad q0 = *(const mm_quad_unaligned*)x, q1 = *(const mm_quad_unaligned*)(x + x_stride);
+  mm_quad q2 = *(const mm_quad_unaligned*)(x + 2 * x_stride), q3 = *(const mm_quad_unaligned*)(x + 3 * x_stride);
+  mm_transpose_quads(&q0, &q1, &q2, &q3);
+  *(mm_quad_unaligned*)y = q0;
+  *(mm_quad_unaligned*)(y + y_stride) = q1;
+  *(mm_quad_unaligned*)(y + 2 * y_stride) = q2;
+  *(mm_quad_unaligned*)(y + 3 * y_stride) = q3;
+}
+
+#define MM_TRANSPOSE_ROWS 16   /* written at once: whole cache lines, also where strides are powers of two */
+
 /* y[c * y_stride + r] = x[r * x_stride + c] for r < rows, c < columns. */
 MM_INLINE void mm_transpose(const float* x, int64_t x_stride, float* y, int64_t y_stride, int64_t rows, int64_t columns) {
-  int64_t r = 0;
-  for (; r + 4 <= rows; r += 4) {
-    int64_t c = 0;
-    for (; c + 4 <= columns; c += 4) {
-      const float* from = x + r * x_stride + c;
-      float* to = y + c * y_stride + r;
-      mm_quad q0 = *(const mm_quad_unaligned*)from, q1 = *(const mm_quad_unaligned*)(from + x_stride);
-      mm_quad q2 = *(const mm_quad_unaligned*)(from + 2 * x_stride), q3 = *(const mm_quad_unaligned*)(from + 3 * x_stride);
-      mm_transpose_quads(&q0, &q1, &q2, &q3);
-      *(mm_quad_unaligned*)to = q0;
-      *(mm_quad_unaligned*)(to + y_stride) = q1;
-      *(mm_quad_unaligned*)(to + 2 * y_stride) = q2;
-      *(mm_quad_unaligned*)(to + 3 * y_stride) = q3;
-    }
-    for (; c < columns; c++)
-      for (int64_t k = r; k < r + 4; k++) y[c * y_stride + k] = x[k * x_stride + c];
+  const int64_t whole_rows = rows & ~INT64_C(3), whole_columns = columns & ~INT64_C(3);
+  for (int64_t first = 0; first < whole_rows; first += MM_TRANSPOSE_ROWS) {
+    const int64_t last = first + MM_TRANSPOSE_ROWS < whole_rows ? first + MM_TRANSPOSE_ROWS : whole_rows;
+    for (int64_t c = 0; c < whole_columns; c += 4)
+      for (int64_t r = first; r < last; r += 4)
+        mm_transpose_4x4(x + r * x_stride + c, x_stride, y + c * y_stride + r, y_stride);
+    for (int64_t c = whole_columns; c < columns; c++)
+      for (int64_t r = first; r < last; r++) y[c * y_stride + r] = x[r * x_stride + c];
   }
-  for (; r < rows; r++)
-    for (int64_t c = 0; c < columns; c++) y[c * y_stride + r] = x[r * x_stride + c];
+  for (int64_t c = 0; c < columns; c++)
+    for (int64_t r = whole_rows; r < rows; r++) y[c * y_stride + r] = x[r * x_stride + c];
 }
 
 /* As mm_max and mm_min on scalars. */
