@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mm_core.runtime import Engine
 
 FORMAT = 1
+_GRAPH = "graph/"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Requirements:
 class Model:
     """A compiled network: plan, executables, constants and what is needed to run them. Immutable.
 
-    `inputs` and `outputs` are in the source's order; symbolic dimensions are bound by each request.
+    `inputs` and `outputs` are in the source's order; symbolic dimensions are bound by each request. `graph_text` and
+    `graph_weights` are the network that was built, kept if the configuration asks for it.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Model:
     dim_range: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     graph_text: str = ""
     source: str = "model"
+    graph_weights: Mapping[str, TensorData] = field(default_factory=dict)
 
     def create_engine(
         self, devices: Sequence[str] | None = None, threads: int | None = None
@@ -104,6 +107,7 @@ class Model:
         sections.append(Section("report", "json", encode(self.report.to_json(), "report")))
         if self.graph_text:
             sections.append(Section("graph", "mlir", self.graph_text.encode()))
+            weights.update({_GRAPH + key: data for key, data in self.graph_weights.items()})
         sections.append(Section("weights", "tensors", weights))
         header: dict[str, JsonValue] = {
             "format": FORMAT,
@@ -166,6 +170,7 @@ class Model:
                 {name: (int(low), int(high)) for name, (low, high) in header["dim_range"].items()},
                 bytes(container.section("graph")).decode() if "graph" in container.sections else "",
                 source,
+                {key.removeprefix(_GRAPH): data for key, data in weights.items() if key.startswith(_GRAPH)},
             )
         except ModelFileError as error:
             raise error.located(source) from None
