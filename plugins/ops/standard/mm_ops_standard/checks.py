@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from mm_core.errors import InputError, VerifyError
 from mm_core.types import Dim, agree, provably_unequal
 
@@ -36,15 +34,3 @@ def require_multiple(dim: Dim, divisor: int, what: str) -> None:
     rest = dim % divisor
     require(not isinstance(rest, int) or rest == 0, f"{what}: {dim} is not a multiple of {divisor}")
 
-
-def normalize_axis(op: str, axis: int, rank: int) -> int:
-    """The axis counted from the front; VerifyError outside [-rank, rank)."""
-    require(-rank <= axis < rank, f"{op}: axis {axis} is outside a tensor of rank {rank}")
-    return axis % rank
-
-
-def normalize_axes(op: str, axes: Iterable[int], rank: int) -> tuple[int, ...]:
-    """Axes counted from the front, each at most once."""
-    normal = tuple(normalize_axis(op, axis, rank) for axis in axes)
-    require(len(set(normal)) == len(normal), f"{op}: axes {list(normal)} name an axis twice")
-    return normal

@@ -38,7 +38,7 @@ class MatMul(OpDef):
 
 
 class Gemm(OpDef):
-    """alpha * a' @ b' + beta * c for matrices, a' and b' transposed on demand, c broadcast to the product (ONNX Gemm)."""
+    """alpha * a @ b + beta * c for matrices, a and b transposed on demand, c broadcast to the product (ONNX Gemm)."""
 
     name = "mm.gemm"
     operands = (Operand("a"), Operand("b"), Operand("c", "T", Arity.OPTIONAL))
@@ -115,9 +115,9 @@ class Linear(OpDef):
 
 
 class MatMulInteger(OpDef):
-    """The product of 8-bit integer matrices after their zero points are taken off, exact in int32 (ONNX MatMulInteger).
+    """The product of 8-bit integer matrices after their zero points are taken off, exact in int32.
 
-    Zero points are scalars, one for each row of a or column of b, or shaped to broadcast to them.
+    ONNX MatMulInteger. Zero points are scalars, one for each row of a or column of b, or shaped to broadcast to them.
     """
 
     name = "mm.matmul_integer"
@@ -147,7 +147,7 @@ class MatMulInteger(OpDef):
         if a_zero is not None:
             rows = graph.cast(a_zero, to="int32")
             if len(rows.type.shape) == 1 and rows.type.shape[0] != 1 and len(a.type.shape) > 1:
-                rows = graph.reshape(rows, np.array([-1, 1], np.int64))
+                rows = graph.reshape(rows, [-1, 1])
             left = graph.sub(left, rows)
         if b_zero is not None:
             right = graph.sub(right, graph.cast(b_zero, to="int32"))
@@ -181,29 +181,27 @@ class Det(OpDef):
 def _eliminate(graph: Any, x: Any, size: int) -> Any:
     result: Any = None
     last = len(x.type.shape) - 1
-    first = np.array([0], np.int64)
     for rest in range(size, 0, -1):
-        column = graph.slice(x, first, np.array([1], np.int64), np.array([last], np.int64))
+        column = graph.slice(x, [0], [1], [last])
         pivot = graph.argmax(graph.abs(column), axis=last - 1, keepdims=True)
         order = np.arange(rest, dtype=np.int64).reshape(rest, 1)
         is_pivot, is_first = graph.equal(pivot, order), graph.equal(order, np.zeros((1, 1), np.int64))
         # The pivot row comes first and the first row takes its place.
         top = graph.reduce_sum(graph.select(is_pivot, x, 0.0), axes=(last - 1,), keepdims=True)
-        head = graph.slice(x, first, np.array([1], np.int64), np.array([last - 1], np.int64))
+        head = graph.slice(x, [0], [1], [last - 1])
         x = graph.select(is_first, top, graph.select(is_pivot, head, x))
-        lead = graph.slice(top, first, np.array([1], np.int64), np.array([last], np.int64))
+        lead = graph.slice(top, [0], [1], [last])
         swapped = graph.equal(pivot, np.zeros((1, 1), np.int64))
         factor = graph.select(swapped, lead, graph.neg(lead))
         result = factor if result is None else graph.mul(result, factor)
         if rest == 1:
             break
-        column = graph.slice(x, first, np.array([1], np.int64), np.array([last], np.int64))
+        column = graph.slice(x, [0], [1], [last])
         # A zero pivot makes the determinant zero already: the division must not make it NaN.
         safe = graph.select(graph.equal(lead, 0.0), 1.0, lead)
         x = graph.sub(x, graph.mul(graph.div(column, safe), top))
-        ends, axes = np.array([rest, rest], np.int64), np.array([last - 1, last], np.int64)
-        x = graph.slice(x, np.array([1, 1], np.int64), ends, axes)
-    return graph.squeeze(result, np.array([last - 1, last], np.int64))
+        x = graph.slice(x, [1, 1], [rest, rest], [last - 1, last])
+    return graph.squeeze(result, axes=(last - 1, last))
 
 
 OPS: tuple[type[OpDef], ...] = (MatMul, Gemm, Linear, MatMulInteger, Det)

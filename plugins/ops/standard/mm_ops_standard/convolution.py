@@ -195,7 +195,7 @@ class ConvInteger(OpDef):
         if x_zero is not None:
             signal = graph.sub(signal, graph.cast(x_zero, to="int32"))
         if w_zero is not None:
-            column = np.array([-1] + [1] * (len(w.type.shape) - 1), np.int64)
+            column = [-1] + [1] * (len(w.type.shape) - 1)
             weights = graph.sub(weights, graph.reshape(graph.cast(w_zero, to="int32"), column))
         return graph.conv(signal, weights, **attributes)
 

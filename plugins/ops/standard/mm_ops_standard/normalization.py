@@ -8,8 +8,10 @@ import numpy as np
 
 from mm_core.ops import FLOATS, Arity, Attribute, KnownValues, OpDef, Operand
 from mm_core.types import Array, Dim
-from mm_ops_standard.checks import normalize_axes, normalize_axis, require, require_multiple, require_rank, same
+from mm_ops_standard.checks import require, require_multiple, require_rank, same
+from mm_ops_standard.places import divided
 from mm_ops_standard.precision import in_float32, wide
+from mm_ops_standard.shapes import axes_of, axis_of, reshape, sizes_of, times
 
 _EPSILON = Attribute("epsilon", float, 1e-5)
 
@@ -27,7 +29,7 @@ def _column(vector: Array, rank: int) -> Array:
 
 
 def _column_value(graph: Any, vector: Any, rank: int) -> Any:
-    return graph.reshape(vector, np.array([-1] + [1] * (rank - 2), np.int64)) if rank != 2 else vector
+    return graph.reshape(vector, [-1] + [1] * (rank - 2)) if rank != 2 else vector
 
 
 def _standardize(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
@@ -43,10 +45,10 @@ def _standardize_values(graph: Any, x: Any, axes: tuple[int, ...], epsilon: floa
 
 
 class BatchNorm(OpDef):
-    """(x - mean) / sqrt(variance + epsilon) * scale + bias for each channel of x [N, C, ...] (ONNX BatchNormalization)."""
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias by channel of x [N, C, ...] (ONNX BatchNormalization)."""
 
     name = "mm.batch_norm"
-    operands = (Operand("x"), Operand("scale", "P"), Operand("bias", "P"), Operand("mean", "P"), Operand("variance", "P"))
+    operands = (Operand("x"), *(Operand(name, "P") for name in ("scale", "bias", "mean", "variance")))
     dtypes = {"T": FLOATS, "P": FLOATS}
     attributes = (_EPSILON,)
 
@@ -67,10 +69,7 @@ class BatchNorm(OpDef):
     ) -> Any:
         """Scale and shift: the factors depend on constants only and fold away."""
         dtype, rank = x.type.dtype, max(len(x.type.shape), 2)
-        if "float64" in (dtype.name, scale.type.dtype.name):
-            compute = "float64"
-        else:
-            compute = "float32"
+        compute = "float64" if "float64" in (dtype.name, scale.type.dtype.name) else "float32"
         scale, bias, mean, variance = (_as(graph, vector, compute) for vector in (scale, bias, mean, variance))
         factor = graph.div(scale, graph.sqrt(graph.add(variance, epsilon)))
         shift = graph.sub(bias, graph.mul(mean, factor))
@@ -83,7 +82,7 @@ def _as(graph: Any, value: Any, dtype: str) -> Any:
 
 
 class InstanceNorm(OpDef):
-    """Each channel of each image made zero mean and unit variance, times scale plus bias (ONNX InstanceNormalization)."""
+    """Each channel of each image standardized, times scale plus bias (arXiv 1607.08022; ONNX InstanceNormalization)."""
 
     name = "mm.instance_norm"
     operands = (Operand("x"), Operand("scale"), Operand("bias"))
@@ -112,7 +111,7 @@ class InstanceNorm(OpDef):
 
 
 class GroupNorm(OpDef):
-    """Channels in `num_groups` groups, each made zero mean and unit variance; scale and bias are [C] (arXiv 1803.08494).
+    """Channels in `num_groups` groups, each standardized; scale and bias are [C] (arXiv 1803.08494).
 
     ONNX GroupNormalization since version 21; before, its scale and bias were one for a group.
     """
@@ -139,16 +138,20 @@ class GroupNorm(OpDef):
         rank = len(x.type.shape)
 
         def build(x: Any, scale: Any, bias: Any) -> Any:
-            target = graph.concat(graph.shape(x, start=0, end=1), np.array([num_groups, -1], np.int64), axis=0)
-            normal = _standardize_values(graph, graph.reshape(x, target), (2,), epsilon)
-            scaled = graph.mul(graph.reshape(normal, graph.shape(x)), _column_value(graph, scale, rank))
+            sizes = sizes_of(graph, x)
+            grouped = reshape(graph, x, [sizes[0], num_groups, divided(graph, sizes[1], num_groups), *sizes[2:]])
+            normal = _standardize_values(graph, grouped, tuple(range(2, rank + 1)), epsilon)
+            scaled = graph.mul(reshape(graph, normal, sizes), _column_value(graph, scale, rank))
             return graph.add(scaled, _column_value(graph, bias, rank))
 
         return in_float32(graph, build, x, scale, bias)
 
 
 class LayerNorm(OpDef):
-    """Axes from `axis` on made zero mean and unit variance, times scale plus bias (arXiv 1607.06450; ONNX LayerNormalization)."""
+    """Axes from `axis` on made zero mean and unit variance, times scale plus bias (arXiv 1607.06450).
+
+    ONNX LayerNormalization, first result.
+    """
 
     name = "mm.layer_norm"
     operands = (Operand("x"), Operand("scale", "T", Arity.OPTIONAL), Operand("bias", "T", Arity.OPTIONAL))
@@ -157,7 +160,7 @@ class LayerNorm(OpDef):
 
     def infer(self, types: Any, values: KnownValues, *, axis: int, epsilon: float) -> Any:
         shape = types[0].shape
-        normalize_axis(self.name, axis, len(shape))
+        axis_of(self.name, axis, len(shape))
         for name, type_ in zip(("scale", "bias"), types[1:]):
             if type_ is not None:
                 _check_broadcasts_to(self.name, name, type_.shape, shape)
@@ -193,7 +196,7 @@ def _check_broadcasts_to(op: str, name: str, shape: tuple[Dim, ...], target: tup
 
 
 class RMSNorm(OpDef):
-    """x / sqrt(mean(x^2) + epsilon) over the axes from `axis` on, times scale (arXiv 1910.07467; ONNX RMSNormalization)."""
+    """x / sqrt(mean(x^2) + epsilon) over axes from `axis` on, times scale (arXiv 1910.07467; ONNX RMSNormalization)."""
 
     name = "mm.rms_norm"
     operands = (Operand("x"), Operand("scale", "T", Arity.OPTIONAL))
@@ -202,7 +205,7 @@ class RMSNorm(OpDef):
 
     def infer(self, types: Any, values: KnownValues, *, axis: int, epsilon: float) -> Any:
         shape = types[0].shape
-        normalize_axis(self.name, axis, len(shape))
+        axis_of(self.name, axis, len(shape))
         if types[1] is not None:
             _check_broadcasts_to(self.name, "scale", types[1].shape, shape)
         return shape
@@ -233,7 +236,7 @@ class LpNorm(OpDef):
     attributes = (Attribute("axis", int, -1), Attribute("p", int, 2, (1, 2)))
 
     def infer(self, types: Any, values: KnownValues, *, axis: int, p: int) -> Any:
-        normalize_axis(self.name, axis, len(types[0].shape))
+        axis_of(self.name, axis, len(types[0].shape))
         return types[0].shape
 
     def reference(self, x: Array, *, axis: int, p: int) -> Array:
@@ -256,7 +259,7 @@ class LpNorm(OpDef):
 
 
 class MeanVarianceNorm(OpDef):
-    """Zero mean and unit variance over `axes` (ONNX MeanVarianceNormalization, whose epsilon is 1e-9 on the deviation)."""
+    """Zero mean and unit variance over `axes` (ONNX MeanVarianceNormalization: 1e-9 is added to the deviation)."""
 
     name = "mm.mean_variance_norm"
     operands = (Operand("x"),)
@@ -264,7 +267,7 @@ class MeanVarianceNorm(OpDef):
     attributes = (Attribute("axes", (int,), (0, 2, 3)),)
 
     def infer(self, types: Any, values: KnownValues, *, axes: tuple[int, ...]) -> Any:
-        normalize_axes(self.name, axes, len(types[0].shape))
+        axes_of(self.name, axes, len(types[0].shape))
         return types[0].shape
 
     def reference(self, x: Array, *, axes: tuple[int, ...]) -> Array:
@@ -274,7 +277,7 @@ class MeanVarianceNorm(OpDef):
         return (centred / (deviation + np.asarray(1e-9, signal.dtype))).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
-        normal = normalize_axes(self.name, axes, len(x.type.shape))
+        normal = axes_of(self.name, axes, len(x.type.shape))
 
         def build(x: Any) -> Any:
             centred = graph.sub(x, graph.reduce_mean(x, axes=normal, keepdims=True))
@@ -314,12 +317,12 @@ class LocalResponseNorm(OpDef):
 
         def build(x: Any) -> Any:
             """The neighbours' mean is average pooling over the channels, taken as an image's rows."""
-            column = graph.concat(graph.shape(x, start=0, end=2), np.array([-1], np.int64), axis=0)
-            squares = graph.unsqueeze(graph.reshape(graph.mul(x, x), column), np.array([1], np.int64))
+            sizes = sizes_of(graph, x)
+            squares = reshape(graph, graph.mul(x, x), [sizes[0], 1, sizes[1], times(graph, *sizes[2:])])
             means = graph.average_pool(
                 squares, kernel_shape=(size, 1), pads=(before, 0, size - 1 - before, 0), count_include_pad=True
             )
-            means = graph.reshape(means, graph.shape(x))
+            means = reshape(graph, means, sizes)
             return graph.div(x, graph.pow(graph.add(graph.mul(means, alpha), bias), beta))
 
         return in_float32(graph, build, x)

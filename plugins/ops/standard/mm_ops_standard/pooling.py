@@ -11,6 +11,7 @@ from mm_core.ops import FLOATS, INTEGERS, Arity, Attribute, KnownValues, OpDef, 
 from mm_core.types import BY_NAME, Array
 from mm_ops_standard.checks import require_rank
 from mm_ops_standard.precision import in_float32, wide
+from mm_ops_standard.shapes import reshape, sizes_of, times
 from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, make_window, windows_of
 
 _BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
@@ -134,16 +135,14 @@ class LpPool(_Pool):
             pads = (*window.begins, *window.ends)
         if not all(isinstance(pad, int) and pad >= 0 for pad in pads):
             return None
-        ones = np.ones((1, 1, *geometry["kernel_shape"]), np.float32)
 
         def build(x: Any) -> Any:
-            powers = graph.pow(graph.abs(x), float(p))
-            spatial = graph.shape(x, start=2)
-            images = graph.reshape(powers, graph.concat(np.array([-1, 1], np.int64), spatial, axis=0))
-            kernel = graph.cast(ones, to=x.type.dtype)
+            powers, sizes = graph.pow(graph.abs(x), float(p)), sizes_of(graph, x)
+            images = reshape(graph, powers, [times(graph, *sizes[:2]), 1, *sizes[2:]])
+            kernel = graph.constant(np.ones((1, 1, *window.kernel)), x.type.dtype)
             sums = graph.conv(images, kernel, strides=window.strides, dilations=window.dilations, pads=pads)
-            target = graph.concat(graph.shape(x, start=0, end=2), graph.shape(sums, start=2), axis=0)
-            return graph.pow(graph.reshape(sums, target), 1.0 / p)
+            sums = reshape(graph, sums, [*sizes[:2], *sizes_of(graph, sums)[2:]])
+            return graph.pow(sums, 1.0 / p)
 
         return in_float32(graph, build, x)
 
@@ -155,8 +154,8 @@ class MaxUnpool(OpDef):
     """
 
     name = "mm.max_unpool"
-    operands = (Operand("x"), Operand("indices", frozenset({_INT64})), Operand("output_shape", frozenset({_INT64}), Arity.OPTIONAL))
-    dtypes = {"T": FLOATS}
+    operands = (Operand("x"), Operand("indices", "I"), Operand("output_shape", "I", Arity.OPTIONAL))
+    dtypes = {"T": FLOATS, "I": frozenset({_INT64})}
     attributes = (
         Attribute("kernel_shape", (int,)),
         Attribute("strides", (int,), ()),
@@ -199,14 +198,13 @@ class MaxUnpool(OpDef):
         natural = self._natural(x.type.shape, **geometry)
         if not all(isinstance(size, int) for size in natural):
             return None
-        flat = np.array([-1], np.int64)
-        zeros = graph.expand(graph.constant(0, x.type.dtype), np.array([prod(natural)], np.int64))
-        y = graph.scatter_elements(zeros, graph.reshape(indices, flat), graph.reshape(x, flat), axis=0)
-        y = graph.reshape(y, np.array(natural, np.int64))
+        zeros = graph.expand(graph.constant(0, x.type.dtype), [prod(natural)])
+        y = graph.scatter_elements(zeros, graph.reshape(indices, [-1]), graph.reshape(x, [-1]), axis=0)
+        y = graph.reshape(y, list(natural))
         if output_shape is None:
             return y
-        ends = graph.sub(output_shape, np.array(natural, np.int64))
-        return graph.pad(y, graph.concat(np.zeros(len(natural), np.int64), ends, axis=0), mode="constant")
+        ends = graph.sub(output_shape, list(natural))
+        return graph.pad(y, graph.concat(np.zeros(len(natural), np.int64), ends, axis=0))
 
 
 class _GlobalPool(OpDef):

@@ -22,4 +22,6 @@ def in_float32(graph: Any, build: Callable[..., Any], *values: Any) -> Any:
     dtype = values[0].type.dtype
     if dtype not in _NARROW:
         return build(*values)
-    return graph.cast(build(*(None if value is None else graph.cast(value, to="float32") for value in values)), to=dtype)
+    widened = (None if value is None else graph.cast(value, to="float32") for value in values)
+    result = build(*widened)
+    return None if result is None else graph.cast(result, to=dtype)

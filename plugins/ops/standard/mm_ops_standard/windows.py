@@ -23,7 +23,7 @@ WINDOW_ATTRIBUTES = (
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Kernel extents, steps and padding of each spatial axis. Pads are symbolic where `auto_pad` meets symbolic sizes."""
+    """Kernel extents, steps and padding of each axis. Pads are symbolic where `auto_pad` meets symbolic sizes."""
 
     kernel: tuple[Dim, ...]
     strides: tuple[int, ...]
@@ -97,7 +97,7 @@ def make_window(
 
 
 def windows_of(x: Array, window: Window, output: Sequence[int], fill: object) -> Array:
-    """The elements under every window: a view of shape [N, C, *output, *kernel] of x [N, C, *spatial], padded with `fill`."""
+    """The elements under every window of x [N, C, *spatial] padded with `fill`: a view [N, C, *output, *kernel]."""
     margins = [(0, 0), (0, 0)]
     for size, stride, extent, begin, count in zip(
         x.shape[2:], window.strides, window.extents, window.begins, output
