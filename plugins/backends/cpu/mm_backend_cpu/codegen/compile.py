@@ -71,7 +71,8 @@ def _find_compiler(chosen: str) -> Compiler:
     else:
         candidates = [(name,) for name in ("gcc", "clang", "cc") if shutil.which(name)]
         if importlib.util.find_spec("ziglang"):
-            candidates.append((sys.executable, "-m", "ziglang", "cc"))
+            # Unlike the others, zig aims at the machine it runs on unless told otherwise.
+            candidates.append((sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"))
     for command in candidates:
         version = _version(command)
         if version:

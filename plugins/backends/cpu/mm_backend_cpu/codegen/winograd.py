@@ -130,8 +130,8 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     const int64_t unit = task / {panels}, panel = task % {panels};
     const int64_t image = unit / {max(blocks, 1)}, tile = unit % {max(blocks, 1)} * {block};
     const int64_t count = mm_least({block}, {tiles} - tile);
-    if (unit != at)
-      KERNEL_NAME_input(input + image * INT64_C({spec.height * spec.width * channels}), zeros, transformed, tile, count);
+    const float* from = input + image * INT64_C({spec.height * spec.width * channels});
+    if (unit != at) KERNEL_NAME_input(from, zeros, transformed, tile, count);
     at = unit;
     for (int64_t component = 0; component < 36; component++) {{
       const int64_t run = 0, run_end = 1, start = 0, stop = {channels}, right_step = {width}, valid = {width};
