@@ -40,7 +40,7 @@ class OccupancyMeter:
             100 * (now.system - self._times.system) / wall,
             virtual,
             resident,
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+            max(resident, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit),
         )
 
 
