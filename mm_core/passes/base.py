@@ -65,7 +65,7 @@ class PassResult:
 
     @classmethod
     def of(cls, report: MatchReport) -> PassResult:
-        return cls(report.changed, dict(report.fired), tuple(str(report).splitlines()))
+        return cls(report.changed, dict(report.fired), tuple(report.refusals()))
 
     @classmethod
     def counted(cls, **counts: int) -> PassResult:

@@ -31,10 +31,16 @@ class MatchReport:
         return bool(self.fired)
 
     def __str__(self) -> str:
-        lines = [f"{self.sources[name]}: {name} fired {count} times" for name, count in self.fired.most_common()]
-        for name, reasons in self.refused.items():
-            lines += [f"{self.sources[name]}: {name} refused {n} times: {text}" for text, n in reasons.most_common(3)]
-        return "\n".join(lines)
+        fired = [f"{self.sources[name]}: {name} fired, {count}x" for name, count in self.fired.most_common()]
+        return "\n".join([*fired, *self.refusals()])
+
+    def refusals(self, top: int = 3) -> list[str]:
+        """A line for each of the most frequent reasons of each rule that nearly applied."""
+        return [
+            f"{self.sources[name]}: {name} refused, {count}x: {reason}"
+            for name, reasons in self.refused.items()
+            for reason, count in reasons.most_common(top)
+        ]
 
 
 class RuleSet:

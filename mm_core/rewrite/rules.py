@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from mm_core.errors import PassError
+from mm_core.errors import InputError, PassError, UnsupportedOpError
 from mm_core.ir import Operation, Value
 from mm_core.rewrite.matcher import Match, Reason, Solver
 from mm_core.rewrite.terms import (
@@ -61,11 +61,10 @@ class Pattern(Rule):
     ) -> None:
         self.name = name
         self.source = _source(find)
-        parameters = list(inspect.signature(find).parameters)[1:]
-        self.term = find(PatternBuilder(), *map(Variable, parameters))
+        self.term = find(PatternBuilder(), *map(Variable, _parameters(find)))
         self.root_names = tuple({name: None for node in roots(self.term) for name in node.names})
         self._replace = replace
-        self._wanted = list(inspect.signature(replace).parameters)[1:]
+        self._wanted = _parameters(replace)
         self._check = check
         unknown = set(self._wanted) - bound_names(self.term) - {"match"}
         if unknown:
@@ -94,7 +93,10 @@ class Pattern(Rule):
             return match
         rewriter.absorb(*match.operations)
         arguments = {name: match if name == "match" else match[name] for name in self._wanted}
-        made = self._replace(rewriter, **arguments)
+        try:
+            made = self._replace(rewriter, **arguments)
+        except (UnsupportedOpError, InputError) as error:
+            return error.what  # the replacing operator does not take these types or shapes
         if isinstance(made, str):
             return made
         rewriter.replace(operation, [made] if isinstance(made, Value) else made)
@@ -134,6 +136,12 @@ def bound_names(term: Term) -> set[str]:
             if item.label is not None:
                 found.add(item.label)
     return found
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    """Names of the parameters after the first, without those that have a default."""
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return [parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty]
 
 
 def _source(function: Callable[..., Any]) -> str:

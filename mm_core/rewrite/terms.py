@@ -119,9 +119,9 @@ class PatternBuilder:
         """Any constant."""
         return ConstantTerm(name)
 
-    def number(self, value: float) -> ConstantTerm:
+    def number(self, value: float, name: str | None = None) -> ConstantTerm:
         """A constant all of whose elements are this number."""
-        return ConstantTerm(None, float(value))
+        return ConstantTerm(name, float(value))
 
     def attribute(self, name: str) -> AttributeTerm:
         """In an attribute's place: any value, bound to a name."""

@@ -17,7 +17,9 @@ class EliminateDeadCode(Pass):
     name: ClassVar[str] = "eliminate-dead-code"
     phase: ClassVar[Phase] = Phase.CANONICALIZE
     phases_again: ClassVar[tuple[Phase, ...]] = (Phase.FINALIZE,)
-    after: ClassVar[tuple[str, ...]] = ("simplify", "prune-branches", "eliminate-common-subexpressions", "fold-constants")
+    after: ClassVar[tuple[str, ...]] = (
+        "simplify", "prune-branches", "eliminate-common-subexpressions", "fold-constants",
+    )
 
     def run(self, network: Network, context: PassContext) -> PassResult:
         return PassResult.counted(erased=_erase_dead(network))

@@ -21,7 +21,9 @@ class RefineTypes(Pass):
     phase: ClassVar[Phase] = Phase.CANONICALIZE
     phases_again: ClassVar[tuple[Phase, ...]] = (Phase.FOLD, Phase.FINALIZE)
     before: ClassVar[tuple[str, ...]] = ("eliminate-dead-code",)
-    after: ClassVar[tuple[str, ...]] = ("simplify", "eliminate-common-subexpressions", "prune-branches", "fold-constants")
+    after: ClassVar[tuple[str, ...]] = (
+        "simplify", "eliminate-common-subexpressions", "prune-branches", "fold-constants",
+    )
 
     def run(self, network: Network, context: PassContext) -> PassResult:
         for operation in network.walk():
