@@ -1,6 +1,4 @@
-"""For authors of plugins: checks of what they write."""
+"""For authors of plugins: checks of what they write, and the pytest plugin that offers them as fixtures.
 
-from mm_core.testing.interpreter import interpret, lower
-from mm_core.testing.opcheck import OpcheckError, OpcheckReport, assert_close, opcheck
-
-__all__ = ["OpcheckError", "OpcheckReport", "assert_close", "interpret", "lower", "opcheck"]
+Nothing is imported here, because every pytest run imports the pytest plugin: use `mm_core.testing.opcheck.opcheck`.
+"""
