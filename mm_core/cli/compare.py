@@ -82,7 +82,8 @@ def _difference(label: str, nodes: tuple[str, ...], ours: Array, theirs: Array) 
     a, b = ours.astype(wide).ravel(), theirs.astype(wide).ravel()
     # Equal infinities and NaNs in the same places are equal, though their difference is not a number.
     same = (a == b) | (np.isnan(a) & np.isnan(b))
-    gap = np.where(same, 0.0, np.abs(a - b))
+    with np.errstate(invalid="ignore"):
+        gap = np.where(same, 0.0, np.abs(a - b))
     scale = float(np.linalg.norm(b[np.isfinite(b)]))
     absolute = float(gap.max(initial=0.0))
     distance = float(np.linalg.norm(gap))
