@@ -1,6 +1,7 @@
 // Element types in C++: a storage type for each code, the type it is computed in, and conversions between all of them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <complex>
@@ -134,16 +135,14 @@ uint8_t minifloat_encode(float value, bool saturate) {
   return static_cast<uint8_t>(code | sign);
 }
 
+// The nearest power of two, a tie to the larger. There is no zero and no sign: both become NaN, as in ml_dtypes.
 inline uint8_t power_of_two_encode(float value) {
-  if (std::isnan(value) || value < 0) return 0xff;
-  if (std::isinf(value)) return 0xff;
+  constexpr uint8_t kNan = 0xff;
+  if (!(value > 0) || std::isinf(value)) return kNan;
   int exponent = 0;
   const float fraction = std::frexp(value, &exponent);  // in [0.5, 1)
-  // The halfway point between two powers is 1.5 times the lower; a tie goes to the even code.
-  int code = exponent - 1 + 127;
-  if (fraction > 0.75f || (fraction == 0.75f && (code & 1) != 0)) ++code;
-  if (value == 0 || code < 0) code = 0;
-  return static_cast<uint8_t>(code > 254 ? 255 : code);
+  const int code = exponent - 1 + 127 + (fraction >= 0.75f ? 1 : 0);
+  return code > 254 ? kNan : static_cast<uint8_t>(std::max(code, 0));
 }
 
 // The type that arithmetic on `T` is done in.
