@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import gcd
 
 from mm_core.types import Dim
 
@@ -16,7 +17,7 @@ from .isa import Isa
 
 # Sizes assumed where they are only known at run time.
 _ASSUMED_IMAGES = 1
-_ASSUMED_ROWS = 128
+_ASSUMED_ROWS = 192
 _ASSUMED_CHANNELS = 256
 
 _MAX_PIXELS = 14
@@ -32,15 +33,20 @@ _HALO_FACTOR = 2  # rows of a block for each row that is copied twice
 # level of cache at half a vector a cycle; then what a tile costs to begin and end.
 _FMA_LATENCY = 4.0
 _LOAD_COST = 0.03  # of a load that hides behind FMAs: hyper-threads and older cores have few to spare
+_CONFLICT_COST = 1.3  # inputs of a tile evict each other from the first level of cache
 _TILE_OVERHEAD = 20.0
 _VECTOR_OVERHEAD = 1.5
+# Sets of a first-level cache repeat every 4 KiB; of the eight ways that it may have, one is left to the weights.
+_SET_PERIOD = 4096
+_SAFE_WAYS = 7
 
 
 @dataclass(frozen=True)
 class Extent:
     """Sizes of a contraction that blocking depends on.
 
-    `input_row_bytes` is what one output row newly reads; `halo_rows` are the rows that every block copies again.
+    `input_row_bytes` is what one output row newly reads, `pixel_bytes` the distance of the inputs of neighbouring pixels;
+    `halo_rows` are the rows that every block copies again.
     """
 
     images: Dim
@@ -51,6 +57,7 @@ class Extent:
     runs: int
     run_length: Dim
     input_row_bytes: Dim = 0
+    pixel_bytes: Dim = 0
     halo_rows: int = 0
 
 
@@ -155,6 +162,13 @@ def _arrange(columns: int, pixels: int) -> tuple[int, tuple[int, ...]]:
     return 1, (small + 1,) * larger + (small,) * (count - larger)
 
 
+def _lines_in_a_set(pixels: int, pixel_bytes: Dim) -> int:
+    """How many inputs of a tile fall into one set of the first level of cache."""
+    if not isinstance(pixel_bytes, int) or not pixel_bytes:
+        return 1
+    return divide_up(pixels, _SET_PERIOD // gcd(pixel_bytes, _SET_PERIOD))
+
+
 def _tail_rows(rows: Dim, tile_rows: int) -> tuple[int, ...]:
     if isinstance(rows, int):
         return (rows % tile_rows,) if rows % tile_rows else ()
@@ -180,5 +194,7 @@ def _cost(extent: Extent, isa: Isa, shape: TileShape) -> float:
             2.0 * shape.vectors if weight_bytes > _PANEL_BYTES // 4 else 0.0,
         )
         step += _LOAD_COST * (pixels + shape.vectors)
+        if _lines_in_a_set(pixels, extent.pixel_bytes) > _SAFE_WAYS:
+            step *= _CONFLICT_COST
         total += count * (reduction * step + _TILE_OVERHEAD + _VECTOR_OVERHEAD * pixels * shape.vectors)
     return total * divide_up(outputs, shape.vectors * isa.lanes)

@@ -121,7 +121,7 @@ def _pointwise_extent(spec: ConvSpec) -> Extent:
     return Extent(
         images=1, rows=spec.images * (spec.height * spec.width), columns=1, groups=spec.groups,
         outputs=spec.outputs // spec.groups, runs=1, run_length=spec.channels // spec.groups,
-        input_row_bytes=4 * spec.channels,
+        input_row_bytes=4 * spec.channels, pixel_bytes=4 * spec.channels,
     )  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def _extent(spec: ConvSpec) -> Extent:
     return Extent(
         images=spec.images, rows=spec.output_height, columns=spec.output_width, groups=spec.groups,
         outputs=spec.outputs // spec.groups, runs=runs, run_length=run_length,
-        input_row_bytes=4 * spec.strides[0] * _pitch(spec),
+        input_row_bytes=4 * spec.strides[0] * _pitch(spec), pixel_bytes=4 * spec.strides[1] * spec.channels,
         halo_rows=max(0, spec.window[0] - spec.strides[0]) if spec.needs_strip else 0,
     )  # fmt: skip
 

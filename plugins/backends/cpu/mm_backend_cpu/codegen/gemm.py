@@ -47,7 +47,7 @@ def generate_gemm(spec: GemmSpec, isa: Isa, tile: TileShape | None = None) -> Ge
     """A kernel for `spec`; `tile` overrides the choice of register tile."""
     extent = Extent(
         images=1, rows=spec.rows, columns=1, groups=1, outputs=spec.outputs, runs=1, run_length=spec.reduction,
-        input_row_bytes=4 * spec.reduction,
+        input_row_bytes=4 * spec.reduction, pixel_bytes=4 * spec.reduction,
     )  # fmt: skip
     blocking = choose_blocking(extent, isa, tile)
     layout = PanelLayout(1, spec.reduction, spec.outputs, blocking.vectors * isa.lanes)

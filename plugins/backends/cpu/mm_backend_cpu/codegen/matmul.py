@@ -61,7 +61,7 @@ def generate_matmul(spec: MatmulSpec, isa: Isa, tile: TileShape | None = None) -
     """A kernel for `spec`; `tile` overrides the choice of register tile."""
     extent = Extent(
         images=product(spec.batch), rows=spec.rows, columns=1, groups=1, outputs=spec.outputs, runs=1,
-        run_length=spec.reduction,
+        run_length=spec.reduction, pixel_bytes=4 * spec.left.row,
     )  # fmt: skip
     # Panels outermost: then each panel of each matrix is packed once by each thread that needs it.
     blocking = replace(choose_blocking(extent, isa, tile), panels_first=True)

@@ -101,7 +101,10 @@ def generate_winograd(spec: ConvSpec, isa: Isa) -> WinogradKernel:
     block = _block(tiles, channels, divide_up(spec.outputs, 4 * lanes))
     blocks = divide_up(tiles, block)
 
-    extent = Extent(images=1, rows=block, columns=1, groups=1, outputs=spec.outputs, runs=1, run_length=channels)
+    extent = Extent(
+        images=1, rows=block, columns=1, groups=1, outputs=spec.outputs, runs=1, run_length=channels,
+        pixel_bytes=4 * channels,
+    )  # fmt: skip
     blocking = choose_blocking(extent, isa)
     steps = Steps(row=channels, column=0, run="0")
     width = blocking.vectors * lanes
