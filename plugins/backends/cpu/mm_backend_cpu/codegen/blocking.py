@@ -45,7 +45,7 @@ _SAFE_WAYS = 7
 class Extent:
     """Sizes of a contraction that blocking depends on.
 
-    `input_row_bytes` is what one output row newly reads, `pixel_bytes` the distance of the inputs of neighbouring pixels;
+    `input_row_bytes` is what one output row newly reads, `pixel_bytes` the distance of neighbouring pixels' inputs;
     `halo_rows` are the rows that every block copies again.
     """
 
