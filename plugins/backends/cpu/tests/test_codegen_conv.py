@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from mm_backend_cpu.codegen.conv import ConvSpec, generate_conv
 from mm_backend_cpu.codegen.conv_depthwise import generate_depthwise, is_depthwise
+from mm_backend_cpu.codegen.convolution import generate_convolution
 from mm_backend_cpu.codegen.expression import Epilogue, Node
 from mm_backend_cpu.codegen.isa import detect, usable
 from mm_backend_cpu.codegen.winograd import generate_winograd, suits_winograd
@@ -156,6 +157,22 @@ def test_large_weights_with_the_whole_image_in_scratch():
     """Weights beyond the second level of cache: panels outermost, the reduction in pieces."""
     kernel = check(ConvSpec(2, 256, 7, 7, 128, (3, 3), pads=(1, 1, 1, 1), epilogue=BIAS_RELU), detect())
     assert evaluate_int(kernel.source.scratch_bytes, {}) > 9 * 9 * 256 * 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "winograd", "kind"),
+    [
+        (DEPTHWISE[0], True, "mm_depthwise3x3_"),
+        (ConvSpec(1, 32, 12, 12, 32, (3, 3), pads=(1, 1, 1, 1)), True, "mm_winograd_"),
+        (ConvSpec(1, 32, 12, 12, 32, (3, 3), pads=(1, 1, 1, 1)), False, "mm_conv3x3_"),
+        (SPECS[1], True, "mm_conv1x1_"),
+    ],
+)
+def test_the_kernel_that_suits(spec, winograd, kind):
+    def generate(spec, isa):
+        return generate_convolution(spec, isa, winograd=winograd)
+
+    assert check(spec, detect(), generate, rounding=6).source.symbol.startswith(kind)
 
 
 def test_a_specification_that_cannot_be():
