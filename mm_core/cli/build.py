@@ -34,6 +34,12 @@ from mm_core.parsing import parse
 from mm_core.types import Dim
 
 SHOWN_REFUSALS = 10
+_TARGET = "mm_core.cli.build.target"
+
+# Options of the command that are fields of BuilderConfig under the same name.
+_CHOICES = (
+    "backends", "precision", "opt_level", "disable_passes", "passes", "strict", "threads", "print_ir", "keep_graph",
+)  # fmt: skip
 
 # MagicMind's option for each front end, and the name of the parser plugin that it asks for.
 _FRONT_ENDS = {"onnx": "onnx", "tf_pb": "tensorflow", "pytorch_pt": "torch"}
@@ -44,13 +50,12 @@ class BuildCommand(Command):
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
         # Backends are chosen on the same line that their options stand on, so that choice is read ahead.
-        self._declared = list(_declared_options(_read_ahead(args)))
+        own = {parameter.name for parameter in self.params}
+        self._declared = [option for option in _declared_options(_read_ahead(args)) if option.name not in own]
         return super().make_context(info_name, args, *rest, **extra)
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
-        own = super().get_params(context)
-        names = {parameter.name for parameter in own}
-        return [*own, *(option for option in self._declared if option.name not in names)]
+        return [*super().get_params(context), *self._declared]
 
 
 def _read_ahead(args: Sequence[str]) -> tuple[str, ...]:
@@ -65,7 +70,7 @@ def _read_ahead(args: Sequence[str]) -> tuple[str, ...]:
 def _declared_options(backends: Sequence[str]) -> Iterator[click.Option]:
     for name in backends:
         try:
-            declared = plugins.load("mm.backends", name).options
+            declared = _load_backend(name).options
         except PluginError:
             continue  # the build itself says what is wrong with this backend
         for option in declared:
@@ -73,8 +78,14 @@ def _declared_options(backends: Sequence[str]) -> Iterator[click.Option]:
                 [f"--{option.name}", option.name],
                 help=f"{option.help} ({name})",
                 type=click.Choice(option.choices) if option.choices else str,
-                default=None,
+                expose_value=False,
+                callback=_remember_target,
             )
+
+
+def _remember_target(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.meta.setdefault(_TARGET, {})[parameter.name] = value
 
 
 @click.command(
@@ -108,63 +119,40 @@ def _declared_options(backends: Sequence[str]) -> Iterator[click.Option]:
     "--print_ir", type=click.Path(path_type=Path, file_okay=False), help="Folder for the IR of every step."
 )
 @click.option("--keep_graph", is_flag=True, default=None, help="Keep the network's text in the model file.")
-@click.option("--mlu_arch", help="Architecture of the MLU to build for, such as mtp_372.")
+@click.option(
+    "--mlu_arch", expose_value=False, callback=_remember_target,
+    help="Architecture of the MLU to build for, such as mtp_372.",
+)  # fmt: skip
 @click.option("--option", "options", type=NameValue(), multiple=True, help="An option of a backend.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Samples for quantisation (.npz).")
 @click.option("--plugin", "wanted", multiple=True, metavar="NAME", help="A plugin that must be there.")
 @click.version_option(package_name="mm-core")
 @click.pass_context
-def command(
-    context: click.Context,
-    /,
-    source: Path | None,
-    output: Path | None,
-    input_dims: Any,
-    batch_size: Sequence[int | None],
-    build_config: str | None,
-    mlu_arch: str | None,
-    options: Sequence[tuple[str, str]],
-    calibration: Path | None,
-    wanted: Sequence[str],
-    **choices: Any,
-) -> None:
+def command(context: click.Context, /, **options: Any) -> None:
     """Compile MODEL (ONNX, TensorFlow, PyTorch, MLIR text) into a model file."""
-    out = console()
-    path, parser = _source(source, {name: choices.pop(name) for name in _FRONT_ENDS})
-    target = path.with_suffix(".mm") if output is None else output
-    if target.resolve() == path.resolve():
-        raise click.UsageError(f"the output {target} is the source itself; choose another with -o")
-    if calibration is not None:
+    path, parser = _source(options["source"], {name: options[name] for name in _FRONT_ENDS})
+    output: Path = options["output"] or path.with_suffix(".mm")
+    if output.resolve() == path.resolve():
+        raise click.UsageError(f"the output {output} is the source itself; choose another with -o")
+    if options["calibration"] is not None:
         raise BuildError(
             "calibration is not offered by this version",
-            where=str(calibration),
+            where=str(options["calibration"]),
             remedy="remove --calibration",
         )
-    for name in wanted:
+    for name in options["wanted"]:
         _require(name)
-    names = {
-        "backends",
-        "precision",
-        "opt_level",
-        "disable_passes",
-        "passes",
-        "strict",
-        "threads",
-        "print_ir",
-    }
-    given = {name: choices.pop(name) for name in (*names, "keep_graph")}
-    arch = {"mlu_arch": mlu_arch, **choices}  # what is left was declared by a backend
-    targets = {name: value for name, value in arch.items() if value is not None} | dict(options)
+    target = {**context.meta.get(_TARGET, {}), **dict(options["options"])}
     with _progress() as advance:
-        advance("parsing", 0.0)
+        advance("parse", 0.0)
         started = time.perf_counter()
-        network = _parse(path, parser, shapes_by_input(input_dims), batch_size)
+        network = _parse(path, parser, shapes_by_input(options["input_dims"]), options["batch_size"])
         parsed = time.perf_counter() - started
-        config = _configuration(build_config, given, targets, advance)
+        given = {name: options[name] for name in _CHOICES}
+        config = _configuration(options["build_config"], given, target, advance)
         model = Builder(config).build(network)
-        advance("writing", 1.0)
-        model.save(target)
-    _summary(out, model, target, parsed, context.meta[VERBOSE])
+        model.save(output)
+    _summary(console(), model, output, parsed, context.meta[VERBOSE])
 
 
 def _source(source: Path | None, by_front_end: Mapping[str, Path | None]) -> tuple[Path, str | None]:
@@ -219,7 +207,26 @@ def _configuration(
     """The configuration file, overridden by what the command line gives."""
     overrides = {name: value for name, value in given.items() if value not in (None, ())}
     config = BuilderConfig.from_json(build_config or {}, **overrides, progress=advance)
+    _check_target(config.backends, target)
     return config.with_options(target={**config.target, **target}) if target else config
+
+
+def _check_target(backends: Sequence[str], target: Mapping[str, str]) -> None:
+    """BuildError for an option that none of the backends declares: it would be ignored."""
+    if not target:
+        return
+    declared = [f"{name}.{option.name}" for name in backends for option in _load_backend(name).options]
+    for name in target:
+        if name not in declared and name not in {full.partition(".")[2] for full in declared}:
+            raise BuildError(
+                f"no backend of this build has the option {name!r}",
+                available=", ".join(declared) or "no options",
+                remedy="add the backend that has it with --backend",
+            )
+
+
+def _load_backend(name: str) -> Any:
+    return plugins.load("mm.backends", name)
 
 
 @contextmanager

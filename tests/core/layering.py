@@ -70,7 +70,5 @@ def words(path: Path) -> Iterator[tuple[int, str]]:
         and ast.get_docstring(node, clean=False) is not None
     }
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.NAME or (
-            token.type == tokenize.STRING and token.start[0] not in documented
-        ):
+        if token.type == tokenize.NAME or (token.type == tokenize.STRING and token.start[0] not in documented):
             yield token.start[0], token.string
