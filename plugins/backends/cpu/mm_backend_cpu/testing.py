@@ -8,16 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from mm_backend_cpu.codegen.compile import compile_kernels
 from mm_backend_cpu.codegen.isa import Isa
 from mm_backend_cpu.codegen.kernel_source import KernelSource
-from mm_core.types.dims import evaluate_int
+from mm_core.types import evaluate_int
 
 
 class _Call(ctypes.Structure):
     _fields_ = (
-        ("data", ctypes.POINTER(ctypes.c_void_p)), ("desc", ctypes.c_void_p), ("params", ctypes.POINTER(ctypes.c_int64)),
+        ("data", ctypes.POINTER(ctypes.c_void_p)), ("desc", ctypes.c_void_p),
+        ("params", ctypes.POINTER(ctypes.c_int64)),
         ("n_inputs", ctypes.c_int32), ("n_outputs", ctypes.c_int32), ("status", ctypes.POINTER(ctypes.c_int32)),
     )  # fmt: skip
 
@@ -40,19 +42,19 @@ def _load(source: KernelSource, isa: Isa) -> tuple[Callable[..., None], ctypes.C
     return _KERNEL(library.mm_object_entry(None).contents.kernels[0]), library
 
 
-def aligned(shape: Sequence[int], dtype: object) -> np.ndarray:
-    """An uninitialised array that starts at a multiple of 64 bytes."""
+def aligned(shape: Sequence[int], dtype: npt.DTypeLike) -> np.ndarray:
+    """An array of arbitrary values that starts at a multiple of 64 bytes."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.full(size + 128, 0xAA, np.uint8)
     start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, raw[start : start + size].data)
 
 
 class Bound:
     """A kernel with its tensors, ready to be called many times. Outputs are followed by a guard that `check` reads."""
 
     def __init__(
-        self, source: KernelSource, isa: Isa, inputs: Sequence[np.ndarray | None], outputs: Sequence[tuple],
+        self, source: KernelSource, isa: Isa, inputs: Sequence[np.ndarray | None], outputs: Sequence[tuple[Sequence[int], npt.DTypeLike]],
         dims: Mapping[str, int] | None = None,
     ) -> None:  # fmt: skip
         self.kernel, self.library = _load(source, isa)
@@ -84,7 +86,7 @@ class Bound:
 
 
 def run(
-    source: KernelSource, isa: Isa, inputs: Sequence[np.ndarray | None], outputs: Sequence[tuple],
+    source: KernelSource, isa: Isa, inputs: Sequence[np.ndarray | None], outputs: Sequence[tuple[Sequence[int], npt.DTypeLike]],
     dims: Mapping[str, int] | None = None, parts: int = 3,
 ) -> list[np.ndarray]:  # fmt: skip
     """Results of one run with the tasks in `parts` pieces, checked to be those of a run in one piece."""
