@@ -42,7 +42,7 @@ class Predicate(Unary):
 
 def _erf(x: Any) -> Any:
     """numpy has no erf: the C library's, element by element in double precision."""
-    return np.frompyfunc(math.erf, 1, 1)(x.astype(np.float64)).astype(x.dtype) if x.size else x
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x.astype(np.float64)), np.float64).astype(x.dtype)
 
 
 def _known_abs(item: Any) -> Any:
@@ -168,7 +168,7 @@ def _to_text(x: Any) -> Any:
         text = str(item)
         return special.get(text, text)
 
-    return np.frompyfunc(spell, 1, 1)(x).astype(object) if x.size else x.astype(object)
+    return np.asarray(np.frompyfunc(spell, 1, 1)(x), object)
 
 
 def _from_text(x: Any, to: DType) -> Any:
