@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_backend_cpu.codegen.compile import compile_kernels
-from mm_backend_cpu.codegen.isa import Isa
+from mm_backend_cpu.codegen.isa import Isa, usable
 from mm_backend_cpu.codegen.kernel_source import KernelSource
 from mm_core.types import evaluate_int
 
@@ -22,6 +22,10 @@ class _Call(ctypes.Structure):
         ("params", ctypes.POINTER(ctypes.c_int64)),
         ("n_inputs", ctypes.c_int32), ("n_outputs", ctypes.c_int32), ("status", ctypes.POINTER(ctypes.c_int32)),
     )  # fmt: skip
+
+
+Outputs = Sequence[tuple[Sequence[int], npt.DTypeLike]]
+"""Shape and dtype of each output."""
 
 
 class _Object(ctypes.Structure):
@@ -42,6 +46,11 @@ def _load(source: KernelSource, isa: Isa) -> tuple[Callable[..., None], ctypes.C
     return _KERNEL(library.mm_object_entry(None).contents.kernels[0]), library
 
 
+def instruction_sets() -> list[Isa]:
+    """The best usable instruction set of each vector width: what kernels without int8 products differ by."""
+    return list({isa.vector_bytes: isa for isa in reversed(usable())}.values())
+
+
 def aligned(shape: Sequence[int], dtype: npt.DTypeLike) -> np.ndarray:
     """An array of arbitrary values that starts at a multiple of 64 bytes."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -54,7 +63,7 @@ class Bound:
     """A kernel with its tensors, ready to be called many times. Outputs are followed by a guard that `check` reads."""
 
     def __init__(
-        self, source: KernelSource, isa: Isa, inputs: Sequence[np.ndarray | None], outputs: Sequence[tuple[Sequence[int], npt.DTypeLike]],
+        self, source: KernelSource, isa: Isa, inputs: Sequence[np.ndarray | None], outputs: Outputs,
         dims: Mapping[str, int] | None = None,
     ) -> None:  # fmt: skip
         self.kernel, self.library = _load(source, isa)
@@ -86,7 +95,7 @@ class Bound:
 
 
 def run(
-    source: KernelSource, isa: Isa, inputs: Sequence[np.ndarray | None], outputs: Sequence[tuple[Sequence[int], npt.DTypeLike]],
+    source: KernelSource, isa: Isa, inputs: Sequence[np.ndarray | None], outputs: Outputs,
     dims: Mapping[str, int] | None = None, parts: int = 3,
 ) -> list[np.ndarray]:  # fmt: skip
     """Results of one run with the tasks in `parts` pieces, checked to be those of a run in one piece."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from mm_backend_cpu.codegen.attention import AttentionSpec, Heads, Mask, attention
-from mm_backend_cpu.codegen.isa import usable
-from mm_backend_cpu.testing import run
+from mm_backend_cpu.testing import instruction_sets, run
+
 from mm_core.types import symbol
 
-ISAS = pytest.mark.parametrize("isa", usable(), ids=lambda isa: isa.name)
+ISAS = pytest.mark.parametrize("isa", instruction_sets(), ids=lambda isa: isa.name)
 
 
 def rows_of(input, heads, rows, size):

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from mm_backend_cpu.codegen.elementwise import ElementwiseSpec, Operand, elementwise
 from mm_backend_cpu.codegen.expression import Node
-from mm_backend_cpu.codegen.isa import usable
 from mm_backend_cpu.codegen.strides import broadcast_strides
-from mm_backend_cpu.testing import run
+from mm_backend_cpu.testing import instruction_sets, run
+
 from mm_core.errors import CompileError
 from mm_core.types import symbol
 
-ISAS = pytest.mark.parametrize("isa", usable(), ids=lambda isa: isa.name)
+ISAS = pytest.mark.parametrize("isa", instruction_sets(), ids=lambda isa: isa.name)
 TEXT = {np.dtype(t): name for name, t in (
     ("f32", np.float32), ("f64", np.float64), ("i1", np.bool_), ("i8", np.int8), ("i32", np.int32), ("i64", np.int64),
     ("ui8", np.uint8),
 )}  # fmt: skip
-IN, NODE = lambda i: ("input", i), lambda i: ("node", i)  # noqa: E731
+IN, NODE = lambda i: ("input", i), lambda i: ("node", i)
 
 
 def compute(isa, expression, arrays, outputs=None, shape=None):
@@ -64,7 +63,8 @@ def test_special_values_in_pairs(isa, op):
 
 @ISAS
 @pytest.mark.parametrize(
-    ("op", "function"), [("less", np.less), ("less_or_equal", np.less_equal), ("equal", np.equal), ("greater", np.greater)]
+    ("op", "function"),
+    [("less", np.less), ("less_or_equal", np.less_equal), ("equal", np.equal), ("greater", np.greater)],
 )
 def test_comparisons_and_selection(isa, op, function):
     a, b = SPECIAL[:, None], SPECIAL[None, :]
@@ -126,10 +126,8 @@ def test_booleans_and_integers_in_vectors(isa):
 @ISAS
 def test_symbolic_extents_share_one_kernel(isa):
     n, m = symbol("N"), symbol("M")
-    spec = ElementwiseSpec(
-        (n, 3, m), (Operand("f32", broadcast_strides((n, 3, m), (n, 3, m))), Operand("f32", broadcast_strides((3, 1), (n, 3, m)))),
-        (Node("add", (IN(0), IN(1))),), (NODE(0),),
-    )  # fmt: skip
+    operands = tuple(Operand("f32", broadcast_strides(shape, (n, 3, m))) for shape in ((n, 3, m), (3, 1)))
+    spec = ElementwiseSpec((n, 3, m), operands, (Node("add", (IN(0), IN(1))),), (NODE(0),))
     source = elementwise(spec)
     for sizes in ({"N": 2, "M": 19}, {"N": 1, "M": 5000}, {"N": 0, "M": 4}):
         x = np.random.default_rng(3).standard_normal((sizes["N"], 3, sizes["M"]), dtype=np.float32)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from mm_backend_cpu.codegen.assemble import ConcatSpec, PadSpec, concat, pad
 from mm_backend_cpu.codegen.gather import EmbeddingSpec, GatherSpec, Lookup, embedding, gather
-from mm_backend_cpu.codegen.isa import usable
+from mm_backend_cpu.codegen.isa import detect
 from mm_backend_cpu.codegen.strided_copy import CopySpec, copy, transpose_spec
 from mm_backend_cpu.codegen.strides import broadcast_strides
-from mm_backend_cpu.testing import Bound, run
+from mm_backend_cpu.testing import Bound, instruction_sets, run
+
 from mm_core.types import symbol
 
-ISAS = pytest.mark.parametrize("isa", usable(), ids=lambda isa: isa.name)
+ISAS = pytest.mark.parametrize("isa", instruction_sets(), ids=lambda isa: isa.name)
 DTYPES = pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "i8", "c16"])
 
 
@@ -30,7 +30,7 @@ def same(actual, expected):
 
 @pytest.mark.parametrize(
     ("isa", "dtype"),  # only tiles of 4 bytes differ between instruction sets
-    [*((isa, "f4") for isa in usable()), *((usable()[0], dtype) for dtype in ("u1", "u2", "i8", "c16"))],
+    [*((isa, "f4") for isa in instruction_sets()), *((detect(), dtype) for dtype in ("u1", "u2", "i8", "c16"))],
     ids=lambda value: getattr(value, "name", value),
 )
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_transpose_of_symbolic_extents(isa):
 
 @DTYPES
 def test_slice_with_steps_reversal_and_expansion(dtype):
-    isa = usable()[0]
+    isa = detect()
     x = sample((6, 50, 4), dtype)
     spec = CopySpec((2, 12, 4), (600, -16, 1), x.itemsize, offset=200 + 49 * 4)
     same(run(copy(spec), isa, [x], [((2, 12, 4), dtype)])[0], x[1::3, 49:1:-4][:, :12])
@@ -80,19 +80,22 @@ def test_concat(axis, extents, dtype):
     expected = np.concatenate(arrays, axis)
     pieces = tuple(int(np.prod(shape[axis:])) for shape in shapes)
     spec = ConcatSpec(int(np.prod(expected.shape[:axis])), pieces, arrays[0].itemsize)
-    same(run(concat(spec), usable()[0], arrays, [(expected.shape, dtype)])[0], expected)
+    same(run(concat(spec), detect(), arrays, [(expected.shape, dtype)])[0], expected)
 
 
 @pytest.mark.parametrize(
     ("shape", "before", "after"),
-    [((3, 4), (0, 0), (0, 0)), ((2, 3, 5), (1, 0, 2), (0, 2, 3)), ((6,), (2,), (1,)), ((2, 0, 3), (0, 1, 1), (0, 1, 0))],
+    [
+        ((3, 4), (0, 0), (0, 0)), ((2, 3, 5), (1, 0, 2), (0, 2, 3)), ((6,), (2,), (1,)),
+        ((2, 0, 3), (0, 1, 1), (0, 1, 0)),
+    ],
 )
 def test_pad(shape, before, after):
     x = sample(shape, "f4")
     value = np.float32(-1.5)
     spec = PadSpec(shape, before, after, 4, int(value.view(np.uint32)))
     expected = np.pad(x, list(zip(before, after)), constant_values=value)
-    same(run(pad(spec), usable()[0], [x], [(expected.shape, "f4")])[0], expected)
+    same(run(pad(spec), detect(), [x], [(expected.shape, "f4")])[0], expected)
 
 
 @pytest.mark.parametrize("index", ["i32", "i64"])
@@ -101,16 +104,16 @@ def test_gather(index, dtype):
     table = sample((3, 7, 10), dtype)
     indices = np.array([0, 6, -1, -7, 3], np.dtype(index.replace("i32", "i4").replace("i64", "i8")))
     source = gather(GatherSpec(3, 7, 10, symbol("K"), index, table.itemsize))
-    same(run(source, usable()[0], [table, indices], [((3, 5, 10), dtype)], {"K": 5})[0], table[:, indices])
+    same(run(source, detect(), [table, indices], [((3, 5, 10), dtype)], {"K": 5})[0], table[:, indices])
 
 
 @pytest.mark.parametrize("wrong", [7, -8, 2**40])
 def test_an_index_outside_the_table_is_reported(wrong):
     table, indices = sample((7, 3), "f4"), np.array([1, wrong, 2])
-    bound = Bound(gather(GatherSpec(1, 7, 3, 3, "i64", 4)), usable()[0], [table, indices], [((3, 3), "f4")])
+    bound = Bound(gather(GatherSpec(1, 7, 3, 3, "i64", 4)), detect(), [table, indices], [((3, 3), "f4")])
     bound.run()
     assert bound.status.value == 1
-    bound = Bound(gather(GatherSpec(1, 7, 3, 3, "i64", 4)), usable()[0], [table, indices[::2]], [((3, 3), "f4")])
+    bound = Bound(gather(GatherSpec(1, 7, 3, 3, "i64", 4)), detect(), [table, indices[::2]], [((3, 3), "f4")])
     assert bound.status.value == 0
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from mm_backend_cpu.codegen.expression import Node
-from mm_backend_cpu.codegen.isa import usable
 from mm_backend_cpu.codegen.normalization import NormalizationSpec, normalization
 from mm_backend_cpu.codegen.rows import RowInputs
 from mm_backend_cpu.codegen.softmax import SoftmaxSpec, softmax
-from mm_backend_cpu.testing import run
+from mm_backend_cpu.testing import instruction_sets, run
+
 from mm_core.types import symbol
 
-ISAS = pytest.mark.parametrize("isa", usable(), ids=lambda isa: isa.name)
+ISAS = pytest.mark.parametrize("isa", instruction_sets(), ids=lambda isa: isa.name)
 SCALE_AND_BIAS = (Node("mul", (("input", 4), ("input", 2))), Node("add", (("node", 0), ("input", 3))))
 
 

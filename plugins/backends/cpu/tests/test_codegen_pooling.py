@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from mm_backend_cpu.codegen.isa import usable
 from mm_backend_cpu.codegen.pooling import PoolSpec, pool
-from mm_backend_cpu.testing import run
+from mm_backend_cpu.testing import instruction_sets, run
+
 from mm_core.types import symbol
 
 torch = pytest.importorskip("torch")
-ISAS = pytest.mark.parametrize("isa", usable(), ids=lambda isa: isa.name)
+ISAS = pytest.mark.parametrize("isa", instruction_sets(), ids=lambda isa: isa.name)
 
 
 def check(isa, x, expected, dims=None, **options):
@@ -32,7 +31,8 @@ def images(*shape):
 @pytest.mark.parametrize(
     ("shape", "kernel", "strides", "pads", "dilations", "ceil"),
     [
-        ((1, 64, 112, 112), (3, 3), (2, 2), (1, 1), (1, 1), False), ((2, 5, 9, 7), (2, 3), (2, 1), (1, 0), (1, 1), True),
+        ((1, 64, 112, 112), (3, 3), (2, 2), (1, 1), (1, 1), False),
+        ((2, 5, 9, 7), (2, 3), (2, 1), (1, 0), (1, 1), True),
         ((1, 300, 6, 6), (3, 3), (1, 1), (1, 1), (2, 2), False), ((3, 17, 1, 8), (1, 2), (1, 2), (0, 1), (1, 3), True),
         ((0, 4, 5, 5), (2, 2), (1, 1), (0, 0), (1, 1), False),
     ],

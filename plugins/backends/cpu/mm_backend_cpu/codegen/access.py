@@ -11,19 +11,19 @@ _TAIL_SUFFIX = {"f32": "_tail", "i32": "_tail_i", "i1": "_tail_mask"}
 
 
 class VectorAccess:
-    """MM_LANES elements at a time, then one masked step. Dtypes of 32 bits a lane; strides other than 1 go lane by lane."""
+    """MM_LANES elements at a time, then one masked step. 32 bits a lane; strides other than 1 go lane by lane."""
 
     def hoist(self, name: str, pointer: str, dtype: str) -> str:
         """C that puts the one element at `pointer` into every lane."""
-        value = {"f32": f"mm_splat(*{pointer})", "i32": f"mm_splat_i(*{pointer})", "i1": f"mm_splat_i(-(*{pointer} != 0))"}
-        return f"const {VECTOR_TYPES[dtype]} {name} = {value[dtype]};"
+        splat = {"f32": "mm_splat(*{})", "i32": "mm_splat_i(*{})", "i1": "mm_splat_i(-(*{} != 0))"}[dtype]
+        return f"const {VECTOR_TYPES[dtype]} {name} = {splat.format(pointer)};"
 
-    def load(self, name: str, pointer: str, dtype: str, stride: int | str, tail: bool) -> str:
+    def load(self, name: str, pointer: str, dtype: str, stride: str, tail: bool) -> str:
         """C that reads element `i` and those after it."""
         c_type = VECTOR_TYPES[dtype]
-        if stride == 1:
-            call = f"mm_load{_TAIL_SUFFIX[dtype]}({pointer} + i, count - i)" if tail else f"mm_load{_SUFFIX[dtype]}({pointer} + i)"
-            return f"const {c_type} {name} = {call};"
+        if stride == "1":
+            suffix, limit = (_TAIL_SUFFIX[dtype], ", count - i") if tail else (_SUFFIX[dtype], "")
+            return f"const {c_type} {name} = mm_load{suffix}({pointer} + i{limit});"
         value = f"{pointer}[(i + lane) * {stride}]"
         value = f"-({value} != 0)" if dtype == "i1" else value
         limit = "count - i" if tail else "MM_LANES"
@@ -53,7 +53,7 @@ class ScalarAccess:
         """C that reads the one element at `pointer`."""
         return f"const {C_TYPES[dtype]} {name} = *{pointer};"
 
-    def load(self, name: str, pointer: str, dtype: str, stride: int | str, tail: bool) -> str:
+    def load(self, name: str, pointer: str, dtype: str, stride: str, tail: bool) -> str:
         """C that reads element `i`."""
         return f"const {C_TYPES[dtype]} {name} = {pointer}[i * {stride}];"
 
@@ -62,7 +62,7 @@ class ScalarAccess:
         return f"{pointer}[i] = {value};"
 
     def loops(self, body: Callable[[bool], str]) -> str:
-        """C that walks `i` from 0 to `count`. Results may only overwrite the same elements, so iterations are independent."""
+        """C that walks `i` from 0 to `count`. Results only overwrite the same elements: iterations are independent."""
         return f"""_Pragma("GCC ivdep")
     for (int64_t i = 0; i < count; i++) {{
       {body(False)}

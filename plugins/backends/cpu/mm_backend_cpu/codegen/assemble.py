@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from mm_core.types import Dim
 
-from .strided_copy import ELEMENT_TYPES
 from .indices import split_index
 from .kernel_source import KernelSource, Parameters, kernel_source
+from .strided_copy import ELEMENT_TYPES
 from .strides import product
 
 
@@ -33,7 +33,8 @@ def concat(spec: ConcatSpec) -> KernelSource:
   const int64_t sizes[] = {{{sizes}}}, offsets[] = {{{offsets}}}, width = {parameters.c(starts[-1])};
   for (int64_t task = begin; task < end; task++) {{
     const int64_t row = task / {n}, k = task % {n};
-    __builtin_memcpy((char*)call->data[{n}] + row * width + offsets[k], (const char*)call->data[k] + row * sizes[k], sizes[k]);
+    char* target = (char*)call->data[{n}] + row * width + offsets[k];
+    __builtin_memcpy(target, (const char*)call->data[k] + row * sizes[k], sizes[k]);
   }}
 }}
 """
@@ -58,7 +59,7 @@ def pad(spec: PadSpec) -> KernelSource:
     """One input, one output. A task is one row of the output."""
     parameters = Parameters()
     element = {4: "uint32_t"}.get(spec.element_bytes, ELEMENT_TYPES[spec.element_bytes])
-    result = [extent + before + after for extent, before, after in zip(spec.shape, spec.before, spec.after, strict=True)]
+    result = [sum(extents) for extents in zip(spec.shape, spec.before, spec.after, strict=True)]
     inside = " && ".join(
         f"index{axis} >= {before} && index{axis} < {before} + {parameters.c(extent)}"
         for axis, (extent, before) in enumerate(zip(spec.shape[:-1], spec.before[:-1], strict=True))

@@ -101,7 +101,7 @@ class _Writer:
         self.copy_values = spec.value_size % lanes != 0 or spec.value.row != spec.value_size
 
     def tile_rows(self, vectors: int) -> int:
-        """Rows of a register tile of `vectors` columns: accumulators, one row of operands and a broadcast fill the registers."""
+        """Rows of a register tile of `vectors` columns: sums, a row of operands and a broadcast fill the registers."""
         return min(12, (self.isa.registers - 1) // vectors - 1)
 
     def kernel(self) -> KernelSource:
@@ -135,7 +135,8 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     {self.pointer("query_rows", spec.query, "head")} query_rows += first_query * {c(spec.query.row)};
     {self.pointer("key_rows", spec.key, "key_head")}
     {self.pointer("value_rows", spec.value, "key_head")}
-    float* output = (float*)call->data[{spec.n_inputs}] + {self.offset(spec.output, "head")} + first_query * {c(spec.output.row)};
+    float* output = (float*)call->data[{spec.n_inputs}] + {self.offset(spec.output, "head")};
+    output += first_query * {c(spec.output.row)};
     {self.mask_pointer()}
     for (int64_t d = 0; d < {spec.size}; d++)
       for (int64_t q = valid; q < {self.block}; q++) query[d * {self.block} + q] = 0;
@@ -151,7 +152,8 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     }}
     for (int64_t q = 0; q < valid; q++) {{
       const float share = all_keys ? 1.0f / total[q] : 0.0f;
-      for (int64_t d = 0; d < {spec.value_size}; d++) output[q * {c(spec.output.row)} + d] = results[q * {padded} + d] * share;
+      float* row = output + q * {c(spec.output.row)};
+      for (int64_t d = 0; d < {spec.value_size}; d++) row[d] = results[q * {padded} + d] * share;
     }}
   }}
 }}
@@ -209,8 +211,9 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
         rows, mask = self.tile_rows(vectors), self.spec.mask
         c_type = C_TYPES[mask.dtype] if mask else "void"
         each = range(vectors)
-        return f"""static void KERNEL_NAME_scores{vectors}(const mm_call* call, const float* query, const float* keys, int64_t count,
-    float* scores, float* maximum, const {c_type}* mask, int64_t valid, int64_t first_query, int64_t first_key) {{
+        return f"""static void KERNEL_NAME_scores{vectors}(
+    const mm_call* call, const float* query, const float* keys, int64_t count, float* scores, float* maximum,
+    const {c_type}* mask, int64_t valid, int64_t first_query, int64_t first_key) {{
   const mm_vf hidden = mm_splat(-__builtin_inff());
   mm_vf {", ".join(f"m{c} = hidden" for c in each)};
   {self.causal_limits(vectors)}
@@ -247,8 +250,8 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
             for r in range(rows)
         )
         finish = "\n      ".join(
-            f"{{ {self.mask_lanes(r, c)} const mm_vf score = {self.masked(f's{r}_{c}', r, c)}; m{c} = mm_max(m{c}, score); "
-            f"mm_store(scores + (key + {r}) * {self.block} + {c} * MM_LANES, score); }}"
+            f"{{ {self.mask_lanes(r, c)} const mm_vf score = {self.masked(f's{r}_{c}', r, c)}; "
+            f"m{c} = mm_max(m{c}, score); mm_store(scores + (key + {r}) * {self.block} + {c} * MM_LANES, score); }}"
             for r, c in tile
         )
         return f"""const float* row = keys + key * {stride};
@@ -287,24 +290,25 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
 
     def probabilities(self, vectors: int) -> str:
         """A function: scores to e^(score - maximum), with the totals and what earlier results must be multiplied by."""
-        each = range(vectors)
+        vector = [f" + {c} * MM_LANES" for c in range(vectors)]
         start = "\n  ".join(
-            f"const mm_vf old{c} = mm_load(largest + {c} * MM_LANES), new{c} = mm_max(old{c}, mm_load(correction + {c} * MM_LANES));\n"
-            f"  /* where every key so far is hidden, e^(-inf - shift) must be 0 and not NaN */\n"
-            f"  const mm_vf shift{c} = mm_select(new{c} == -__builtin_inff(), (mm_vf){{0}}, new{c}), factor{c} = mm_exp(old{c} - shift{c});\n"
-            f"  mm_vf total{c} = mm_load(total + {c} * MM_LANES) * factor{c};"
-            for c in each
+            f"""const mm_vf old{c} = mm_load(largest{at}), new{c} = mm_max(old{c}, mm_load(correction{at}));
+  /* where every key so far is hidden, e^(-inf - shift) must be 0 and not NaN */
+  const mm_vf shift{c} = mm_select(new{c} == -__builtin_inff(), (mm_vf){{0}}, new{c});
+  const mm_vf factor{c} = mm_exp(old{c} - shift{c});
+  mm_vf total{c} = mm_load(total{at}) * factor{c};"""
+            for c, at in enumerate(vector)
         )
         body = "\n    ".join(
-            f"const mm_vf e{c} = mm_exp(mm_load(row + {c} * MM_LANES) - shift{c}); total{c} += e{c}; mm_store(row + {c} * MM_LANES, e{c});"
-            for c in each
+            f"const mm_vf e{c} = mm_exp(mm_load(row{at}) - shift{c}); total{c} += e{c}; mm_store(row{at}, e{c});"
+            for c, at in enumerate(vector)
         )
         finish = "\n  ".join(
-            f"mm_store(largest + {c} * MM_LANES, new{c}); mm_store(total + {c} * MM_LANES, total{c}); "
-            f"mm_store(correction + {c} * MM_LANES, factor{c});"
-            for c in each
+            f"mm_store(largest{at}, new{c}); mm_store(total{at}, total{c}); mm_store(correction{at}, factor{c});"
+            for c, at in enumerate(vector)
         )
-        return f"""static void KERNEL_NAME_probabilities{vectors}(float* scores, int64_t count, float* largest, float* total, float* correction) {{
+        return f"""static void KERNEL_NAME_probabilities{vectors}(
+    float* scores, int64_t count, float* largest, float* total, float* correction) {{
   {start}
   for (int64_t key = 0; key < count; key++) {{
     float* row = scores + key * {self.block};
@@ -322,9 +326,10 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
         if not self.copy_values:
             return f"const float* value_block = {rows};"
         size, lanes = self.spec.value_size, self.isa.lanes
-        moves = [f"mm_store(to + {k}, mm_load(from + {k}));" for k in range(0, size - lanes + 1, lanes)]
+        whole = size // lanes * lanes
+        moves = [f"mm_store(to + {k}, mm_load(from + {k}));" for k in range(0, whole, lanes)]
         if size % lanes:
-            moves.append(f"mm_store(to + {size // lanes * lanes}, mm_load_tail(from + {size // lanes * lanes}, {size % lanes}));")
+            moves.append(f"mm_store(to + {whole}, mm_load_tail(from + {whole}, {size % lanes}));")
         return f"""for (int64_t key = 0; key < count; key++) {{
         const float* from = {rows} + key * {stride}; float* to = values + key * {padded};
         {" ".join(moves)}
@@ -338,7 +343,8 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
         tiles = "\n    ".join(
             self.values_tile(start, min(self.columns, self.value_vectors - start), padded) for start in starts
         )
-        return f"""static void KERNEL_NAME_values(const float* scores, const float* values, int64_t count, const float* correction, float* results) {{
+        return f"""static void KERNEL_NAME_values(
+    const float* scores, const float* values, int64_t count, const float* correction, float* results) {{
   for (int64_t q = 0; q < {self.block}; q += {self.query_rows}) {{
     {tiles}
   }}
@@ -350,14 +356,19 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
         first = start * self.isa.lanes
         place = {(r, c): f"results + (q + {r}) * {padded} + {first} + {c} * MM_LANES" for r, c in tile}
         products = "\n        ".join(
-            f"{{ const mm_vf p = mm_splat(share[{r}]); " + " ".join(f"r{r}_{c} += p * v{c};" for c in range(columns)) + " }"
+            f"{{ const mm_vf p = mm_splat(share[{r}]); "
+            + " ".join(f"r{r}_{c} += p * v{c};" for c in range(columns))
+            + " }"
             for r in range(self.query_rows)
+        )
+        loads = " ".join(
+            f"const mm_vf v{c} = mm_load(values + key * {padded} + {first} + {c} * MM_LANES);" for c in range(columns)
         )
         return f"""{{
       {" ".join(f"mm_vf r{r}_{c} = mm_load({place[r, c]}) * correction[q + {r}];" for r, c in tile)}
       for (int64_t key = 0; key < count; key++) {{
         const float* share = scores + key * {self.block} + q;
-        {" ".join(f"const mm_vf v{c} = mm_load(values + key * {padded} + {first} + {c} * MM_LANES);" for c in range(columns))}
+        {loads}
         {products}
       }}
       {" ".join(f"mm_store({place[r, c]}, r{r}_{c});" for r, c in tile)}

@@ -57,11 +57,11 @@ def elementwise(spec: ElementwiseSpec) -> KernelSource:
         offset = f"{dot_index(steps[:-1], parameters)} + start * {parameters.c(steps[-1])}"
         c_type = f"{const}{C_TYPES[dtype]}*"
         pointers.append(f"{c_type} {name} = ({c_type})call->data[{number}] + {offset};")
-    inner_strides = [parameters.c(s[-1]) if s[-1] not in (0, 1) else s[-1] for s in strides[:-1]]
+    inner_strides = [str(s[-1]) if s[-1] in (0, 1) else parameters.c(s[-1]) for s in strides[:-1]]
     hoisted = [
         access.hoist(f"a{number}", f"x{number}", dtype)
         for number, (dtype, stride) in enumerate(zip(input_dtypes, inner_strides, strict=True))
-        if stride == 0
+        if stride == "0"
     ]
     names = [f"a{number}" for number in range(len(spec.inputs))]
     code, nodes = emit(spec.expression, names, input_dtypes, vector=vector)
@@ -71,7 +71,7 @@ def elementwise(spec: ElementwiseSpec) -> KernelSource:
         loads = [
             access.load(f"a{number}", f"x{number}", dtype, stride, tail)
             for number, (dtype, stride) in enumerate(zip(input_dtypes, inner_strides, strict=True))
-            if stride != 0
+            if stride != "0"
         ]
         stores = [
             access.store(f"y{number}", name, dtype, tail)

@@ -86,15 +86,14 @@ def emit(
     `inputs` are C names of values of `dtypes`; `vector` chooses vectors of MM_LANES or single elements.
     """
     node_dtypes = infer_dtypes(expression, dtypes)
+    if vector and not vectorizable(expression, dtypes):
+        raise CompileError(f"{', '.join(node.op for node in expression)} on {', '.join(dtypes)} has no vector form")
     names = tuple(f"{prefix}{index}" for index in range(len(expression)))
     statements = []
     for node, name, dtype in zip(expression, names, node_dtypes, strict=True):
         operand_dtypes = _operand_dtypes(node, dtypes, node_dtypes)
         template = _select_template(node, operand_dtypes)
-        code = _bounded_by_constant(node, operand_dtypes) if vector else template.scalar
-        code = code or template.vector
-        if code is None:
-            raise CompileError(f"operation {node.op!r} on {', '.join(operand_dtypes)} has no vector form")
+        code = _vector_code(node, template, operand_dtypes) if vector else template.scalar
         operands = [
             _operand(ref, operand_dtype, inputs, names, vector)
             for ref, operand_dtype in zip(node.args, operand_dtypes, strict=True)
@@ -143,13 +142,13 @@ def _overloads(node: Node) -> tuple[Template, ...]:
     return power_templates(exponent) if kind == "scalar" else ()
 
 
-def _bounded_by_constant(node: Node, operands: tuple[str, ...]) -> str | None:
-    """A cheaper maximum or minimum where one side is a constant that is not NaN."""
-    if node.op not in ("maximum", "minimum") or operands[0] != "f32":
-        return None
-    function = "mm_at_least" if node.op == "maximum" else "mm_at_most"
-    for constant, other in ((1, 0), (0, 1)):
-        kind, value = node.args[constant]
-        if kind == "scalar" and not math.isnan(value):
-            return f"{function}({{{other}}}, {{{constant}}})"
-    return None
+def _vector_code(node: Node, template: Template, operands: tuple[str, ...]) -> str:
+    """The vector form; a maximum or minimum with a constant that is not NaN is cheaper than in general."""
+    function = {"maximum": "mm_at_least", "minimum": "mm_at_most"}.get(node.op)
+    if function and operands[0] == "f32":
+        for constant, other in ((1, 0), (0, 1)):
+            kind, value = node.args[constant]
+            if kind == "scalar" and not math.isnan(value):
+                return f"{function}({{{other}}}, {{{constant}}})"
+    assert template.vector is not None  # `vectorizable` was asked before
+    return template.vector

@@ -44,8 +44,8 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
   const {_INDEX_TYPES[spec.index_dtype]}* indices = (const {_INDEX_TYPES[spec.index_dtype]}*)call->data[1];
   for (int64_t task = begin; task < end; task++) {{
     const int64_t row = KERNEL_NAME_row(call, indices[task % count], rows);
-    if (rows > 0)
-      __builtin_memcpy((char*)call->data[2] + task * bytes, (const char*)call->data[0] + (task / count * rows + row) * bytes, bytes);
+    const char* source = (const char*)call->data[0] + (task / count * rows + row) * bytes;
+    if (rows > 0) __builtin_memcpy((char*)call->data[2] + task * bytes, source, bytes);
   }}
 }}
 """
@@ -90,7 +90,7 @@ def embedding(spec: EmbeddingSpec) -> KernelSource:
     names = [f"v{k}" for k in range(len(spec.lookups))]
 
     def body(tail: bool) -> str:
-        loads = [access.load(name, f"x{k}", "f32", 1, tail) for k, name in enumerate(names)]
+        loads = [access.load(name, f"x{k}", "f32", "1", tail) for k, name in enumerate(names)]
         return " ".join((*loads, access.store("y", " + ".join(names), "f32", tail)))
 
     newline = "\n    "

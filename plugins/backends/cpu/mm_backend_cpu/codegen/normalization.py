@@ -51,7 +51,7 @@ def normalization(spec: NormalizationSpec) -> KernelSource:
 
     def centred(tail: bool) -> str:
         shift = " - mean" if spec.kind == "layer" else ""
-        return f"{access.load('v', 'values', 'f32', 1, tail)} const mm_vf d = v{shift};"
+        return f"{access.load('v', 'values', 'f32', '1', tail)} const mm_vf d = v{shift};"
 
     def last(tail: bool) -> str:
         code, result = inputs.finish(spec.epilogue, "normal", tail)
@@ -66,7 +66,7 @@ def normalization(spec: NormalizationSpec) -> KernelSource:
     const float mean = total / (float)count;
     {reduce_row(total, "squares", "square", deviation)}"""
     else:
-        passes = reduce_row(total, "squares", "square", lambda tail: f"{first(tail)} const mm_vf square = value * value;")
+        passes = reduce_row(total, "squares", "value * value", first)
     text = f"""static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   const int64_t count = {parameters.c(spec.columns)};
   for (int64_t row = begin; row < end; row++) {{

@@ -103,7 +103,9 @@ _FIXED: dict[str, tuple[Template, ...]] = {
     ),
     **{
         name: (_function(name),)
-        for name in ("sign", "floor", "ceil", "round", "exp", "log", "erf", "tanh", "sigmoid", "silu", "softplus")
+        for name in (
+            "sign", "floor", "ceil", "round", "exp", "log", "sin", "cos", "erf", "tanh", "sigmoid", "silu", "softplus",
+        )
     },
 }  # fmt: skip
 
@@ -145,18 +147,22 @@ def _clip(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
     return _of_vector(vector)
 
 
+def _number(attributes: Mapping[str, Attribute], name: str, default: float) -> str:
+    return literal(float(attributes.get(name) or 0.0) if name in attributes else default, "f32")
+
+
 def _leaky_relu(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
-    alpha = literal(float(attributes.get("alpha", 0.01)), "f32")
+    alpha = _number(attributes, "alpha", 0.01)
     return _of_vector(f"mm_select({{0}} < 0, {{0}} * {alpha}, {{0}})")
 
 
 def _elu(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
-    alpha = literal(float(attributes.get("alpha", 1.0)), "f32")
+    alpha = _number(attributes, "alpha", 1.0)
     return _of_vector(f"mm_select({{0}} < 0, {alpha} * mm_expm1({{0}}), {{0}})")
 
 
 def _hard_sigmoid(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
-    alpha, beta = (literal(float(attributes.get(k, d)), "f32") for k, d in (("alpha", 0.2), ("beta", 0.5)))
+    alpha, beta = _number(attributes, "alpha", 0.2), _number(attributes, "beta", 0.5)
     return _of_vector(f"mm_unit_clip({{0}} * {alpha} + {beta})")
 
 

@@ -47,23 +47,22 @@ def pool(spec: PoolSpec) -> KernelSource:
 
     def window(vectors: int, tail: bool) -> str:
         """C that pools `vectors` vectors of channels from `i` on."""
-        taps = " ".join(
-            f"{{ {access.load('v', f'(tap + {k} * MM_LANES)', 'f32', 1, tail)} {total[k]} = {reduction.combine.format(total[k], 'v')}; }}"
-            for k in range(vectors)
-        )
-        stores = " ".join(
-            access.store(f"(y + {k} * MM_LANES)", total[k] if spec.kind == "max" else f"{total[k]} * share", "f32", tail)
-            for k in range(vectors)
-        )
+        taps, stores = [], []
+        for k, name in enumerate(total[:vectors]):
+            load = access.load("v", f"(tap + {k} * MM_LANES)", "f32", "1", tail)
+            taps.append(f"{{ {load} {name} = {reduction.combine.format(name, 'v')}; }}")
+            result = name if spec.kind == "max" else f"{name} * share"
+            stores.append(access.store(f"(y + {k} * MM_LANES)", result, "f32", tail))
         return f"""mm_vf {", ".join(f"{name} = mm_splat({reduction.neutral})" for name in total[:vectors])};
         for (int64_t a = top; a < bottom; a++)
           for (int64_t b = left; b < right; b++) {{
             const float* tap = x + (a * {spec.dilations[0]} * width + b * {spec.dilations[1]}) * channels;
-            {taps}
+            {" ".join(taps)}
           }}
-        {stores}"""
+        {" ".join(stores)}"""
 
-    share = f"""const int64_t taps = {_counted(spec, "a", "row_start", "height", 0)} * {_counted(spec, "b", "column_start", "width", 1)};
+    taps_a, taps_b = _counted(spec, "a", "row_start", "height", 0), _counted(spec, "b", "column_start", "width", 1)
+    share = f"""const int64_t taps = {taps_a} * {taps_b};
       const float share = 1.0f / (float)taps;"""
     text = f"""static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   const int64_t height = {c(spec.height)}, width = {c(spec.width)}, channels = {c(spec.channels)};

@@ -1,4 +1,4 @@
-"""Kernels whose task is one row of contiguous float32 values: pieces that normalisation, softmax and reductions share."""
+"""Kernels whose task is a row of contiguous float32 values: what normalisation, softmax and reductions share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REDUCTIONS = {
 def reduce_row(reduction: Reduction, result: str, value: str, step: Callable[[bool], str]) -> str:
     """C that combines `count` values into `const float result`.
 
-    `step(tail)` gives the statements that define the vector `value` of the elements at `i`.
+    `step(tail)` gives statements; after them, the expression `value` is the vector of the elements at `i`.
     """
 
     def accumulate(part: int, tail: bool) -> str:
@@ -82,13 +82,13 @@ class RowInputs:
         used = sorted({int(index) for node in expression for kind, index in node.args if kind == "input"})
         access = VectorAccess()
         return " ".join(
-            access.load(f"a{k}", f"x{k}", "f32", 1, tail) for k in used if k < len(self.kinds)
+            access.load(f"a{k}", f"x{k}", "f32", "1", tail) for k in used if k < len(self.kinds)
         )
 
     def value(self, tail: bool) -> str:
         """C that defines `value`, the row's values at `i`."""
         if not self.prologue:
-            return VectorAccess().load("value", "x0", "f32", 1, tail)
+            return VectorAccess().load("value", "x0", "f32", "1", tail)
         code, nodes = emit(self.prologue, self.names, ("f32",) * len(self.names), vector=True, prefix="p")
         return f"{self.loads(self.prologue, tail)} {code} const mm_vf value = {nodes[-1]};"
 

@@ -39,14 +39,14 @@ def _along_last_axis(spec: SoftmaxSpec) -> KernelSource:
         return inputs.value(tail) + access.store("y", "value", "f32", tail)
 
     def exponential(tail: bool) -> str:
-        code = f"{access.load('v', 'y', 'f32', 1, tail)} const mm_vf e = mm_exp(v - largest);"
+        code = f"{access.load('v', 'y', 'f32', '1', tail)} const mm_vf e = mm_exp(v - largest);"
         return code if spec.logarithm else f"{code} {access.store('y', 'e', 'f32', tail)}"
 
     def last(tail: bool) -> str:
         code, result = inputs.finish(spec.epilogue, "share", tail)
         share = "(v - largest) - shift" if spec.logarithm else "v * scale"
         return (
-            f"{access.load('v', 'y', 'f32', 1, tail)} const mm_vf share = {share}; {code} "
+            f"{access.load('v', 'y', 'f32', '1', tail)} const mm_vf share = {share}; {code} "
             f"{access.store('y', result, 'f32', tail)}"
         )
 
@@ -79,10 +79,11 @@ def _along_outer_axis(spec: SoftmaxSpec) -> KernelSource:
 
     def block(tail: bool) -> str:
         def walk(body: str) -> str:
-            return f"for (int64_t k = 0; k < extent; k++) {{ const float* x = x0 + k * inner; float* y = y0 + k * inner; (void)x; {body} }}"
+            pointers = "const float* x = x0 + k * inner; float* y = y0 + k * inner; (void)x;"
+            return f"for (int64_t k = 0; k < extent; k++) {{ {pointers} {body} }}"
 
         def load(name: str, pointer: str) -> str:
-            return access.load(name, pointer, "f32", 1, tail)
+            return access.load(name, pointer, "f32", "1", tail)
 
         keep = "" if spec.logarithm else access.store("y", "e", "f32", tail)
         source = "x" if spec.logarithm else "y"
@@ -94,7 +95,8 @@ def _along_outer_axis(spec: SoftmaxSpec) -> KernelSource:
       {walk(f"{load('v', source)} const mm_vf share = {share}; {access.store('y', 'share', 'f32', tail)}")}"""
 
     text = f"""static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
-  const int64_t extent = {parameters.c(spec.extent)}, inner = {parameters.c(spec.inner)}, blocks = {parameters.c(blocks)};
+  const int64_t extent = {parameters.c(spec.extent)}, inner = {parameters.c(spec.inner)};
+  const int64_t blocks = {parameters.c(blocks)};
   for (int64_t task = begin; task < end; task++) {{
     const int64_t start = task % blocks * 16, offset = task / blocks * extent * inner + start;
     const int64_t count = inner - start < 16 ? inner - start : 16;

@@ -87,11 +87,12 @@ def _tiles(
     outer = [axis for axis in range(len(extents) - 1) if axis != unit]
     rows, columns = extents[-1], extents[unit]
     x_stride, y_stride = parameters.c(strides[-1]), parameters.c(results[unit])
+    x_offset, y_offset = (dot_index([steps[axis] for axis in outer], parameters) for steps in (strides, results))
     few = isinstance(rows, int) and rows <= _FEW
     tile_columns = _TILE * _TILE if few else _TILE
     row_tiles, column_tiles = (1 if few else ceildiv(rows, _TILE)), ceildiv(columns, tile_columns)
-    if few:
-        moves = " ".join(f"y[c * {y_stride} + {r}] = x[{r} * {x_stride} + c];" for r in range(int(rows)))
+    if isinstance(rows, int) and few:
+        moves = " ".join(f"y[c * {y_stride} + {r}] = x[{r} * {x_stride} + c];" for r in range(rows))
         body = f"for (int64_t c = 0; c < columns; c++) {{ {moves} }}"
     elif element == "float":
         body = f"mm_transpose(x, {x_stride}, y, {y_stride}, rows, columns);"
@@ -110,8 +111,8 @@ def _tiles(
     const int64_t columns = all_columns - column < {tile_columns} ? all_columns - column : {tile_columns};
     (void)rows;
     {split_index("task / row_tiles / column_tiles", [extents[axis] for axis in outer], parameters)}
-    const {element}* x = source + {dot_index([strides[axis] for axis in outer], parameters)} + row * {x_stride} + column;
-    {element}* y = target + {dot_index([results[axis] for axis in outer], parameters)} + column * {y_stride} + row;
+    const {element}* x = source + {x_offset} + row * {x_stride} + column;
+    {element}* y = target + {y_offset} + column * {y_stride} + row;
     {body}
   }}
 }}

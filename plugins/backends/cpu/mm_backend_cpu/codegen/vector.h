@@ -283,6 +283,30 @@ MM_INLINE mm_vf mm_log(mm_vf x) {
   return mm_select((x < 0) | (x != x), mm_splat(__builtin_nanf("")), result);
 }
 
+/* x = n pi/2 + r in double, pi/2 in pieces of 25 bits: products are exact for |x| <= 2^28; beyond, accuracy is lost. */
+MM_INLINE mm_vf mm_sine(mm_vf x, int32_t quarter_turns) {
+  mm_vf r;
+  mm_vi n;
+  for (int i = 0; i < MM_LANES; i++) {
+    const double shifted = (double)x[i] * 0.6366197723675814 + 6755399441055744.0;   /* 1.5 * 2^52: rounds */
+    const double turns = shifted - 6755399441055744.0;
+    r[i] = (float)((double)x[i] - turns * 1.5707963109016418 - turns * 1.5893254712295857e-08 - turns * 6.123233995736766e-17);
+    n[i] = (int32_t)(int64_t)turns;
+  }
+  n = n + quarter_turns;
+  const mm_vf square = r * r;
+  mm_vf s = square * 2.7183114070794545e-6f - 1.983933470910415e-4f;
+  s = MM_STEP(s, square, 8.333329111337662e-3f);
+  s = MM_STEP(s, square, -1.666666716337204e-1f);
+  s = s * square * r + r;
+  mm_vf c = square * 2.443845005473122e-5f - 1.388736767694354e-3f;
+  c = MM_STEP(c, square, 4.166664555668831e-2f);
+  c = MM_STEP(c, square, -0.5f);
+  c = c * square + 1.0f;
+  const mm_vf value = mm_select((n & 1) != 0, c, s);
+  return (mm_vf)((mm_vi)value ^ ((n & 2) << 30));
+}
+
 /* x + x^3 P(x^2) near 0, 1 - 2 / (e^2x + 1) beyond. */
 MM_INLINE mm_vf mm_tanh(mm_vf x) {
   mm_vf magnitude = mm_abs(x);
@@ -331,6 +355,9 @@ MM_INLINE mm_vf mm_erf_near_one(mm_vf x) {
   q = MM_STEP(q, square, 1.0f);
   return mm_select(mm_abs(x) >= 3.925f, mm_copysign(mm_splat(1.0f), x), p * t / q);
 }
+
+MM_INLINE mm_vf mm_sin(mm_vf x) { return mm_sine(x, 0); }
+MM_INLINE mm_vf mm_cos(mm_vf x) { return mm_sine(x, 1); }
 
 /* e^x - 1; the quotient restores what the subtraction cancels (Kahan). */
 MM_INLINE mm_vf mm_expm1(mm_vf x) {
