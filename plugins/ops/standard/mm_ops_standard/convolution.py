@@ -61,7 +61,7 @@ def _convolve(x: Array, w: Array, window: Window, output: list[int], group: int)
     columns = windows_of(x, window, output, 0).transpose(0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
     depth, points = prod(w.shape[1:]), prod(output)
     columns = columns.reshape(batch, group, depth, points)
-    y = w.reshape(1, group, w.shape[0] // group, depth) @ columns
+    y: Array = w.reshape(1, group, w.shape[0] // group, depth) @ columns
     return y.reshape(batch, w.shape[0], *output)
 
 

@@ -106,7 +106,7 @@ def _corner(x: Array, shape: tuple[int, ...], axis: int) -> Array:
 
 
 class GatherND(OpDef):
-    """Slices of x that index tuples, the last axis of `indices`, name after `batch_dims` shared axes (ONNX GatherND)."""
+    """Slices of x that index tuples (last axis of `indices`) name after `batch_dims` shared axes (ONNX GatherND)."""
 
     name = "mm.gather_nd"
     tier = Tier.DEVICE
@@ -185,7 +185,7 @@ def _put(y: Array, places: Any, updates: Array, reduction: str) -> None:
 
 
 class ScatterND(OpDef):
-    """A copy of x with `updates` put, or merged by `reduction`, at the slices that index tuples name (ONNX ScatterND)."""
+    """A copy of x with `updates` put, or merged by `reduction`, at slices that index tuples name (ONNX ScatterND)."""
 
     name = "mm.scatter_nd"
     tier = Tier.DEVICE

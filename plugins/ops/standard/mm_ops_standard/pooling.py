@@ -88,7 +88,7 @@ def _lowest(x: Array) -> Any:
 
 
 class AveragePool(_Pool):
-    """The mean of the elements under each window; padding counts, as zeros, with `count_include_pad` (ONNX AveragePool).
+    """The mean of the elements under each window; padding counts as zeros with `count_include_pad` (ONNX AveragePool).
 
     What overhangs the padded tensor because of `ceil_mode` never counts.
     """

@@ -18,10 +18,12 @@ def wide(array: Array) -> Array:
 
 
 def in_float32(graph: Any, build: Callable[..., Any], *values: Any) -> Any:
-    """`build(*values)` with 16-bit floats cast to float32 before and the result cast back. None passes through."""
+    """`build(*values)` with 16-bit floats cast to float32 before and results cast back. None passes through."""
     dtype = values[0].type.dtype
     if dtype not in _NARROW:
         return build(*values)
     widened = (None if value is None else graph.cast(value, to="float32") for value in values)
     result = build(*widened)
+    if isinstance(result, tuple):
+        return tuple(graph.cast(item, to=dtype) for item in result)
     return None if result is None else graph.cast(result, to=dtype)
