@@ -101,23 +101,17 @@ def _remember_target(context: click.Context, parameter: click.Parameter, value: 
     "-o", "--output", "--magicmind_model", "output", type=click.Path(path_type=Path, dir_okay=False),
     help="The model file to write; MODEL with the suffix .mm if left out.",
 )  # fmt: skip
-@click.option(
-    "--backend", "backends", type=NameList(), help="Backends, the preferred first; cpu if left out."
-)
+@click.option("--backend", "backends", type=NameList(), help="Backends, the preferred first; cpu if left out.")
 @click.option("--precision", metavar="MODE", help="Precision mode, such as force_float32.")
 @click.option("--input_dims", type=InputDims(), multiple=True, help="Input shapes, by name or position.")
 @click.option("--batch_size", type=BatchSizes(), default=(), help="First dimension of the inputs.")
-@click.option(
-    "--build_config", metavar="JSON", help="Configuration file or text; options given here go before it."
-)
+@click.option("--build_config", metavar="JSON", help="Configuration file or text; options given here go before it.")
 @click.option("--opt_level", type=click.IntRange(0, 3), help="0: as parsed, 3: candidates are timed.")
 @click.option("--disable_pass", "disable_passes", multiple=True, metavar="NAME", help="Leave out a pass.")
 @click.option("--passes", metavar="PIPELINE", help="The passes to run, as text, in place of the default.")
 @click.option("--strict", is_flag=True, default=None, help="Refuse operators that only numpy references run.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to plan for.")
-@click.option(
-    "--print_ir", type=click.Path(path_type=Path, file_okay=False), help="Folder for the IR of every step."
-)
+@click.option("--print_ir", type=click.Path(path_type=Path, file_okay=False), help="Folder for the IR of every step.")
 @click.option("--keep_graph", is_flag=True, default=None, help="Keep the network's text in the model file.")
 @click.option(
     "--mlu_arch", expose_value=False, callback=_remember_target,
@@ -164,9 +158,7 @@ def _source(source: Path | None, by_front_end: Mapping[str, Path | None]) -> tup
         given.append((source, None))
     if len(given) != 1:
         raise click.UsageError(
-            "give one MODEL"
-            if not given
-            else "give one MODEL, not " + ", ".join(str(path) for path, _ in given)
+            "give one MODEL" if not given else "give one MODEL, not " + ", ".join(str(path) for path, _ in given)
         )
     return given[0]
 
@@ -186,9 +178,7 @@ def _parse(path: Path, parser: str | None, shapes: Shapes, batch_sizes: Sequence
     return parse(path, parser=parser, input_shapes=wanted)
 
 
-def _input_shapes(
-    network: Network, shapes: Shapes, batch_sizes: Sequence[int | None]
-) -> dict[str, tuple[Dim, ...]]:
+def _input_shapes(network: Network, shapes: Shapes, batch_sizes: Sequence[int | None]) -> dict[str, tuple[Dim, ...]]:
     specs = network.inputs
     wanted: dict[str, tuple[Dim, ...]] = dict(shapes_by_name([spec.name for spec in specs], shapes))
     for spec, batch in zip(specs, spread(batch_sizes, len(specs))):
@@ -253,18 +243,14 @@ def _summary(out: Console, model: Model, target: Path, parsed: float, verbose: b
     refused = report.refusals()
     if refused:
         shown = refused if verbose else refused[:SHOWN_REFUSALS]
-        lines = tuple(
-            (f"{record.node} [{record.op}]", f"{record.device}: {record.reason}") for record in shown
-        )
+        lines = tuple((f"{record.node} [{record.op}]", f"{record.device}: {record.reason}") for record in shown)
         if len(shown) < len(refused):
             lines += (("...", f"{len(refused) - len(shown)} more, shown by --verbose"),)
         print_block(out, Block("Not on the preferred backend", lines))
     if report.notes:
         print_block(out, Block("Notes", tuple(("note", note) for note in report.notes)))
     steps = {"parse": parsed, **report.seconds}
-    print_block(
-        out, Block("Build time", tuple((name, f"{seconds:.3f} s") for name, seconds in steps.items()))
-    )
+    print_block(out, Block("Build time", tuple((name, f"{seconds:.3f} s") for name, seconds in steps.items())))
 
 
 def main() -> None:

@@ -32,9 +32,7 @@ class Comparison:
 
     def first(self, tolerance: float) -> Difference | None:
         """The first pair whose relative difference is above the tolerance, or not a number."""
-        return next(
-            (found for found in (*self.steps, *self.outputs) if not found.relative <= tolerance), None
-        )
+        return next((found for found in (*self.steps, *self.outputs) if not found.relative <= tolerance), None)
 
 
 def compare(engine: Engine, other: Engine, inputs: Mapping[str, Any]) -> Comparison:

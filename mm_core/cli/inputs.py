@@ -44,9 +44,7 @@ def resolve_shapes(
     for spec, batch in zip(specs, spread(batch_sizes, len(specs))):
         if batch is not None and spec.shape and spec.name not in chosen:
             _unify(spec, spec.shape, (batch, *[None] * (len(spec.shape) - 1)), bindings)
-    free = sorted(
-        name for spec in specs for dim in spec.shape or () for name in symbols(dim) if name not in bindings
-    )
+    free = sorted(name for spec in specs for dim in spec.shape or () for name in symbols(dim) if name not in bindings)
     bindings |= dict.fromkeys(free, DEFAULT_SYMBOL)
     return ResolvedShapes(
         {spec.name: _static(spec, chosen.get(spec.name), bindings) for spec in specs},
@@ -54,9 +52,7 @@ def resolve_shapes(
     )
 
 
-def _unify(
-    spec: TensorSpec, shape: tuple[Dim, ...], wanted: Sequence[int | None], bindings: dict[str, Dim]
-) -> None:
+def _unify(spec: TensorSpec, shape: tuple[Dim, ...], wanted: Sequence[int | None], bindings: dict[str, Dim]) -> None:
     """Bind the plain symbols of `shape` to the sizes wanted; None keeps what the model says."""
     text = "x".join(map(str, shape)) or "a scalar"
     if len(wanted) != len(shape):
@@ -88,9 +84,7 @@ def _static(spec: TensorSpec, given: tuple[int, ...] | None, bindings: Mapping[s
     return shape
 
 
-def random_inputs(
-    specs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]], seed: int = 0
-) -> Arrays:
+def random_inputs(specs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> Arrays:
     """Reproducible inputs: normal floats, zeros and ones for integers (any table has two rows), empty strings."""
     generator = np.random.default_rng(seed)
     return {spec.name: _random(spec, shapes[spec.name], generator) for spec in specs}
@@ -125,9 +119,7 @@ def read_inputs(files: Sequence[Path], specs: Sequence[TensorSpec]) -> Arrays:
             position += 1
     missing = [name for name in names if name not in arrays]
     if missing:
-        raise InputError(
-            f"the input files lack {', '.join(missing)}", available=", ".join(arrays) or "nothing in them"
-        )
+        raise InputError(f"the input files lack {', '.join(missing)}", available=", ".join(arrays) or "nothing in them")
     unknown = [name for name in arrays if name not in names]
     if unknown:
         raise InputError(f"the model has no input {', '.join(unknown)}", available=", ".join(names))

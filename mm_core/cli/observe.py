@@ -71,9 +71,7 @@ def dump_results(engine: Engine, inputs: Mapping[str, Any], folder: Path) -> int
     return len(results)
 
 
-def write_trace(
-    engine: Engine, inputs: Mapping[str, Any], measured: Sequence[RequestTimes], path: Path
-) -> int:
+def write_trace(engine: Engine, inputs: Mapping[str, Any], measured: Sequence[RequestTimes], path: Path) -> int:
     """Write a trace in Chrome's JSON format, which Perfetto reads: the measured requests, and the kernels of one more.
 
     Kernels follow each other from the start of their request: durations are measured, gaps between them are not.
@@ -91,8 +89,7 @@ def write_trace(
         _thread_name(2, "its kernels"),
     ]
     events += [
-        _span(f"request {number}", 0, times.submitted - origin, times.latency)
-        for number, times in enumerate(measured)
+        _span(f"request {number}", 0, times.submitted - origin, times.latency) for number, times in enumerate(measured)
     ]
     events.append(_span("profiled request", 1, started - origin, finished - started))
     cursor = started - origin

@@ -37,21 +37,15 @@ def list_command(kind: str | None) -> None:
     table = Table("kind", "name", "distribution", "version", "state", box=None, pad_edge=False)
     for record in found:
         colour = _COLOURS.get(record.state, "red")
-        state = f"[{colour}]{record.state}[/{colour}]" + (
-            f" {escape(record.problem)}" if record.problem else ""
-        )
+        state = f"[{colour}]{record.state}[/{colour}]" + (f" {escape(record.problem)}" if record.problem else "")
         table.add_row(record.kind, record.name, record.distribution, record.version, state)
     out.print(table)
 
 
 @command.command(cls=Command, epilog="Example: mm_plugins check mm-backend-cpu")
 @click.argument("name", required=False)
-@click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, help="Seconds per plugin."
-)
-@click.option(
-    "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Plugins checked at once."
-)
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, help="Seconds per plugin.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Plugins checked at once.")
 @click.pass_context
 def check(context: click.Context, name: str | None, timeout: float, jobs: int) -> None:
     """Import each plugin in a child process and run its self-test.
@@ -76,18 +70,14 @@ def check(context: click.Context, name: str | None, timeout: float, jobs: int) -
             if found.detail and context.meta[VERBOSE]:
                 out.print(escape(found.detail))
     if ill:
-        console(stderr=True).print(
-            f"[red]{ill} {'plugin needs' if ill == 1 else 'plugins need'} repair[/red]"
-        )
+        console(stderr=True).print(f"[red]{ill} {'plugin needs' if ill == 1 else 'plugins need'} repair[/red]")
         context.exit(EXIT_ERROR)
 
 
 @command.command(cls=Command, epilog="Example: mm_plugins new op swish")
 @click.argument("kind", type=click.Choice(sorted(KINDS)))
 @click.argument("name")
-@click.option(
-    "--directory", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to."
-)
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to.")
 def new(kind: str, name: str, directory: Path) -> None:
     """Write a plugin package into ./NAME/: it installs, loads and passes its own tests as it stands."""
     out = console()

@@ -28,48 +28,24 @@ from mm_core.model import Model
 from mm_core.runtime import Engine
 
 
-@click.command(
-    name="mm_run", cls=Command, epilog="Example: mm_run resnet50.mm --batch_size 8 --duration 5000"
-)
+@click.command(name="mm_run", cls=Command, epilog="Example: mm_run resnet50.mm --batch_size 8 --duration 5000")
 @click.argument("file", metavar="[MODEL.mm]", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--magicmind_model", type=click.Path(path_type=Path, dir_okay=False), help="MODEL.mm.")
-@click.option(
-    "--devices", type=NameList(), default=(), help="Devices, such as cpu:0; the first of each if left out."
-)
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Host threads a request may use; all cores if left out."
-)
+@click.option("--devices", type=NameList(), default=(), help="Devices, such as cpu:0; the first of each if left out.")
+@click.option("--threads", type=click.IntRange(min=1), help="Host threads a request may use; all cores if left out.")
 @click.option("--batch_size", type=BatchSizes(), default=(), help="First dimension of the inputs.")
 @click.option("--input_dims", type=InputDims(), multiple=True, help="Input shapes, by name or position.")
 @click.option("--input_files", type=NameList(), default=(), help="Inputs: .npz by name, .npy by position.")
-@click.option(
-    "--output_path", type=click.Path(path_type=Path, file_okay=False), help="Folder for the outputs."
-)
-@click.option(
-    "--warmup", type=click.FloatRange(min=0), default=200.0, show_default=True, help="Milliseconds."
-)
-@click.option(
-    "--duration", type=click.FloatRange(min=0), default=3000.0, show_default=True, help="Milliseconds."
-)
-@click.option(
-    "--iterations", type=click.IntRange(min=1), default=100, show_default=True, help="At least so many."
-)
-@click.option(
-    "--infer_depth", type=click.IntRange(min=1), default=1, show_default=True, help="Requests in flight."
-)
+@click.option("--output_path", type=click.Path(path_type=Path, file_okay=False), help="Folder for the outputs.")
+@click.option("--warmup", type=click.FloatRange(min=0), default=200.0, show_default=True, help="Milliseconds.")
+@click.option("--duration", type=click.FloatRange(min=0), default=3000.0, show_default=True, help="Milliseconds.")
+@click.option("--iterations", type=click.IntRange(min=1), default=100, show_default=True, help="At least so many.")
+@click.option("--infer_depth", type=click.IntRange(min=1), default=1, show_default=True, help="Requests in flight.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Report as JSON.")
-@click.option(
-    "--trace_path", type=click.Path(path_type=Path, dir_okay=False), help="Trace that Perfetto reads."
-)
-@click.option(
-    "--debug_path", type=click.Path(path_type=Path, file_okay=False), help="Every intermediate result."
-)
-@click.option(
-    "--compare", "compare_with", metavar="MODEL_OR_BACKEND", help="Show where numbers begin to differ."
-)
-@click.option(
-    "--tolerance", type=click.FloatRange(min=0), default=1e-3, show_default=True, help="For --compare."
-)
+@click.option("--trace_path", type=click.Path(path_type=Path, dir_okay=False), help="Trace that Perfetto reads.")
+@click.option("--debug_path", type=click.Path(path_type=Path, file_okay=False), help="Every intermediate result.")
+@click.option("--compare", "compare_with", metavar="MODEL_OR_BACKEND", help="Show where numbers begin to differ.")
+@click.option("--tolerance", type=click.FloatRange(min=0), default=1e-3, show_default=True, help="For --compare.")
 @click.version_option(package_name="mm-core")
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
@@ -91,15 +67,11 @@ def command(context: click.Context, /, **options: Any) -> None:
     print_block(out, Block("Parameter Information", tuple(parameters.items())))
     print_block(out, Block("Model Information", _model_rows(model, path)))
 
-    engine = _timed(
-        load, "create engine", lambda: model.create_engine(options["devices"] or None, options["threads"])
-    )
+    engine = _timed(load, "create engine", lambda: model.create_engine(options["devices"] or None, options["threads"]))
     warm = _timed(load, "create context", engine.create_context)
     _timed(load, "first request", lambda: warm.run(inputs))
     print_block(out, Block("Device Information", _device_rows(engine)))
-    print_block(
-        out, Block("Load", tuple((name, f"{seconds * 1e3:.3f} ms") for name, seconds in load.items()))
-    )
+    print_block(out, Block("Load", tuple((name, f"{seconds * 1e3:.3f} ms") for name, seconds in load.items())))
 
     meter = OccupancyMeter()
     measured = measure(
@@ -126,9 +98,7 @@ def command(context: click.Context, /, **options: Any) -> None:
         report = {
             "parameters": parameters,
             "model": dict(_model_rows(model, path)),
-            "devices": [
-                {"name": device.name, "description": device.description} for device in engine.devices
-            ],
+            "devices": [{"name": device.name, "description": device.description} for device in engine.devices],
             "load_ms": {name: seconds * 1e3 for name, seconds in load.items()},
             "host": asdict(occupancy),
             "iterations": len(measured.requests),
@@ -257,9 +227,7 @@ def _extras(
         rows += [("output", str(path)) for path in written]
     if options["trace_path"] is not None:
         kernels = write_trace(engine, inputs, measured.requests, options["trace_path"])
-        rows.append(
-            ("trace", f"{options['trace_path']}: {len(measured.requests)} requests, {kernels} kernels")
-        )
+        rows.append(("trace", f"{options['trace_path']}: {len(measured.requests)} requests, {kernels} kernels"))
     if options["debug_path"] is not None:
         count = dump_results(engine, inputs, options["debug_path"])
         rows.append(("intermediate results", f"{options['debug_path']}: {count} arrays"))

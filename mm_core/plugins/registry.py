@@ -63,8 +63,7 @@ def matching(name: str) -> tuple[PluginRecord, ...]:
     found = tuple(
         record
         for record in everything
-        if name in (record.name, f"{record.group}:{record.name}")
-        or canonical(name) == canonical(record.distribution)
+        if name in (record.name, f"{record.group}:{record.name}") or canonical(name) == canonical(record.distribution)
     )
     if not found:
         raise PluginMissingError(

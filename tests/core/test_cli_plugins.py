@@ -54,9 +54,7 @@ def test_check_of_a_sound_plugin() -> None:
     assert "ok" in done.output
 
 
-def test_check_of_a_broken_one_says_why_and_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_of_a_broken_one_says_why_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "acmecheck", "raise RuntimeError('no such luck')\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -74,9 +72,7 @@ def test_check_of_nothing_is_an_error() -> None:
     assert "no-such-plugin" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["list", "--help"], ["check", "--help"], ["new", "--help"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["list", "--help"], ["check", "--help"], ["new", "--help"]])
 def test_help_has_an_example(arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.exit_code == 0

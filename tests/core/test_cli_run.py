@@ -96,14 +96,10 @@ def test_every_file_that_was_asked_for_is_right(model_file: Path, tmp_path: Path
 
     index = json.loads((tmp_path / "debug" / "index.json").read_text())
     (tanh,) = [entry for entry in index if entry["nodes"] == ["third"]]
-    np.testing.assert_array_equal(
-        np.load(tmp_path / "debug" / tanh["file"]), np.load(tmp_path / "out" / "y.npy")
-    )
+    np.testing.assert_array_equal(np.load(tmp_path / "debug" / tanh["file"]), np.load(tmp_path / "out" / "y.npy"))
 
 
-@pytest.mark.parametrize(
-    "options", [["--batch_size", "5"], ["--input_dims", "x=5,4"], ["--input_dims", "5,4"]]
-)
+@pytest.mark.parametrize("options", [["--batch_size", "5"], ["--input_dims", "x=5,4"], ["--input_dims", "5,4"]])
 def test_sizes_of_symbols(model_file: Path, tmp_path: Path, options: list[str]) -> None:
     done = run(model_file, *QUICK, *options, "--output_path", tmp_path)
     assert done.exit_code == 0, done.output
@@ -118,16 +114,12 @@ def test_the_measurement_reaches_both_duration_and_iterations(model_file: Path) 
     long = measure(engine, inputs, warmup=0, duration=0.05, iterations=1)
     assert long.wall >= 0.05
     assert len(long.requests) > 1
-    assert all(
-        earlier.finished <= later.submitted for earlier, later in zip(long.requests, long.requests[1:])
-    )
+    assert all(earlier.finished <= later.submitted for earlier, later in zip(long.requests, long.requests[1:]))
 
 
 def test_requests_in_flight_overlap_and_come_back_in_order(model_file: Path) -> None:
     engine = mm.Model.load(model_file).create_engine()
-    deep = measure(
-        engine, {"x": np.ones((1, 4), np.float32)}, warmup=0, duration=0.02, iterations=20, depth=3
-    )
+    deep = measure(engine, {"x": np.ones((1, 4), np.float32)}, warmup=0, duration=0.02, iterations=20, depth=3)
     assert all(times.submitted <= times.accepted <= times.finished for times in deep.requests)
     assert any(later.submitted < earlier.finished for earlier, later in zip(deep.requests, deep.requests[1:]))
     finished = [times.finished for times in deep.requests]

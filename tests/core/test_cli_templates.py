@@ -54,9 +54,7 @@ def test_a_new_package_installs_and_passes_its_own_tests(kind: str, tmp_path: Pa
         f"plugins.load({group!r}, {name!r})\n"
     )
     assert run("-c", code, cwd=tmp_path, **here).split() == [KINDS[kind][0] + "my-thing", "ok"]
-    output = run(
-        "-m", "pytest", "-q", "-p", "no:cacheprovider", package.folder / "tests", cwd=tmp_path, **here
-    )
+    output = run("-m", "pytest", "-q", "-p", "no:cacheprovider", package.folder / "tests", cwd=tmp_path, **here)
     assert " passed" in output
     assert "skipped" not in output
 

@@ -56,9 +56,7 @@ def record(group: str, name: str) -> plugins.PluginRecord:
 
 
 def test_a_name_goes_in_and_one_object_comes_out(site: Site) -> None:
-    site.install(
-        "acme-tpu", "[mm.backends]\nacme = acme_one:BACKEND\n", {"acme_one": "BACKEND = ('acme', 1)\n"}
-    )
+    site.install("acme-tpu", "[mm.backends]\nacme = acme_one:BACKEND\n", {"acme_one": "BACKEND = ('acme', 1)\n"})
     assert plugins.load("mm.backends", "acme") == ("acme", 1)
     assert plugins.load("mm.backends", "acme") is plugins.load("mm.backends", "acme")
 
@@ -74,9 +72,7 @@ def test_falsy_and_module_plugins_are_returned_as_they_are(site: Site) -> None:
 
 
 def test_listing_imports_nothing(site: Site) -> None:
-    site.install(
-        "acme-bomb", "[mm.passes]\nbomb = acme_bomb:P\n", {"acme_bomb": "raise RuntimeError('boom')\n"}
-    )
+    site.install("acme-bomb", "[mm.passes]\nbomb = acme_bomb:P\n", {"acme_bomb": "raise RuntimeError('boom')\n"})
     found = record("mm.passes", "bomb")
     assert (found.distribution, found.version, found.value, found.problem) == (
         "acme-bomb",
@@ -151,9 +147,7 @@ def test_a_fitting_version_loads(site: Site, requirement: str) -> None:
 
 
 def test_an_unreadable_requirement_is_a_problem_not_a_crash(site: Site) -> None:
-    site.install(
-        "acme-odd", "[mm.ops]\nodd = acme_odd:A\n", {"acme_odd": "A = 1\n"}, requires=("mm-core ?? 3",)
-    )
+    site.install("acme-odd", "[mm.ops]\nodd = acme_odd:A\n", {"acme_odd": "A = 1\n"}, requires=("mm-core ?? 3",))
     with pytest.raises(PluginLoadError, match="cannot be read"):
         plugins.load("mm.ops", "odd")
 
@@ -215,9 +209,7 @@ def test_every_registry_error_is_an_mm_error_in_one_line(site: Site) -> None:
 
 
 def test_importing_the_registry_loads_neither_stevedore_nor_pluggy() -> None:
-    code = (
-        "import sys, mm_core.plugins; print(sorted({'stevedore', 'pluggy', 'packaging'} & set(sys.modules)))"
-    )
+    code = "import sys, mm_core.plugins; print(sorted({'stevedore', 'pluggy', 'packaging'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
