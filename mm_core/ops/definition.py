@@ -164,7 +164,7 @@ class OpDef:
         """The operator in numpy: an array, or a tuple for several results. Absent operands are None.
 
         Sequences are lists, absent optionals None. Operators with regions get them as the keyword `regions`:
-        callables from arguments to the tuple of outputs, that also have the region's `output_types`.
+        callables from arguments to the tuple of outputs, which are RegionViews too.
         """
         raise NotImplementedError(f"{self.name} has no reference")
 

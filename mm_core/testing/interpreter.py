@@ -26,6 +26,10 @@ class Region:
         self.graph = graph
 
     @property
+    def argument_types(self) -> tuple[ValueType, ...]:
+        return self.graph.argument_types
+
+    @property
     def output_types(self) -> tuple[ValueType, ...]:
         return self.graph.output_types
 

@@ -9,7 +9,7 @@ import numpy as np
 from mm_core.errors import VerifyError
 from mm_core.ir import Graph, Value
 from mm_core.ops import BOOL, Arity, Attribute, OpDef, Operand, Result, Tier
-from mm_core.types import BY_NAME, TensorType, agree, symbols
+from mm_core.types import BY_NAME, TensorType, agree, evaluate, symbols
 from mm_core.types.dtypes import bool_, int64
 from mm_ops_standard.joining import join, visible_symbols
 from mm_ops_standard.shapes import axis_of
@@ -98,14 +98,24 @@ class Loop(OpDef):
             step = regions[0](np.array(len(collected), np.int64), np.array(going), *state, *fixed)
             going, state = bool(np.asarray(step[0]).item()), step[1 : 1 + carried]
             collected.append(step[1 + carried :])
-        types = [] if collected else regions[0].output_types[1 + carried :]
-        empty = tuple(np.empty(_no_elements(type_), type_.dtype.numpy) for type_ in types)
-        return *state, *map(np.stack, zip(*collected)), *empty
+        if not collected:
+            return *state, *_nothing_collected(regions[0], 1 + carried, (None, None, *values))
+        return *state, *map(np.stack, zip(*collected))
 
 
-def _no_elements(type_: TensorType) -> tuple[int, ...]:
-    """The shape of zero values stacked; sizes that no iteration has told are 0."""
-    return 0, *(dim if isinstance(dim, int) else 0 for dim in type_.shape or ())
+def _nothing_collected(region: Any, first: int, arguments: Any) -> list[Any]:
+    """Outputs from number `first` on, stacked over no iteration. Sizes that only an iteration would tell are 0."""
+    sizes = {
+        str(dim): size
+        for type_, value in zip(region.argument_types, arguments)
+        if isinstance(type_, TensorType) and isinstance(value, np.ndarray)
+        for dim, size in zip(type_.shape or (), value.shape)
+    }
+    found = []
+    for type_ in region.output_types[first:]:
+        dims = [evaluate(dim, sizes) for dim in type_.shape or ()]
+        found.append(np.empty([0, *(dim if isinstance(dim, int) else 0 for dim in dims)], type_.dtype.numpy))
+    return found
 
 
 def check_arguments(op: str, region: Any, given: Any) -> None:
@@ -218,10 +228,12 @@ class Scan(OpDef):
         for slices in zip(*scanned):
             step = regions[0](*state, *map(np.asarray, slices), *fixed)
             state, _ = step[:states], collected.append(step[states:])
-        columns = list(zip(*collected)) or [()] * (len(regions[0].output_types) - states)
-        types = regions[0].output_types[states:]
-        stacks = [np.stack(c) if c else np.empty(_no_elements(t), t.dtype.numpy) for c, t in zip(columns, types)]
-        outputs = self._outputs([stack[0] if len(stack) else np.empty(stack.shape[1:]) for stack in stacks], places)
+        if collected:
+            stacks = [np.stack(column) for column in zip(*collected)]
+        else:
+            slices = [np.empty(value.shape[1:], value.dtype) for value in scanned]
+            stacks = _nothing_collected(regions[0], states, (*state, *slices, *fixed))
+        outputs = self._outputs(regions[0].output_types[states:], places)
         return *state, *(
             np.moveaxis(np.flip(stack, 0) if backwards else stack, 0, axis)
             for stack, (axis, backwards) in zip(stacks, outputs)
