@@ -74,14 +74,16 @@ def is_equal(left: Dim, right: Dim) -> bool | None:
 
 def smaller(left: Dim, right: Dim) -> Dim:
     """The smaller dimension, without a `min` where one is provably it."""
-    less = is_less(left, right)
-    return dim_min(left, right) if less is None else left if less else right
+    if is_non_negative(right - left):
+        return left
+    return right if is_non_negative(left - right) else dim_min(left, right)
 
 
 def larger(left: Dim, right: Dim) -> Dim:
     """The larger dimension, without a `max` where one is provably it."""
-    less = is_less(left, right)
-    return dim_max(left, right) if less is None else right if less else left
+    if is_non_negative(right - left):
+        return right
+    return left if is_non_negative(left - right) else dim_max(left, right)
 
 
 def divide(left: Dim, right: Dim) -> Dim | None:
