@@ -142,12 +142,16 @@ def _load(path: Path) -> Any:
 
 
 def write_outputs(outputs: Mapping[str, Any], folder: Path) -> list[Path]:
-    """One .npy file per output in `folder`; characters that a file name may not have become `_`."""
+    """One .npy file per output in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, value in outputs.items():
-        safe = "".join(character if character.isalnum() or character in "-_." else "_" for character in name)
-        path = folder / f"{safe}.npy"
+        path = folder / f"{file_name(name)}.npy"
         np.save(path, np.asarray(value), allow_pickle=False)
         written.append(path)
     return written
+
+
+def file_name(name: str) -> str:
+    """A name as part of a file's name: whatever may not stand there becomes `_`."""
+    return "".join(character if character.isalnum() or character in "-_." else "_" for character in name)[:100]

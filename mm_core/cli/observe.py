@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mm_core.cli.inputs import file_name
 from mm_core.cli.measure import RequestTimes
 from mm_core.runtime import Engine
 from mm_core.types import Array
@@ -55,8 +56,7 @@ def dump_results(engine: Engine, inputs: Mapping[str, Any], folder: Path) -> int
     results, _ = record_results(engine, inputs)
     index = []
     for number, result in enumerate(results):
-        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in result.label)[:80]
-        path = folder / f"{number:04d}-{safe}.npy"
+        path = folder / f"{number:04d}-{file_name(result.label)}.npy"
         np.save(path, result.array, allow_pickle=False)
         index.append(
             {

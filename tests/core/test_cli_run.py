@@ -30,7 +30,8 @@ def network(offset: float = 0.0) -> mm.Network:
 
 
 def build(net: mm.Network, path: Path, **options: object) -> Path:
-    mm.Builder(mm.BuilderConfig(backends=["reference"], **options)).build(net).save(path)
+    config = mm.BuilderConfig(backends=["reference"], opt_level=0, **options)
+    mm.Builder(config).build(net).save(path)
     return path
 
 
