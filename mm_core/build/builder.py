@@ -32,7 +32,7 @@ from mm_core.model import (
     Plan,
     Requirements,
 )
-from mm_core.passes import PassContext, default_pipeline
+from mm_core.passes import Instrumentation, PassContext, PassManager, PassRecord, default_pipeline
 from mm_core.types import Guard, collect_guards, symbols
 
 BACKENDS = "mm.backends"
@@ -73,13 +73,11 @@ class Builder:
             dim_range = _dim_range(work, config)
             guards = input_guards(work)
         with clock.step("passes", 0.02):
-            context = PassContext(
-                opt_level=config.opt_level, precision=config.precision, dim_range=dim_range, backends=config.backends,
-                print_ir=folder,
-            )  # fmt: skip
-            pipeline = default_pipeline(config.disable_passes, config.opt_level, config.passes)
+            pipeline = default_pipeline(
+                config.disable_passes, config.opt_level, config.passes, instrumentation=Instrumentation(folder, folder)
+            )
             plugins.hooks().mm_pipeline_assembled(pipeline=pipeline.passes, config=config)
-            pipeline.run(work, context)
+            pipeline.run(work, PassContext(config.opt_level, config.precision, tuple(config.backends), dim_range))
         backends = self._backends()
         with clock.step("placement", 0.15):
             compilers = [backend.compiler(self._target(backend)) for backend in backends]
@@ -90,7 +88,7 @@ class Builder:
         with clock.step("compile", 0.25):
             executables = self._compile(parts, compilers, dim_range, folder)
         with clock.step("pack", 0.98):
-            model = self._pack(network, work, parts, executables, backends, placed, guards, dim_range, clock)
+            model = self._pack(network, work, parts, executables, backends, placed, guards, dim_range, pipeline, clock)
         plugins.hooks().mm_model_packed(model=model)
         if config.progress is not None:
             config.progress("done", 1.0)
@@ -155,6 +153,7 @@ class Builder:
         placed: Placed,
         guards: Sequence[tuple[Guard, str]],
         dim_range: Mapping[str, tuple[int, int]],
+        pipeline: PassManager,
         clock: _Clock,
     ) -> Model:
         used = sorted({part.device for part in parts.parts})
@@ -172,15 +171,21 @@ class Builder:
             tuple(placed.records),
             tuple(record for executable in executables for record in executable.kernels),
             self.config.precision,
-            (),
+            tuple(_describe(record) for record in pipeline.records if record.result.changed),
             {"constants": sum(d.nbytes for e in executables for d in e.constants)},
-            (),
+            pipeline.skipped,
             dict(clock.seconds),
         )
         return Model(
             source.name, source.inputs, source.output_specs, plan, tuple(executables), tuple(parts.constants), report,
-            requirements(names, sorted(operators)), dim_range, str(work) if self.config.keep_graph else "",
+            requirements(names, sorted(operators)), dim_range, str(source) if self.config.keep_graph else "",
+            graph_weights=source.weights() if self.config.keep_graph else {},
         )  # fmt: skip
+
+
+def _describe(record: PassRecord) -> str:
+    counts = ", ".join(f"{name} {count}" for name, count in record.result.counts.items())
+    return f"{record.text}: {counts}" if counts else record.text
 
 
 def input_guards(network: Network) -> list[tuple[Guard, str]]:

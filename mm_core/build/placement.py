@@ -11,8 +11,11 @@ from mm_core.errors import BuildError, MMError, UnsupportedOpError
 from mm_core.ir import Builder, Graph, Network, Operation, Value, compatible
 from mm_core.model.report import FALLBACK, HOST_KIND, NATIVE, Placement
 from mm_core.ops import Tier
+from mm_core.runtime.host import HOST_FUNCTIONS
 
 HOST_DEVICE = -1
+CONTROL_FLOW = frozenset({"mm.if", "mm.loop"})
+"""Operations with regions that the plan has instructions for; others must decompose into these."""
 _MAX_DECOMPOSITION = 32
 
 
@@ -45,20 +48,20 @@ class _Placer:
                 continue
             node, op_name = operation.where, operation.name
             device, fallback, reasons = self._operation(operation)
-            kind = HOST_KIND if device == HOST_DEVICE else FALLBACK if fallback else NATIVE
+            kind = FALLBACK if fallback else HOST_KIND if device == HOST_DEVICE else NATIVE
             name = "host" if device == HOST_DEVICE else self.compilers[device].backend
             self.placed.records.append(Placement(node, op_name, name, kind, "; ".join(reasons)))
 
     def _operation(self, operation: Operation) -> tuple[int, bool, list[str]]:
         reasons: list[str] = []
         if operation.regions and operation.name != "mm.fused":
-            if operation.definition.tier is not Tier.HOST and self._expand(operation, HOST_DEVICE, 0):
+            if operation.name not in CONTROL_FLOW and self._expand(operation, HOST_DEVICE, 0):
                 return HOST_DEVICE, False, reasons
             for region in operation.regions:
                 self._graph(region)
             self.placed.device[operation] = HOST_DEVICE
             return HOST_DEVICE, False, reasons
-        if operation.definition.tier is Tier.HOST and operation.definition.has_reference:
+        if operation.name in HOST_FUNCTIONS:
             self.placed.device[operation] = HOST_DEVICE
             return HOST_DEVICE, False, reasons
         where, op_name = operation.where, operation.name
@@ -73,6 +76,9 @@ class _Placer:
             reasons.append(f"{compiler.backend}: {support.reason}")
             if self._expand(operation, device, 0):
                 return device, False, reasons[:-1]
+        if operation.definition.tier is Tier.HOST and operation.definition.has_reference and not self.strict:
+            self.placed.device[operation] = HOST_DEVICE
+            return HOST_DEVICE, True, reasons
         raise BuildError(
             f"no backend runs {op_name}: {'; '.join(reasons)}",
             where=where,

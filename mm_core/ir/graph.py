@@ -324,10 +324,11 @@ class Graph(Builder):
         counter = self._counter
         while True:
             counter[0] += 1
-            if (name := f"d{counter[0]}") not in self._input_symbols():
+            if (name := f"d{counter[0]}") not in self.symbols():
                 return symbol(name)
 
-    def _input_symbols(self) -> set[str]:
+    def symbols(self) -> set[str]:
+        """Names of the symbolic dimensions of the arguments."""
         return {
             name
             for argument in self.arguments

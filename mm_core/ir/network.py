@@ -55,10 +55,6 @@ class Network(Graph):
     def output_specs(self) -> list[TensorSpec]:
         return [TensorSpec.of(name, value.type) for name, value in zip(self.output_names, self.outputs)]
 
-    def symbols(self) -> set[str]:
-        """Names of the symbolic dimensions of the inputs."""
-        return self._input_symbols()
-
     def clone(self) -> Network:
         copy = Network(self.name)
         self._copy_into(copy)

@@ -30,11 +30,12 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "mm_cpu_abi": (_Int32, ()),
     "mm_cpu_features": (ctypes.c_char_p, ()),
     "mm_dtype_code": (_Int32, (ctypes.c_char_p,)),
+    "mm_dtype_bytes": (_Int64, (_Int32,)),
     "mm_library_kernel_names": (ctypes.POINTER(ctypes.c_char_p), ()),
     "mm_object_load": (_Pointer, (ctypes.c_char_p, _Int64, ctypes.c_char_p, _Int64)),
     "mm_object_count": (_Int32, (_Pointer,)),
     "mm_object_free": (None, (_Pointer,)),
-    "mm_program_create": (_Pointer, (_Pointer, _Int64, _Pointer, _Pointer, ctypes.c_char_p, _Int64)),
+    "mm_program_create": (_Pointer, (_Pointer, _Int64, _Pointer, _Pointer, _Int64, ctypes.c_char_p, _Int64)),
     "mm_program_arena_bytes": (_Int64, (_Pointer, _Int32)),
     "mm_program_steps": (_Int64, (_Pointer,)),
     "mm_program_run": (_Int64, (_Pointer, _Pointer, _Pointer, _Pointer, _Int32, _Pointer)),
@@ -116,6 +117,11 @@ def aligned(nbytes: int) -> npt.NDArray[np.uint8]:
     return memory[start : start + nbytes]
 
 
+def bytes_at(address: int, nbytes: int) -> npt.NDArray[np.uint8]:
+    """The memory at an address that the caller keeps alive."""
+    return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8)), (nbytes,))
+
+
 def _pointers(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
     return (_Pointer * len(addresses))(*addresses)
 
@@ -139,7 +145,7 @@ class LoadedObject:
 
 
 class NativeProgram:
-    """A program of the executor, made from words and constants. Several threads may run it at once, each with its arena."""
+    """A program of the executor. Several threads may run it at once, each with an arena of its own."""
 
     __slots__ = ("constants", "generated", "handle", "labels", "where")
 
@@ -151,7 +157,7 @@ class NativeProgram:
         labels: Sequence[str] = (),
         where: str = "cpu",
     ) -> None:
-        """`constants` are kept alive and not copied unless they are not contiguous and aligned. `labels` name the steps."""
+        """`constants` are kept alive, and copied only if not contiguous or not aligned. `labels` name the steps."""
         self.handle: int | None = None
         self.constants = tuple(map(_settled, constants))
         self.generated = generated
@@ -164,6 +170,7 @@ class NativeProgram:
             words.size,
             None if generated is None else generated.handle,
             _pointers([constant.ctypes.data for constant in self.constants]),
+            len(self.constants),
             error,
             _ERROR_LENGTH,
         )

@@ -1,4 +1,4 @@
-"""What one request runs: buffers and steps, in a form that is stored in the model and bound to sizes when they are known."""
+"""What one request runs: buffers and steps, stored in the model and bound to sizes when these are known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mm_backend_cpu import native
 from mm_core.errors import DeviceError, ModelFileError
 from mm_core.memory import Interval, plan
-from mm_core.types import BY_TEXT, Dim, as_dtype, evaluate_int, parse_dim
+from mm_core.types import Dim, as_dtype, evaluate_int, parse_dim
 
 Space = Literal["arena", "constant", "input", "output"]
 
@@ -55,10 +55,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class BoundProgram:
-    """A program whose sizes are known: the executor's words, and the bytes of the arena's buffers."""
+    """A program whose sizes are known: the executor's words, the arena's bytes, and where its pieces lie."""
 
     words: npt.NDArray[np.int64]
     arena_bytes: int
+    offsets: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Program:
                     list(s.inputs),
                     list(s.outputs),
                     _dims_to_json(s.params),
-                    *_dims_to_json((s.tasks, s.scratch)),
+                    _dims_to_json((s.tasks, s.scratch)),
                     s.label,
                 ]
                 for s in self.steps
@@ -106,23 +107,31 @@ class Program:
                 for space, index, dtype, shape in data["buffers"]
             )
             steps = tuple(
-                Step(str(kernel), _integers(inputs), _integers(outputs), _dims_from_json(params),
-                     *_dims_from_json((tasks, scratch)), str(label))
-                for kernel, inputs, outputs, params, tasks, scratch, label in data["steps"]
-            )  # fmt: skip
+                Step(
+                    str(kernel),
+                    _integers(inputs),
+                    _integers(outputs),
+                    _dims_from_json(params),
+                    tasks,
+                    scratch,
+                    str(label),
+                )
+                for kernel, inputs, outputs, params, size, label in data["steps"]
+                for tasks, scratch in [_dims_from_json(size)]
+            )
             return cls(buffers, steps, int(data["n_inputs"]), int(data["n_outputs"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"the CPU program is damaged: {error}", where="cpu", remedy="build the model again"
             ) from error
 
-    def bind(self, dims: Mapping[str, int]) -> BoundProgram:
-        """Puts sizes in place of symbols, and plans the arena.
+    def bind(self, dims: Mapping[str, int], *, keep: bool = False) -> BoundProgram:
+        """Puts sizes in place of symbols, and plans the arena; with `keep` no piece of it is used twice.
 
         Raises InputError if `dims` lacks a symbol, DeviceError if the library lacks a kernel.
         """
         shapes = [tuple(evaluate_int(dim, dims) for dim in buffer.shape) for buffer in self.buffers]
-        offsets, arena_bytes = self._plan(shapes)
+        offsets, arena_bytes = self._plan(shapes, keep)
         words = [_MAGIC, native.ABI, self.n_inputs, self.n_outputs, self.n_constants, arena_bytes]
         words += [len(self.buffers), len(self.steps)]
         for buffer, shape in zip(self.buffers, shapes, strict=True):
@@ -132,29 +141,26 @@ class Program:
             words += [*_kernel_words(step), len(step.inputs), len(step.outputs), *step.inputs, *step.outputs]
             words += [len(step.params), *(evaluate_int(dim, dims) for dim in step.params)]
             words += [evaluate_int(step.tasks, dims), evaluate_int(step.scratch, dims)]
-        return BoundProgram(np.array(words, np.int64), arena_bytes)
+        return BoundProgram(np.array(words, np.int64), arena_bytes, offsets)
 
-    def _plan(self, shapes: Sequence[tuple[int, ...]]) -> tuple[Mapping[int, int], int]:
+    def _plan(self, shapes: Sequence[tuple[int, ...]], keep: bool) -> tuple[Mapping[int, int], int]:
         """The offset of each piece of the arena, by its index, and the arena's bytes."""
         sizes: dict[int, int] = {}
         for buffer, shape in zip(self.buffers, shapes, strict=True):
             if buffer.space == "arena":
-                nbytes = prod(shape) * BY_TEXT[buffer.dtype].itemsize
+                nbytes = prod(shape) * as_dtype(buffer.dtype).itemsize
                 sizes[buffer.index] = max(sizes.get(buffer.index, 0), nbytes)
-        first: dict[int, int] = {}
-        last: dict[int, int] = {}
+        uses: dict[int, list[int]] = {piece: [] for piece in sizes}
         for number, step in enumerate(self.steps):
             for operand in (*step.inputs, *step.outputs):
                 if operand >= 0 and self.buffers[operand].space == "arena":
-                    piece = self.buffers[operand].index
-                    first.setdefault(piece, number)
-                    last[piece] = number
-        used = sorted(first)
-        planned = plan([Interval(sizes[piece], first[piece], last[piece]) for piece in used])
-        offsets = dict.fromkeys(sizes, 0)
-        offsets.update(zip(used, planned.offsets, strict=True))
-        unused = max((sizes[piece] for piece in sizes if piece not in first), default=0)
-        return offsets, max(planned.size, unused)
+                    uses[self.buffers[operand].index].append(number)
+        whole = [0, len(self.steps)]
+        spans = [whole if keep else uses[piece] or whole for piece in sizes]
+        planned = plan(
+            [Interval(size, min(span), max(span)) for size, span in zip(sizes.values(), spans, strict=True)]
+        )
+        return dict(zip(sizes, planned.offsets, strict=True)), planned.size
 
 
 def run_kernel(
@@ -166,7 +172,8 @@ def run_kernel(
     threads: int = 1,
 ) -> list[npt.NDArray[Any]]:
     """One library kernel on arrays, for tests and tools. `outputs` are (dtype, shape); all of them are returned."""
-    buffers, operands = [], []
+    buffers: list[Buffer] = []
+    operands: list[int] = []
     present = [array for array in inputs if array is not None]
     for array in inputs:
         operands.append(-1 if array is None else len(buffers))

@@ -25,6 +25,11 @@ class Isa:
     has_vnni: bool
 
     @property
+    def requires(self) -> frozenset[str]:
+        """Features that a processor must have to run the code, as the native library names them."""
+        return frozenset(name.replace("_", "") for name in _X86_FEATURES.get(self.name, ()))
+
+    @property
     def lanes(self) -> int:
         """float32 elements of one vector."""
         return self.vector_bytes // 4

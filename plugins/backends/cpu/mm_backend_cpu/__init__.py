@@ -1,0 +1,55 @@
+"""The CPU backend of mm. This module and `device` are the run half; `compiler`, `lowering` and `codegen` build models."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mm_core.device import Backend, Device, DeviceInfo, TargetOption
+from mm_core.errors import MMError
+
+if TYPE_CHECKING:
+    from mm_core.compiler import Compiler
+
+
+def available_processors() -> int:
+    """Processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+class CpuBackend(Backend):
+    """The host's processor: one device, `cpu:0`, whose memory is the host's."""
+
+    name = "cpu"
+    options = (
+        TargetOption(
+            "cpu_arch",
+            "instruction set to generate code for: avx512vnni, avx512, avx2, neon or portable; empty: this machine's best",
+        ),
+    )
+
+    def probe(self) -> Sequence[DeviceInfo]:
+        from mm_backend_cpu import native
+
+        try:
+            features = sorted(native.features())
+        except (MMError, OSError) as error:
+            return (DeviceInfo("cpu:0", platform.machine(), str(error)),)
+        description = f"{platform.machine()}, {available_processors()} processors, {' '.join(features) or 'portable'}"
+        return (DeviceInfo("cpu:0", description),)
+
+    def open(self, name: str) -> Device:
+        from mm_backend_cpu.device import CpuDevice
+
+        info = self.find(name)
+        return CpuDevice(info.name, info.description)
+
+    def compiler(self, target: Mapping[str, str]) -> Compiler:
+        from mm_backend_cpu.compiler import CpuCompiler
+
+        return CpuCompiler(target.get("cpu_arch", ""))

@@ -1,0 +1,179 @@
+"""The compile half: stages from a part to an executable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from mm_backend_cpu.codegen.compile import compile_kernels, find_compiler
+from mm_backend_cpu.codegen.isa import Isa, detect, isa
+from mm_backend_cpu.lowering.elementwise import parts_of
+from mm_backend_cpu.lowering.lowering import Lowering
+from mm_backend_cpu.lowering.rules import Rule, rules_for
+from mm_backend_cpu.program import Program
+from mm_core.compiler import CompileContext, Compiler, Executable, No, Stage, Support, Yes
+from mm_core.errors import CompileError
+from mm_core.ir import Network, Operation
+from mm_core.types import TensorType, symbols
+
+GENERATION_LEVEL = 1
+"""The optimisation level from which code is generated; below, the library does all."""
+SMALL_WORK = 1 << 16
+"""A part with fewer element operations than this is left to the library: compiling would cost more than it saves."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A part as steps; what is left is to compile the kernels that they name."""
+
+    lowering: Lowering
+    program: Program
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.program.steps)} steps, {len(self.lowering.sources)} generated kernels"]
+        for step, record in zip(self.program.steps, self.lowering.records):
+            reads = ", ".join(map(self._buffer, step.inputs))
+            writes = ", ".join(map(self._buffer, step.outputs))
+            lines.append(f"{writes} = {record.kernel}({reads})  tasks {step.tasks}  [{record.note}]  {step.label}")
+        return "\n".join(lines) + "\n"
+
+    def _buffer(self, number: int) -> str:
+        if number < 0:
+            return "-"
+        buffer = self.program.buffers[number]
+        return f"{buffer.space}{buffer.index}:{'x'.join((*map(str, buffer.shape), buffer.dtype))}"
+
+
+class CpuCompiler(Compiler):
+    """Compiles for one instruction set: generated C where a compiler is found, the native library elsewhere."""
+
+    backend = "cpu"
+
+    def __init__(self, arch: str = "") -> None:
+        self.isa: Isa = isa(arch) if arch else detect()
+        self.obstacle = ""
+        try:
+            find_compiler()
+        except CompileError as error:
+            self.obstacle = error.what
+
+    def supports(self, operation: Operation) -> Support:
+        reason = _general_refusal(operation)
+        if reason:
+            return No(reason)
+        reasons = []
+        for rule in rules_for(operation):
+            reason = self._refusal(rule, operation)
+            if not reason:
+                return Yes()
+            reasons.append(reason)
+        return No("; ".join(dict.fromkeys(reasons)) or f"no kernel for {operation.name}")
+
+    def _refusal(self, rule: Rule, operation: Operation) -> str:
+        if rule.generates and self.obstacle:
+            return self.obstacle
+        return rule.check(operation)
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        return (Stage("lower", self.lower), Stage("generate", self.generate))
+
+    def lower(self, part: Network, context: CompileContext) -> Lowered:
+        """Choose kernels, layouts and buffers."""
+        generate = not self.obstacle and context.opt_level >= GENERATION_LEVEL and not self._is_small(part, context)
+        if not generate and not all(map(_library_runs, part.operations)):
+            generate = not self.obstacle
+        lowering = Lowering(part, self.isa if generate else None, context.opt_level, context.dim_range)
+        for operation in part.operations:
+            if operation.name == "mm.constant":
+                continue
+            lowering.current = operation
+            self._lower_one(lowering, operation)
+            lowering.trace(operation)
+        return Lowered(lowering, lowering.finish())
+
+    def _lower_one(self, lowering: Lowering, operation: Operation) -> None:
+        for rule in rules_for(operation):
+            if rule.generates and lowering.isa is None:
+                continue
+            if not rule.check(operation):
+                rule.lower(lowering, operation)
+                return
+        raise CompileError(f"{operation.name} was accepted but has no kernel", where=operation.where)
+
+    def _is_small(self, part: Network, context: CompileContext) -> bool:
+        """Whether the library is good enough: little work, all sizes known."""
+        probe = Lowering(part, None, context.opt_level, context.dim_range)
+        total = 0
+        for operation in part.operations:
+            if operation.name == "mm.constant":
+                continue
+            for inner in parts_of(operation)[0]:
+                total += _work(probe, inner)
+        return total < SMALL_WORK
+
+    def generate(self, lowered: Lowered, context: CompileContext) -> Executable:
+        """Compile the generated kernels into one object and put the part together."""
+        lowering = lowered.lowering
+        sources = list(lowering.sources.values())
+        if context.dump_folder is not None:
+            context.dump("kernels", "\n\n".join(source.code for source in sources))
+        code = compile_kernels(sources, self.isa) if sources else b""
+        traces = [
+            [t.step, t.view.buffer, list(map(str, t.view.shape)), list(map(str, t.view.strides)), t.label, list(t.nodes)]
+            for t in lowering.traces
+            if t.view.offset == 0
+        ]
+        return Executable(
+            self.backend,
+            code,
+            {"program": lowered.program.to_json(), "traces": traces},
+            tuple(lowering.constants),
+            {"isa": " ".join(sorted(self.isa.requires))} if code else {},
+            kernels=tuple(lowering.records),
+        )
+
+
+def _general_refusal(operation: Operation) -> str:
+    """What no kernel here can do: other values than tensors, unknown ranks, sizes that only running tells."""
+    types = [value.type for value in chain(operation.operands, operation.results) if value is not None]
+    for type_ in types:
+        if not isinstance(type_, TensorType):
+            return f"a value of type {type_}"
+        if type_.shape is None:
+            return "a tensor of unknown rank"
+        if type_.dtype.kind == "string":
+            return "strings"
+    graph = operation.parent
+    known = graph.symbols() if graph is not None else set()
+    for value in operation.operands:
+        if value is not None and isinstance(value.type, TensorType):
+            known |= {name for dim in value.type.shape or () for name in symbols(dim)}
+    for value in operation.results:
+        if isinstance(value.type, TensorType):
+            for dim in value.type.shape or ():
+                if unknown := symbols(dim) - known:
+                    return f"a result whose size {', '.join(sorted(unknown))} is known only after running"
+    return ""
+
+
+def _library_runs(operation: Operation) -> bool:
+    return operation.name == "mm.constant" or any(
+        not rule.generates and not rule.check(operation) for rule in rules_for(operation)
+    )
+
+
+def _work(low: Lowering, operation: Operation) -> int:
+    """A rough count of element operations."""
+    result = operation.results[0].type
+    assert isinstance(result, TensorType)
+    elements = low.elements(result.shape or ())
+    if operation.name in ("mm.conv", "mm.conv_transpose", "mm.matmul", "mm.gemm", "mm.linear", "mm.attention"):
+        weights = operation.operands[1]
+        assert weights is not None
+        assert isinstance(weights.type, TensorType)
+        return elements * max(1, low.elements((weights.type.shape or ())[1:]))
+    return elements
+
+

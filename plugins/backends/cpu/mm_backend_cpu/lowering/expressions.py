@@ -1,0 +1,112 @@
+"""Element-wise operations of the IR as expressions of the code generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mm_backend_cpu.codegen.expression import Expression, Node, Ref, infer_dtypes
+from mm_backend_cpu.codegen.operations import C_TYPES, Attribute, operation_names
+from mm_backend_cpu.lowering.lowering import constant_data, outside, tensor_type
+from mm_core.errors import CompileError, UnsupportedOpError
+from mm_core.ir import Operation, Value
+from mm_core.types import DType
+
+_VARIADIC = {"sum": "add", "max": "maximum", "min": "minimum"}
+_LARGEST_EXACT = 2**53
+
+
+class ExpressionBuilder:
+    """Collects operations into one expression. `inputs` are the values it reads, in the order of their references.
+
+    `alias` gives the outside values that a region's arguments stand for.
+    """
+
+    def __init__(self, alias: Mapping[Value, Value | None] | None = None) -> None:
+        self.alias = alias or {}
+        self.inputs: list[Value] = []
+        self.nodes: list[Node] = []
+        self.refs: dict[Value, Ref] = {}
+
+    @property
+    def expression(self) -> Expression:
+        return tuple(self.nodes)
+
+    def input(self, value: Value) -> Ref:
+        """A new input."""
+        self.inputs.append(value)
+        self.refs[value] = ("input", len(self.inputs) - 1)
+        return self.refs[value]
+
+    def read(self, value: Value) -> Ref:
+        """The reference of a value: known, a scalar constant, or a new input."""
+        value = outside(value, self.alias)
+        if value in self.refs:
+            return self.refs[value]
+        data = constant_data(value)
+        if data is not None and data.size == 1 and data.dtype.text in C_TYPES:
+            number = data.numpy().reshape(())[()]
+            if not data.dtype.is_integer or abs(int(number)) <= _LARGEST_EXACT:
+                return ("scalar", float(number))
+        return self.input(value)
+
+    def _node(self, op: str, *args: Ref, **attributes: Attribute) -> Ref:
+        self.nodes.append(Node(op, args, attributes))
+        return ("node", len(self.nodes) - 1)
+
+    def add(self, operation: Operation) -> None:
+        """Append an operation. UnsupportedOpError if expressions cannot hold it."""
+        self.refs[operation.result] = self._translate(operation)
+
+    def _translate(self, operation: Operation) -> Ref:
+        name = operation.name.removeprefix("mm.")
+        args = [self.read(value) for value in operation.operands if value is not None]
+        if all(kind == "scalar" for kind, _ in args):
+            raise UnsupportedOpError(f"{operation.name} of constants alone")
+        if name in _VARIADIC or name == "mean":
+            total = args[0]
+            for arg in args[1:]:
+                total = self._node(_VARIADIC.get(name, "add"), total, arg)
+            return self._node("div", total, ("scalar", float(len(args)))) if name == "mean" else total
+        if name == "clip":
+            return self._clip(operation, args[0])
+        if name == "rsqrt":
+            return self._node("pow", args[0], ("scalar", -0.5))
+        if name not in operation_names():
+            raise UnsupportedOpError(f"{operation.name} has no generated code")
+        return self._node(name, *args, **_attributes(operation.attributes))
+
+    def _clip(self, operation: Operation, x: Ref) -> Ref:
+        low, high = operation.operand("low"), operation.operand("high")
+        bounds = [None if value is None else self.read(value) for value in (low, high)]
+        if tensor_type(operation.result).dtype.text == "f32" and all(b is None or b[0] == "scalar" for b in bounds):
+            low_value, high_value = (None if bound is None else bound[1] for bound in bounds)
+            return self._node("clip", x, min=low_value, max=high_value)
+        if bounds[0] is not None:
+            x = self._node("maximum", x, bounds[0])
+        return x if bounds[1] is None else self._node("minimum", x, bounds[1])
+
+
+def _attributes(attributes: Mapping[str, object]) -> dict[str, Attribute]:
+    kept: dict[str, Attribute] = {}
+    for name, value in attributes.items():
+        if isinstance(value, DType):
+            kept[name] = value.text
+        elif isinstance(value, (str, int, float, bool)) or value is None:
+            kept[name] = value
+    return kept
+
+
+def refusal(operations: Iterable[Operation], alias: Mapping[Value, Value | None] | None = None) -> str:
+    """Why these operations cannot be one expression; empty if they can."""
+    builder = ExpressionBuilder(alias)
+    try:
+        for operation in operations:
+            if operation.name != "mm.constant":
+                builder.add(operation)
+        for value in builder.inputs:
+            if tensor_type(value).dtype.text not in C_TYPES:
+                return f"no generated code for {tensor_type(value).dtype.name}"
+        infer_dtypes(builder.expression, [tensor_type(value).dtype.text for value in builder.inputs])
+    except (UnsupportedOpError, CompileError) as error:
+        return error.what
+    return ""

@@ -1,0 +1,285 @@
+"""From the operations of a part to steps over buffers: the state that lowering rules work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from mm_backend_cpu.codegen.isa import Isa
+from mm_backend_cpu.codegen.kernel_source import KernelSource
+from mm_backend_cpu.codegen.strided_copy import CopySpec, copy
+from mm_backend_cpu.lowering.view import View, channels_last_order
+from mm_backend_cpu.program import Buffer, Program, Step
+from mm_core.errors import CompileError
+from mm_core.ir import Network, Operation, Value
+from mm_core.model import KernelRecord
+from mm_core.types import DTYPES, Array, Dim, Shape, TensorData, TensorType, evaluate_int, symbols
+
+SYMBOL_GUESS = 32
+"""What an unbounded symbol is taken for where costs are estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The result of a step as the user knows it, for the dumper."""
+
+    step: int
+    view: View
+    label: str
+    nodes: tuple[str, ...]
+
+
+@dataclass
+class Lowering:
+    """One part on its way to a program. `isa` is None where no code may be generated: then the library does all."""
+
+    part: Network
+    isa: Isa | None
+    opt_level: int = 2
+    dim_range: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    buffers: list[Buffer] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    constants: list[TensorData] = field(default_factory=list)
+    sources: dict[str, KernelSource] = field(default_factory=dict)
+    records: list[KernelRecord] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._views: dict[Value, list[View]] = {}
+        self._constant_numbers: dict[object, int] = {}
+        self._pieces = 0
+        self._outputs: dict[Value, int] = {}
+        for index, value in enumerate(self.part.outputs):
+            self._outputs.setdefault(value, index)
+        for index, argument in enumerate(self.part.arguments):
+            type_ = tensor_type(argument)
+            number = self._buffer(Buffer("input", index, type_.dtype.text, shape_of(argument)))
+            self._views[argument] = [View.dense(number, shape_of(argument))]
+        self.current: Operation | None = None
+
+    # --- buffers ----------------------------------------------------------------------------------------------------
+
+    def _buffer(self, buffer: Buffer) -> int:
+        self.buffers.append(buffer)
+        return len(self.buffers) - 1
+
+    def temporary(self, dtype: str, shape: Sequence[Dim]) -> int:
+        """A new piece of the arena."""
+        self._pieces += 1
+        return self._buffer(Buffer("arena", self._pieces - 1, dtype, tuple(shape)))
+
+    def constant(self, data: TensorData | Array, key: object = None) -> int:
+        """A buffer for constant data; equal keys share one."""
+        tensor = data if isinstance(data, TensorData) else TensorData.of(np.ascontiguousarray(data))
+        key = key if key is not None else id(data)
+        if key not in self._constant_numbers:
+            self.constants.append(tensor)
+            self._constant_numbers[key] = self._buffer(
+                Buffer("constant", len(self.constants) - 1, tensor.dtype.text, tensor.shape)
+            )
+        return self._constant_numbers[key]
+
+    def packed(self, value: Value, layout: object, pack: Callable[[Array], Array]) -> int:
+        """A buffer for a constant operand in a kernel's own layout; packed once for each layout."""
+        data = constant_data(value)
+        if data is None:
+            raise CompileError("a constant operand was expected", where=self.where)
+        key = (id(data), layout)
+        number = self._constant_numbers.get(key)
+        if number is None:
+            number = self.constant(pack(data.numpy()), key)
+        return number
+
+    # --- values -----------------------------------------------------------------------------------------------------
+
+    @property
+    def where(self) -> str:
+        return self.current.where if self.current is not None else self.part.name
+
+    def view(self, value: Value) -> View:
+        """Where a value lies; its first place if it lies in several."""
+        if value not in self._views:
+            data = constant_data(value)
+            if data is None:
+                raise CompileError("a value is read before it is computed", where=self.where)
+            self._views[value] = [View.dense(self.constant(data, id(data)), data.shape)]
+        return self._views[value][0]
+
+    def ordered(self, value: Value, order: Sequence[int]) -> View:
+        """The value filling a buffer with its axes in `order`; copied there if it does not yet lie so."""
+        self.view(value)
+        for view in self._views[value]:
+            if view.lies_in(order):
+                return view
+        view = self.reordered(self.view(value), tensor_type(value).dtype.text, order)
+        self._views[value].append(view)
+        return view
+
+    def reordered(self, view: View, dtype: str, order: Sequence[int], target: int | None = None) -> View:
+        """A copy of a view with its axes in `order` in memory."""
+        shape = tuple(view.shape[axis] for axis in order)
+        strides = tuple(view.strides[axis] for axis in order)
+        number = self.temporary(dtype, shape) if target is None else target
+        self._copy(View(view.buffer, shape, strides, view.offset), dtype, number)
+        return View.in_order(number, view.shape, order)
+
+    def _copy(self, source: View, dtype: str, target: int) -> None:
+        itemsize = TYPE_SIZES[dtype]
+        if self.isa is not None and itemsize in (1, 2, 4, 8, 16):
+            spec = CopySpec(source.shape, source.strides, itemsize, source.offset)
+            self.generated(copy(spec), [source.buffer], [target], "copy")
+            return
+        self._library_copy(source, dtype, target)
+
+    def _library_copy(self, source: View, dtype: str, target: int) -> None:
+        """A copy by the library: slices are cut out of the dense buffer, then axes are put in order."""
+        base = self.buffers[source.buffer]
+        order = sorted(range(len(source.shape)), key=lambda axis: -_size(source.strides[axis]))
+        if View.in_order(source.buffer, source.shape, order) == source or source.lies_in(order):
+            sorted_shape = tuple(source.shape[axis] for axis in order)
+            from_buffer = self.dense_alias(source.buffer, sorted_shape)
+            permutation = [order.index(axis) for axis in range(len(order))]
+            self.library("transpose", [from_buffer], [target], permutation)
+            return
+        raise CompileError(
+            f"a view of {list(map(str, base.shape))} cannot be copied without generated code", where=self.where
+        )
+
+    def dense(self, value: Value) -> int:
+        """A buffer with the value row-major, its shape the value's."""
+        shape = shape_of(value)
+        view = self.ordered(value, range(len(shape)))
+        return self.dense_alias(view.buffer, shape)
+
+    def dense_alias(self, buffer: int, shape: Shape) -> int:
+        """The same memory with another shape of as many elements."""
+        base = self.buffers[buffer]
+        if base.shape == shape:
+            return buffer
+        return self._buffer(Buffer(base.space, base.index, base.dtype, shape))
+
+    def channels_last(self, value: Value) -> View:
+        """The value with its channels, axis 1, innermost in memory."""
+        return self.ordered(value, channels_last_order(len(shape_of(value))))
+
+    def define(self, value: Value, view: View) -> None:
+        """State where a result lies."""
+        self._views[value] = [view]
+
+    def result(self, value: Value, order: Sequence[int] | None = None) -> int:
+        """A buffer for a result to be computed into, its axes in `order` (default: row-major); states where it lies."""
+        shape = shape_of(value)
+        order = tuple(range(len(shape))) if order is None else tuple(order)
+        dtype = tensor_type(value).dtype.text
+        physical = tuple(shape[axis] for axis in order)
+        if order == tuple(range(len(shape))) and value in self._outputs:
+            number = self._buffer(Buffer("output", self._outputs[value], dtype, shape))
+        else:
+            number = self.temporary(dtype, physical)
+        self.define(value, View.in_order(number, shape, order))
+        return number
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    def generated(
+        self, source: KernelSource, inputs: Sequence[int], outputs: Sequence[int], kernel: str
+    ) -> None:
+        """Append a generated kernel."""
+        numbers = list(self.sources)
+        if source.symbol not in self.sources:
+            self.sources[source.symbol] = source
+            numbers.append(source.symbol)
+        step = Step(
+            f"object:{numbers.index(source.symbol)}", tuple(inputs), tuple(outputs), source.params, source.tasks,
+            source.scratch_bytes, self._label(),
+        )  # fmt: skip
+        self._append(step, kernel, source.note)
+
+    def library(
+        self, name: str, inputs: Sequence[int], outputs: Sequence[int], params: Sequence[Dim] = ()
+    ) -> None:
+        """Append a kernel of the native library."""
+        step = Step(f"library:{name}", tuple(inputs), tuple(outputs), tuple(params), label=self._label())
+        self._append(step, name, "library")
+
+    def _label(self) -> str:
+        return self.where
+
+    def _append(self, step: Step, kernel: str, note: str) -> None:
+        self.steps.append(step)
+        nodes = () if self.current is None else tuple(sorted(place.name for place in self.current.locations))
+        self.records.append(KernelRecord(step.label, kernel, nodes, note))
+
+    def trace(self, operation: Operation) -> None:
+        """Note where the results of an operation lie, for the dumper."""
+        if not self.steps:
+            return
+        nodes = tuple(sorted(place.name for place in operation.locations))
+        for value in operation.results:
+            if value in self._views:
+                self.traces.append(Trace(len(self.steps) - 1, self._views[value][0], operation.name, nodes))
+
+    def finish(self) -> Program:
+        """Put every output into its place and close the program."""
+        self.current = None
+        for index, value in enumerate(self.part.outputs):
+            view = self.view(value)
+            buffer = self.buffers[view.buffer]
+            if buffer.space == "output" and buffer.index == index and view.is_dense:
+                continue
+            shape = shape_of(value)
+            target = self._buffer(Buffer("output", index, tensor_type(value).dtype.text, shape))
+            self.reordered(view, tensor_type(value).dtype.text, range(len(shape)), target)
+        return Program(tuple(self.buffers), tuple(self.steps), len(self.part.arguments), len(self.part.outputs))
+
+    # --- estimates --------------------------------------------------------------------------------------------------
+
+    def estimate(self, dim: Dim) -> int:
+        """A dimension's value for cost estimates, symbols taken from their range."""
+        bindings: dict[str, Dim] = {
+            name: self.dim_range[name][1] if name in self.dim_range else SYMBOL_GUESS for name in symbols(dim)
+        }
+        return evaluate_int(dim, bindings)
+
+    def elements(self, shape: Sequence[Dim]) -> int:
+        """The estimated number of elements."""
+        return prod(max(self.estimate(dim), 0) for dim in shape)
+
+
+TYPE_SIZES: Mapping[str, int] = {dtype.text: dtype.itemsize for dtype in DTYPES}
+
+
+def tensor_type(value: Value) -> TensorType:
+    """A value's type; everything inside a part is a tensor."""
+    assert isinstance(value.type, TensorType)
+    return value.type
+
+
+def shape_of(value: Value) -> Shape:
+    """A value's shape; CompileError for an unknown rank."""
+    shape = tensor_type(value).shape
+    if shape is None:
+        raise CompileError("a tensor of unknown rank reached the CPU backend")
+    return shape
+
+
+def outside(value: Value, alias: Mapping[Value, Value | None] | None) -> Value:
+    """What a region's argument stands for; other values stand for themselves."""
+    found = alias.get(value) if alias else None
+    return value if found is None else found
+
+
+def constant_data(value: Value | None) -> TensorData | None:
+    """The data of a constant value; None for others."""
+    operation = None if value is None else value.defining_op
+    if operation is None or operation.name != "mm.constant":
+        return None
+    data: TensorData = operation.attributes["value"]
+    return data
+
+
+def _size(stride: Dim) -> int:
+    return stride if isinstance(stride, int) else evaluate_int(stride, dict.fromkeys(symbols(stride), SYMBOL_GUESS))

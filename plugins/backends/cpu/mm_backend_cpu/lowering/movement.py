@@ -1,0 +1,183 @@
+"""Operations that only move elements. Most become views; copies are made where somebody needs the elements in a row."""
+
+from __future__ import annotations
+
+import struct
+
+from mm_backend_cpu.codegen.assemble import ConcatSpec, concat
+from mm_backend_cpu.codegen.gather import GatherSpec, gather
+from mm_backend_cpu.codegen.strides import product
+from mm_backend_cpu.lowering.lowering import TYPE_SIZES, Lowering, constant_data, shape_of, tensor_type
+from mm_backend_cpu.lowering.view import View
+from mm_core.ir import Operation, Value, known_value
+from mm_core.types import Dim, Shape
+
+
+def always(operation: Operation) -> str:
+    """No reason to refuse."""
+    return ""
+
+
+def _source(operation: Operation) -> Value:
+    value = operation.operands[0]
+    assert value is not None
+    return value
+
+
+def lower_identity(low: Lowering, operation: Operation) -> None:
+    low.define(operation.result, low.view(_source(operation)))
+
+
+def lower_transpose(low: Lowering, operation: Operation) -> None:
+    view = low.view(_source(operation))
+    permutation = operation.attributes["permutation"]
+    if permutation is None:
+        permutation = range(len(view.shape))[::-1]
+    low.define(operation.result, view.transposed([axis % len(view.shape) for axis in permutation]))
+
+
+def lower_reshape(low: Lowering, operation: Operation) -> None:
+    """Reshape, squeeze, unsqueeze, flatten: the same elements in row-major order."""
+    source, shape = _source(operation), shape_of(operation.result)
+    view = low.view(source).reshaped(shape) if low.isa is not None else None
+    if view is None:
+        view = View.dense(low.dense_alias(low.dense(source), shape), shape)
+    low.define(operation.result, view)
+
+
+def check_expand(operation: Operation) -> str:
+    if View.dense(0, shape_of(_source(operation))).broadcast(shape_of(operation.result)) is None:
+        return "whether a dimension is broadcast is known only when running"
+    return ""
+
+
+def lower_expand(low: Lowering, operation: Operation) -> None:
+    view = low.view(_source(operation)).broadcast(shape_of(operation.result))
+    assert view is not None
+    low.define(operation.result, view)
+
+
+def slice_bounds(operation: Operation) -> tuple[list[Dim], list[int]] | str:
+    """Starts and steps along every axis of a slice, or the reason why they are not known."""
+    shape = shape_of(_source(operation))
+    operands = [known_value(value) for value in (*operation.operands, None, None)[1:5]]
+    starts, _, axes, steps = operands
+    if starts is None or (operation.operand("axes") and axes is None) or (operation.operand("steps") and steps is None):
+        return "bounds known only when running"
+    all_axes = range(len(starts)) if axes is None else [int(axis) % len(shape) for axis in axes]
+    first: list[Dim] = [0] * len(shape)
+    step = [1] * len(shape)
+    for number, axis in enumerate(all_axes):
+        begin, size = starts[number], shape[axis]
+        stride = 1 if steps is None else steps[number]
+        if not isinstance(stride, int) or begin is None:
+            return "bounds known only when running"
+        step[axis] = stride
+        if isinstance(begin, int) and isinstance(size, int):
+            first[axis] = slice(begin, None, stride).indices(size)[0]
+        elif stride < 0 or not isinstance(begin, int):
+            return "bounds known only when running"
+        else:
+            first[axis] = begin if begin >= 0 else size + begin
+    return first, step
+
+
+def check_slice(operation: Operation) -> str:
+    bounds = slice_bounds(operation)
+    return bounds if isinstance(bounds, str) else ""
+
+
+def lower_slice(low: Lowering, operation: Operation) -> None:
+    bounds = slice_bounds(operation)
+    assert not isinstance(bounds, str)
+    low.define(operation.result, low.view(_source(operation)).sliced(*bounds, shape_of(operation.result)))
+
+
+def check_split(operation: Operation) -> str:
+    axis = operation.attributes["axis"]
+    shape = shape_of(_source(operation))
+    return "" if all(len(shape_of(value)) > axis % len(shape) for value in operation.results) else "unknown pieces"
+
+
+def lower_split(low: Lowering, operation: Operation) -> None:
+    view = low.view(_source(operation))
+    axis = operation.attributes["axis"] % len(view.shape)
+    start: Dim = 0
+    for value in operation.results:
+        starts: list[Dim] = [0] * len(view.shape)
+        starts[axis] = start
+        low.define(value, view.sliced(starts, [1] * len(view.shape), shape_of(value)))
+        start = start + shape_of(value)[axis]
+
+
+def check_concat(operation: Operation) -> str:
+    size = TYPE_SIZES[tensor_type(operation.result).dtype.text]
+    return "" if size in (1, 2, 4, 8, 16) else f"elements of {size} bytes"
+
+
+def lower_concat(low: Lowering, operation: Operation) -> None:
+    """Pieces of rows, in the order of axes in which the first operand lies."""
+    values = [value for value in operation.operands if value is not None]
+    shape = shape_of(operation.result)
+    axis = operation.attributes["axis"] % len(shape)
+    moving = [value for value in values if constant_data(value) is None]
+    order = (low.view(moving[0]).order() if moving else None) or tuple(range(len(shape)))
+    position = order.index(axis)
+    pieces = tuple(product([shape_of(value)[a] for a in order[position:]]) for value in values)
+    spec = ConcatSpec(
+        product([shape[a] for a in order[:position]]), pieces, TYPE_SIZES[tensor_type(operation.result).dtype.text]
+    )
+    sources = [low.ordered(value, order).buffer for value in values]
+    low.generated(concat(spec), sources, [low.result(operation.result, order)], "concat")
+
+
+def check_gather(operation: Operation) -> str:
+    indices = operation.operands[1]
+    assert indices is not None
+    if tensor_type(indices).dtype.text not in ("i32", "i64"):
+        return f"indices of {tensor_type(indices).dtype.name}"
+    if shape_of(_source(operation))[operation.attributes["axis"]] == 0:
+        return "a gather from an empty axis"
+    return ""
+
+
+def lower_gather(low: Lowering, operation: Operation) -> None:
+    """A constant position is a view; else rows are looked up."""
+    table, indices = operation.operands
+    assert table is not None
+    assert indices is not None
+    shape = shape_of(table)
+    axis = operation.attributes["axis"] % len(shape)
+    size = shape[axis]
+    data = constant_data(indices)
+    if data is not None and data.size == 1 and isinstance(size, int):
+        position = int(data.numpy().reshape(())[()])
+        if -size <= position < size:
+            low.define(operation.result, _position(low, table, axis, position % size, shape_of(operation.result)))
+            return
+    spec = GatherSpec(
+        product(shape[:axis]), size, product(shape[axis + 1 :]), product(shape_of(indices)),
+        tensor_type(indices).dtype.text,  # type: ignore[arg-type]
+        TYPE_SIZES[tensor_type(table).dtype.text],
+    )  # fmt: skip
+    low.generated(gather(spec), [low.dense(table), low.dense(indices)], [low.result(operation.result)], "gather")
+
+
+def _position(low: Lowering, table: Value, axis: int, position: int, shape: Shape) -> View:
+    view = low.view(table)
+    starts: list[Dim] = [0] * len(view.shape)
+    starts[axis] = position
+    one = (*view.shape[:axis], 1, *view.shape[axis + 1 :])
+    cut = view.sliced(starts, [1] * len(view.shape), one)
+    kept = [a for a in range(len(one)) if a != axis]
+    rest = View(cut.buffer, tuple(one[a] for a in kept), tuple(cut.strides[a] for a in kept), cut.offset)
+    extra = len(shape) - len(rest.shape)
+    return View(
+        rest.buffer, shape, (*rest.strides[:axis], *(0,) * extra, *rest.strides[axis:]), rest.offset
+    )
+
+
+def double_bits(value: float) -> int:
+    """A double as the integer parameter that the library's kernels read."""
+    bits: int = struct.unpack("<q", struct.pack("<d", value))[0]
+    return bits

@@ -1,0 +1,127 @@
+"""Which rule lowers which operator: generated kernels first, then the native library. The backend's support is this table.
+
+A third party adds rules under the entry-point group `mm.kernels` with a name `cpu.<package>`: an object with `RULES`,
+a mapping from operator names to sequences of `Rule`. They are asked before our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from mm_backend_cpu.codegen.operations import operation_names
+from mm_backend_cpu.lowering.attention import check_attention, lower_attention
+from mm_backend_cpu.lowering.contraction import check_conv, check_matmul, lower_conv, lower_matmul
+from mm_backend_cpu.lowering.elementwise import check_elementwise, lower_elementwise
+from mm_backend_cpu.lowering.library import LIBRARY, check_library, lower_library
+from mm_backend_cpu.lowering.lowering import Lowering
+from mm_backend_cpu.lowering.movement import (
+    always,
+    check_concat,
+    check_expand,
+    check_gather,
+    check_slice,
+    check_split,
+    lower_concat,
+    lower_expand,
+    lower_gather,
+    lower_identity,
+    lower_reshape,
+    lower_slice,
+    lower_split,
+    lower_transpose,
+)
+from mm_backend_cpu.lowering.reduction import (
+    REDUCTIONS,
+    check_float32,
+    check_normalization,
+    check_pool,
+    check_reduction,
+    lower_normalization,
+    lower_pool,
+    lower_reduction,
+    lower_softmax,
+)
+from mm_core import plugins
+from mm_core.errors import MMError
+from mm_core.ir import Operation
+
+GROUP = "mm.kernels"
+PREFIX = "cpu."
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way to run an operator. `check` gives the reason why it does not apply, empty if it does.
+
+    `generates` marks rules that need a C compiler; `lower` appends steps and states where the results lie.
+    """
+
+    check: Callable[[Operation], str]
+    lower: Callable[[Lowering, Operation], None]
+    generates: bool = True
+
+
+_LIBRARY = Rule(check_library, lower_library, generates=False)
+_ELEMENTWISE = Rule(check_elementwise, lower_elementwise)
+_VIEW_ALWAYS = {
+    "mm.identity": lower_identity,
+    "mm.transpose": lower_transpose,
+    "mm.reshape": lower_reshape,
+    "mm.squeeze": lower_reshape,
+    "mm.unsqueeze": lower_reshape,
+    "mm.flatten": lower_reshape,
+}
+_GENERATED: Mapping[str, tuple[Rule, ...]] = {
+    "mm.conv": (Rule(check_conv, lower_conv),),
+    **{name: (Rule(check_matmul, lower_matmul),) for name in ("mm.matmul", "mm.gemm", "mm.linear")},
+    **{name: (Rule(check_reduction, lower_reduction),) for name in REDUCTIONS},
+    **{name: (Rule(check_pool, lower_pool),) for name in ("mm.max_pool", "mm.average_pool")},
+    **{name: (Rule(check_float32, lower_softmax),) for name in ("mm.softmax", "mm.log_softmax")},
+    **{name: (Rule(check_normalization, lower_normalization),) for name in ("mm.layer_norm", "mm.rms_norm")},
+    "mm.attention": (Rule(check_attention, lower_attention),),
+    "mm.expand": (Rule(check_expand, lower_expand),),
+    "mm.slice": (Rule(check_slice, lower_slice),),
+    "mm.split": (Rule(check_split, lower_split),),
+    "mm.concat": (Rule(check_concat, lower_concat),),
+    "mm.gather": (Rule(check_gather, lower_gather),),
+    **{name: (Rule(always, lower, generates=False),) for name, lower in _VIEW_ALWAYS.items()},
+    **{
+        f"mm.{name}": (_ELEMENTWISE,)
+        for name in (*operation_names(), "sum", "max", "min", "mean", "rsqrt")
+        if f"mm.{name}" not in _VIEW_ALWAYS
+    },
+}
+_FUSED: Mapping[str, Rule] = {
+    "conv": Rule(check_conv, lower_conv),
+    "matmul": Rule(check_matmul, lower_matmul),
+    "elementwise": _ELEMENTWISE,
+}
+
+
+@cache
+def third_party_rules() -> Mapping[str, tuple[Rule, ...]]:
+    """Rules that other packages add. One that cannot be loaded is left out; `mm_plugins check` says why."""
+    found: dict[str, tuple[Rule, ...]] = {}
+    for record in plugins.records(GROUP):
+        if not record.name.startswith(PREFIX):
+            continue
+        try:
+            package = plugins.load(GROUP, record.name)
+        except MMError:
+            continue
+        rules: Mapping[str, Sequence[Rule]] = getattr(package, "RULES", {})
+        for name, added in rules.items():
+            found[name] = (*found.get(name, ()), *added)
+    return found
+
+
+def rules_for(operation: Operation) -> tuple[Rule, ...]:
+    """Every rule for an operation, the preferred first."""
+    name = operation.name
+    if name == "mm.fused":
+        rule = _FUSED.get(operation.attributes["kind"])
+        return () if rule is None else (rule,)
+    library = (_LIBRARY,) if name in LIBRARY else ()
+    return (*third_party_rules().get(name, ()), *_GENERATED.get(name, ()), *library)
