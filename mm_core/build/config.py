@@ -49,7 +49,7 @@ class BuilderConfig:
     target: Mapping[str, str] = field(default_factory=dict)
     print_ir: str | os.PathLike[str] | None = None
     keep_graph: bool = False
-    input_dims: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    input_dims: Mapping[str, tuple[Sequence[int], Sequence[int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = (self.backends,) if isinstance(self.backends, str) else tuple(self.backends)

@@ -109,7 +109,7 @@ class _Partitioner:
             for operand in operation.operands:
                 producer = None if operand is None else operand.defining_op
                 if producer in leader:
-                    leader[find(operation)] = find(producer)  # type: ignore[arg-type]
+                    leader[find(operation)] = find(producer)
         pieces: dict[Operation, _Group] = {}
         for operation in group.operations:
             piece = pieces.setdefault(find(operation), _Group(group.device, group.level, [], group.order))

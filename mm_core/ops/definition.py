@@ -278,7 +278,7 @@ class OpDef:
             dtype = attributes[dtype[1:]] if dtype.startswith("@") else bound.get(dtype)
         if not isinstance(dtype, DType):
             raise VerifyError(f"{self.name}: infer must state the element type of result {index}")
-        return TensorType(dtype, shape)  # type: ignore[arg-type]
+        return TensorType(dtype, shape)
 
 
 _VALUE_TYPES = (TensorType, *(t for t in ValueType.__args__ if t is not TensorType))  # type: ignore[attr-defined]

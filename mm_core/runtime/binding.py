@@ -70,15 +70,20 @@ def _exact(value: Array, type_: TensorType, spec: TensorSpec) -> Array:
 
 def bind_symbols(specs: Sequence[TensorSpec], values: Sequence[Any]) -> dict[str, int]:
     """Sizes of the symbols from the shapes of the inputs. InputError where two inputs disagree."""
-    bound: dict[str, int] = {}
-    pending: list[tuple[Dim, int, str]] = []
-    for spec, value in zip(specs, values):
-        if isinstance(spec.type, TensorType) and spec.shape is not None:
-            for axis, (dim, size) in enumerate(zip(spec.shape, value.shape)):
-                if type(dim) is not int:
-                    pending.append((dim, size, f"dimension {axis} of input '{spec.name}'"))
-    pending.sort(key=lambda item: len(symbols(item[0])) + (len(str(item[0])) > 1))
-    for dim, size, where in pending:
+    sizes = [
+        (dim, size, f"dimension {axis} of input '{spec.name}'")
+        for spec, value in zip(specs, values)
+        if isinstance(spec.type, TensorType)
+        for axis, (dim, size) in enumerate(zip(spec.shape or (), value.shape))
+        if type(dim) is not int
+    ]
+    return solve_sizes(sizes, {})
+
+
+def solve_sizes(sizes: Sequence[tuple[Dim, int, str]], known: Mapping[str, int]) -> dict[str, int]:
+    """`known` and the symbols of dimensions whose size is given, with a name for messages. InputError if none fits."""
+    bound = dict(known)
+    for dim, size, where in sorted(sizes, key=lambda item: (len(symbols(item[0])), len(str(item[0])))):
         value = evaluate(dim, bound)
         if isinstance(value, int):
             if value != size:

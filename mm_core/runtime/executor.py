@@ -15,8 +15,9 @@ import numpy as np
 from mm_core.device import HOST, Bound, Buffer, Event, Observer
 from mm_core.errors import InputError, MMError
 from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, PartInfo
+from mm_core.runtime.binding import solve_sizes
 from mm_core.runtime.host import host_function
-from mm_core.types import Array, Dim, TensorType, evaluate_int, symbols
+from mm_core.types import Array, TensorType, symbols
 
 if TYPE_CHECKING:
     from mm_core.runtime.engine import Engine, LoadedPart
@@ -181,7 +182,7 @@ class Executor:
             slots[slot] = Tensor(buffer, pending)
 
     def _bind(self, number: int, part: LoadedPart, inputs: Sequence[Any], dims: Mapping[str, int]) -> Bound:
-        sizes = part_dims(part.info, part.symbols, inputs, dims)
+        sizes = part_dims(part.info, inputs, dims) if part.is_symbolic else {}
         key = (number, tuple(sizes.items()))
         bound = self._bound.get(key)
         if bound is None:
@@ -269,32 +270,13 @@ class Executor:
         return np.empty([0, *sizes[1:]], type_.dtype.numpy)
 
 
-def part_dims(
-    info: PartInfo, names: frozenset[str], inputs: Sequence[Any], dims: Mapping[str, int]
-) -> dict[str, int]:
-    """Sizes of a part's symbols: those of the request, and what its inputs' actual shapes tell beyond them."""
-    if not names:
-        return {}
-    sizes = {name: dims[name] for name in names if name in dims}
-    if len(sizes) < len(names):
-        for type_, value in zip(info.inputs, inputs):
-            if isinstance(type_, TensorType) and type_.shape is not None and isinstance(value, Tensor):
-                for dim, size in zip(type_.shape, value.buffer.shape):
-                    if not isinstance(dim, int) and str(dim) in names:
-                        sizes.setdefault(str(dim), size)
-    return dict(sorted(sizes.items()))
-
-
-def part_symbols(info: PartInfo) -> frozenset[str]:
-    """Names of all symbols at a part's border."""
-    found: set[str] = set()
-    for type_ in (*info.inputs, *info.outputs):
-        if isinstance(type_, TensorType):
-            for dim in type_.shape or ():
-                found |= symbols(dim)
-    return frozenset(found)
-
-
-def shape_of(type_: TensorType, dims: Mapping[str, Dim]) -> tuple[int, ...]:
-    """The shape with every symbol bound."""
-    return tuple(evaluate_int(dim, dims) for dim in type_.shape or ())
+def part_dims(info: PartInfo, inputs: Sequence[Any], dims: Mapping[str, int]) -> dict[str, int]:
+    """Sizes of a part's symbols: those of the request, and those that the actual shapes of its inputs tell."""
+    unknown = [
+        (dim, size, "a value that only running gave its size")
+        for type_, value in zip(info.inputs, inputs)
+        if isinstance(type_, TensorType) and isinstance(value, Tensor)
+        for dim, size in zip(type_.shape or (), value.buffer.shape)
+        if not isinstance(dim, int) and not symbols(dim) <= dims.keys()
+    ]
+    return solve_sizes(unknown, dims) if unknown else dict(dims)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
@@ -233,7 +233,30 @@ class Lowering:
             shape = shape_of(value)
             target = self._buffer(Buffer("output", index, tensor_type(value).dtype.text, shape))
             self.reordered(view, tensor_type(value).dtype.text, range(len(shape)), target)
+        self._drop_unread()
         return Program(tuple(self.buffers), tuple(self.steps), len(self.part.arguments), len(self.part.outputs))
+
+    def _drop_unread(self) -> None:
+        """Leave out steps whose results nobody reads, such as shapes that were known while building."""
+        read: set[int] = set()
+        kept: list[int] = []
+        for number in range(len(self.steps) - 1, -1, -1):
+            step = self.steps[number]
+            written = [self.buffers[output] for output in step.outputs if output >= 0]
+            if any(buffer.space == "output" or buffer.index in read for buffer in written):
+                kept.append(number)
+                inputs = (self.buffers[source] for source in step.inputs if source >= 0)
+                read |= {buffer.index for buffer in inputs if buffer.space == "arena"}
+        kept.reverse()
+        renumbered = {old: new for new, old in enumerate(kept)}
+        self.steps = [self.steps[number] for number in kept]
+        self.records = [self.records[number] for number in kept]
+        self.traces = [replace(t, step=renumbered[t.step]) for t in self.traces if t.step in renumbered]
+        names = list(self.sources)
+        used = sorted({int(step.kernel[7:]) for step in self.steps if step.kernel.startswith("object:")})
+        self.sources = {names[number]: self.sources[names[number]] for number in used}
+        order = {f"object:{old}": f"object:{new}" for new, old in enumerate(used)}
+        self.steps = [replace(step, kernel=order.get(step.kernel, step.kernel)) for step in self.steps]
 
     # --- estimates --------------------------------------------------------------------------------------------------
 
