@@ -58,7 +58,7 @@ def check_golden(path: Path) -> None:
     case = read_case(path)
     network = Network.from_text(case.before)
     passcheck(case.pipeline, network, case.tolerance, nan=case.nan)
-    found = str(network)
+    found = str(network).strip()
     if os.environ.get(UPDATE):
         write_case(path, replace(case, after=found))
     elif found != case.after:

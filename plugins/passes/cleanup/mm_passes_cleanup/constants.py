@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,9 +78,10 @@ class FoldConstants(Pass):
             return False
         size = 0
         for result in operation.results:
-            if not isinstance(result.type, TensorType) or not result.type.is_static:
+            count = result.type.element_count() if isinstance(result.type, TensorType) else None
+            if not isinstance(count, int):
                 return False
-            size += prod(result.type.shape or ()) * result.type.dtype.itemsize  # type: ignore[arg-type]
+            size += count * result.type.dtype.itemsize  # type: ignore[union-attr]
         return size <= max(self.max_bytes, sum(data.nbytes for data in inputs if data is not None))
 
 

@@ -181,7 +181,7 @@ def batch_norm_before(rewriter: Rewriter, operation: Operation) -> Reason | None
 
 @dataclass(frozen=True)
 class FoldAffine(RewritePass):
-    """Batch normalization and channel-wise mul, div, add and sub beside convolutions and products with constant weights."""
+    """Batch normalization and channel-wise mul, div, add and sub move into the weights that they stand beside."""
 
     name: ClassVar[str] = "fold-affine"
     phase: ClassVar[Phase] = Phase.FOLD

@@ -87,7 +87,7 @@ def is_causal(keep: Array, length: Any, count: Any) -> bool:
     """Whether a bool mask of the last two axes is the lower triangle, aligned at the top left."""
     if keep.shape[-2:] != (length, count) or keep.size != keep.shape[-1] * keep.shape[-2]:
         return False
-    return bool((keep.reshape(keep.shape[-2:]) == np.tri(*keep.shape[-2:], dtype=bool)).all())
+    return bool((keep.reshape(keep.shape[-2:]) == (np.tri(*keep.shape[-2:]) > 0)).all())
 
 
 @dataclass
@@ -106,7 +106,7 @@ def _read_mask(g: Rewriter, match: Match, length: Any, count: Any) -> _Mask:
         array = data.numpy().astype(np.float64)
         if ((array == 0) | (array <= HIDDEN)).all() and is_causal(array == 0, length, count):
             mask = _Mask(causal=True)
-    condition = match["keep"] or match["hide"] if match["keep"] is not None else match["hide"]
+    condition = match["keep"] if match["keep"] is not None else match["hide"]
     if condition is None:
         return mask
     data = constant_of(condition)
@@ -141,7 +141,9 @@ def _build(g: Rewriter, q: Value, k: Value, v: Value, match: Match) -> Value:
         if chosen is not None and len(_shape(chosen)) == 3:
             chosen = g.unsqueeze(chosen, axes=(1,))
     result: Value = g.attention(q, k, v, chosen, scale=_factor(match), causal=mask.causal)
-    return g.squeeze(result, axes=(1,)) if rank == 3 else result  # type: ignore[no-any-return]
+    if rank == 3:
+        result = g.squeeze(result, axes=(1,))
+    return result
 
 
 @dataclass(frozen=True)
