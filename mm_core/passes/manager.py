@@ -102,9 +102,10 @@ class PassManager:
             if self.verify:
                 self._verify(instance, network)
         except MMError as error:
-            raise self._failure(index, keep, str(error), error.where) from error
+            raise self._failure(index, keep, error) from error
         except Exception as error:  # whatever a plugin does wrong, the user is told which plugin it was
-            raise self._failure(index, keep, f"internal error {type(error).__name__}: {error}") from error
+            internal = PassError(f"internal error {type(error).__name__}: {error}")
+            raise self._failure(index, keep, internal) from error
         relay.mm_pass_finished(instance=instance, network=network, result=result, seconds=seconds)
         return PassRecord(print_pass(instance), result, seconds, len(network))
 
@@ -112,9 +113,9 @@ class PassManager:
         try:
             network.verify()
         except MMError as error:
-            raise PassError(f"it left an invalid network: {error}", where=error.where) from error
+            raise PassError(f"it left an invalid network: {error.what}", where=error.where) from error
 
-    def _failure(self, index: int, network: Network | None, what: str, where: str = "") -> PassError:
+    def _failure(self, index: int, network: Network | None, error: MMError) -> PassError:
         name = print_pass(self.passes[index])
         folder = self.instrumentation.reproducer
         if network is None or folder is None:
@@ -122,7 +123,8 @@ class PassManager:
         else:
             path = save_reproducer(folder, network, print_pipeline(self.passes[index:]))
             remedy = f"the network that it got and the pipeline are in {path}"
-        return PassError(f"the pass '{name}' failed: {what}", where=where if where not in what else "", remedy=remedy)
+        what = f"the pass '{name}' failed: {error.what}"
+        return PassError(what, where=error.where, available=error.available, remedy=remedy)
 
     def _print(self, network: Network, index: int, name: str) -> None:
         folder = self.instrumentation.print_ir
