@@ -148,7 +148,7 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
       const int64_t count = keys - first_key < {_KEY_BLOCK} ? keys - first_key : {_KEY_BLOCK};
       {self.dispatch()}
       {self.value_block()}
-      KERNEL_NAME_values(scores, value_block, count, correction, results);
+      KERNEL_NAME_values(scores, value_block, count, correction, valid, results);
     }}
     for (int64_t q = 0; q < valid; q++) {{
       const float share = all_keys ? 1.0f / total[q] : 0.0f;
@@ -337,15 +337,16 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
       const float* value_block = values;"""
 
     def values(self) -> str:
-        """A function: results = results * correction + probabilities x values, for every query of the block."""
+        """A function: results = results * correction + probabilities x values, for `valid` queries."""
         padded = self.value_vectors * self.isa.lanes
         starts = range(0, self.value_vectors, self.columns)
         tiles = "\n    ".join(
             self.values_tile(start, min(self.columns, self.value_vectors - start), padded) for start in starts
         )
         return f"""static void KERNEL_NAME_values(
-    const float* scores, const float* values, int64_t count, const float* correction, float* results) {{
-  for (int64_t q = 0; q < {self.block}; q += {self.query_rows}) {{
+    const float* scores, const float* values, int64_t count, const float* correction, int64_t valid,
+    float* results) {{
+  for (int64_t q = 0; q < valid; q += {self.query_rows}) {{
     {tiles}
   }}
 }}

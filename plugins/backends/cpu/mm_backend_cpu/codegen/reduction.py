@@ -16,6 +16,7 @@ from .rows import REDUCTIONS, reduce_row
 from .strides import collapse, dense_strides, product
 
 _BLOCK = 256  # elements of the result in a task where the innermost axis is kept
+_VECTORS = 4  # of those, as many vectors are reduced side by side
 
 
 @dataclass(frozen=True)
@@ -137,12 +138,22 @@ class _Writer:
         c = self.parameters.c
         inner = [strides[-1] for strides in self.kept_strides]
 
-        def block(tail: bool) -> str:
-            combine = self.reduction.combine.format("total", "value")
-            body = self.loops(self.reduced, self.reduced_strides, f"{self.value(inner, tail)} total = {combine};")
-            code, result = self.finish("total")
-            store = self.access.store("y", result, "f32", tail)
-            return f"mm_vf total = mm_splat({self.reduction.neutral}); {body} {code} {store}"
+        def block(vectors: int, tail: bool) -> str:
+            """Several vectors at a time share the walk over the reduced axes."""
+            totals = [f"total{k}" for k in range(vectors)]
+            steps = " ".join(
+                f"{{ const int64_t i = first + {k} * MM_LANES; {self.value(inner, tail)} "
+                f"{name} = {self.reduction.combine.format(name, 'value')}; }}"
+                for k, name in enumerate(totals)
+            )
+            stores = []
+            for k, name in enumerate(totals):
+                code, result = self.finish(name)
+                store = self.access.store("y", result, "f32", tail)
+                stores.append(f"{{ const int64_t i = first + {k} * MM_LANES; {code} {store} }}")
+            declared = ", ".join(f"{name} = mm_splat({self.reduction.neutral})" for name in totals)
+            body = self.loops(self.reduced, self.reduced_strides, steps)
+            return f"const int64_t first = i; mm_vf {declared}; {body} {' '.join(stores)}"
 
         starts = [f" + start * {c(step)}" if step != 0 else "" for step in inner]
         row = dot_index(self.result_strides[:-1], self.parameters)
@@ -150,4 +161,7 @@ class _Writer:
     const int64_t count = extent - start < {_BLOCK} ? extent - start : {_BLOCK};
     {self.pointers(len(self.kept) - 1, starts)}
     float* y = (float*)call->data[{len(self.spec.inputs)}] + {row} + start;
-    {self.access.loops(block)}"""
+    int64_t i = 0;
+    for (; i + {_VECTORS} * MM_LANES <= count; i += {_VECTORS} * MM_LANES) {{ {block(_VECTORS, False)} }}
+    for (; i + MM_LANES <= count; i += MM_LANES) {{ {block(1, False)} }}
+    if (i < count) {{ {block(1, True)} }}"""

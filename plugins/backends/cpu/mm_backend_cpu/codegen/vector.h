@@ -104,13 +104,41 @@ MM_INLINE void mm_store_tail_mask(uint8_t* p, mm_vi m, int64_t n) {
 MM_INLINE mm_vf mm_select(mm_vi mask, mm_vf a, mm_vf b) { return (mm_vf)((mask & (mm_vi)a) | (~mask & (mm_vi)b)); }
 MM_INLINE mm_vi mm_select_i(mm_vi mask, mm_vi a, mm_vi b) { return (mask & a) | (~mask & b); }
 
-/* NaN in either operand gives NaN, as numpy.maximum and numpy.minimum. */
-MM_INLINE mm_vf mm_max(mm_vf a, mm_vf b) { return mm_select((a >= b) | (a != a), a, b); }
-MM_INLINE mm_vf mm_min(mm_vf a, mm_vf b) { return mm_select((a <= b) | (a != a), a, b); }
+/* a > b ? a : b and a < b ? a : b: one instruction on x86. The second operand if either is NaN. */
+MM_INLINE mm_vf mm_greater_or_second(mm_vf a, mm_vf b) {
+#if defined(__AVX512F__) && MM_VECTOR_BYTES == 64 && defined(__clang__)
+  return __builtin_ia32_maxps512(a, b, 4);
+#elif defined(__AVX512F__) && MM_VECTOR_BYTES == 64
+  return __builtin_ia32_maxps512_mask(a, b, a, (unsigned short)-1, 4);
+#elif defined(__AVX__) && MM_VECTOR_BYTES == 32
+  return __builtin_ia32_maxps256(a, b);
+#elif defined(__SSE__) && MM_VECTOR_BYTES == 16
+  return __builtin_ia32_maxps(a, b);
+#else
+  return mm_select(a > b, a, b);
+#endif
+}
+MM_INLINE mm_vf mm_less_or_second(mm_vf a, mm_vf b) {
+#if defined(__AVX512F__) && MM_VECTOR_BYTES == 64 && defined(__clang__)
+  return __builtin_ia32_minps512(a, b, 4);
+#elif defined(__AVX512F__) && MM_VECTOR_BYTES == 64
+  return __builtin_ia32_minps512_mask(a, b, a, (unsigned short)-1, 4);
+#elif defined(__AVX__) && MM_VECTOR_BYTES == 32
+  return __builtin_ia32_minps256(a, b);
+#elif defined(__SSE__) && MM_VECTOR_BYTES == 16
+  return __builtin_ia32_minps(a, b);
+#else
+  return mm_select(a < b, a, b);
+#endif
+}
 
-/* x limited by a bound that is not NaN: one comparison, and a NaN in x stays. */
-MM_INLINE mm_vf mm_at_least(mm_vf x, mm_vf low) { return mm_select(x < low, low, x); }
-MM_INLINE mm_vf mm_at_most(mm_vf x, mm_vf high) { return mm_select(x > high, high, x); }
+/* NaN in either operand gives NaN, as numpy.maximum and numpy.minimum. */
+MM_INLINE mm_vf mm_max(mm_vf a, mm_vf b) { return mm_select(a != a, a, mm_greater_or_second(a, b)); }
+MM_INLINE mm_vf mm_min(mm_vf a, mm_vf b) { return mm_select(a != a, a, mm_less_or_second(a, b)); }
+
+/* x limited by a bound that is not NaN; a NaN in x stays. */
+MM_INLINE mm_vf mm_at_least(mm_vf x, mm_vf low) { return mm_greater_or_second(low, x); }
+MM_INLINE mm_vf mm_at_most(mm_vf x, mm_vf high) { return mm_less_or_second(high, x); }
 
 MM_INLINE mm_vf mm_abs(mm_vf x) { return (mm_vf)((mm_vi)x & 0x7fffffff); }
 MM_INLINE mm_vf mm_copysign(mm_vf magnitude, mm_vf sign) {
@@ -373,7 +401,7 @@ MM_INLINE mm_vf mm_root(mm_vf x) {
 
 MM_INLINE mm_vf mm_unit_clip(mm_vf x) { return mm_at_most(mm_at_least(x, (mm_vf){0}), mm_splat(1.0f)); }
 MM_INLINE mm_vf mm_sigmoid(mm_vf x) { return 1.0f / (1.0f + mm_exp(-x)); }
-MM_INLINE mm_vf mm_relu(mm_vf x) { return mm_select(x < 0, (mm_vf){0}, x); }
+MM_INLINE mm_vf mm_relu(mm_vf x) { return mm_at_least(x, (mm_vf){0}); }
 MM_INLINE mm_vf mm_silu(mm_vf x) { return x / (1.0f + mm_exp(-x)); }
 MM_INLINE mm_vf mm_gelu(mm_vf x) { return 0.5f * x * (1.0f + mm_erf_near_one(x * 0.707106781f)); }
 
