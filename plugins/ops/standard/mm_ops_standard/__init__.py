@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 
 FAMILIES = (
     "unary", "binary", "comparison", "selection", "variadic", "reduction", "movement", "slicing", "assembly", "shaping",
-    "control", "sequence", "optional",
-    "convolution", "pooling", "contraction", "normalization", "activation", "attention", "resize",
+    "columns", "signal", "control", "sequence", "optional",
+    "convolution", "pooling", "contraction", "einsum", "normalization", "activation", "attention", "resize",
     "quantization", "indexing", "recurrent", "random",
 )  # fmt: skip
 

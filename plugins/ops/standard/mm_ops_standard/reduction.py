@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mm_core.ir import Graph
 from mm_core.ops import BOOL, FLOATS, INTEGERS, NUMERIC, Attribute, OpDef, Operand, Result, Tier, Trait
 from mm_core.types import Dim, as_dtype
 from mm_core.types.dtypes import float64, int64
@@ -220,14 +221,53 @@ class CumSum(OpDef):
         return types[0].shape
 
     def reference(self, x: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
-        terms = np.flip(wide(x), axis) if reverse else wide(x)
-        total = np.cumsum(terms, axis, dtype=terms.dtype)
-        if exclusive:
-            total = np.roll(total, 1, axis)
-            first = [slice(None)] * x.ndim
-            first[axis] = slice(0, 1)
-            total[tuple(first)] = 0
-        return (np.flip(total, axis) if reverse else total).astype(x.dtype)
+        return _running(np.cumsum, 0, x, axis, exclusive, reverse)
+
+
+def _running(fold: Callable[..., Any], start: int, x: Any, axis: int, exclusive: bool, reverse: bool) -> Any:
+    """`fold` along an axis; exclusive folds begin with `start` and drop the last."""
+    terms = np.flip(wide(x), axis) if reverse else wide(x)
+    total = fold(terms, axis, dtype=terms.dtype)
+    if exclusive:
+        total = np.roll(total, 1, axis)
+        first = [slice(None)] * x.ndim
+        first[axis] = slice(0, 1)
+        total[tuple(first)] = start
+    return (np.flip(total, axis) if reverse else total).astype(x.dtype)
+
+
+class CumProd(OpDef):
+    """Running products along `axis`; `exclusive` leaves each element's own value out, `reverse` runs from the end."""
+
+    name = "mm.cumprod"
+    operands = CumSum.operands
+    dtypes = CumSum.dtypes
+    attributes = CumSum.attributes
+
+    def infer(self, types: Any, values: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
+        axis_of(self.name, axis, len(types[0].shape))
+        return types[0].shape
+
+    def reference(self, x: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
+        return _running(np.cumprod, 1, x, axis, exclusive, reverse)
+
+    def decompose(self, graph: Any, x: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
+        """A scan whose state is the product so far."""
+        return in_float32(graph, lambda x: self._scan(graph, x, axis, exclusive, reverse), x)
+
+    def _scan(self, graph: Any, x: Any, axis: int, exclusive: bool, reverse: bool) -> Any:
+        axis = axis_of(self.name, axis, len(x.type.shape))
+        sizes = sizes_of(graph, x)
+        body, part = Graph(within=graph.graph), x.type.with_shape(x.type.shape[:axis] + x.type.shape[axis + 1 :])
+        before, item = body.add_argument(part), body.add_argument(part)
+        after = body.mul(before, item)
+        body.set_outputs([after, before if exclusive else after])
+        ones = graph.expand(graph.constant(1, x.type.dtype), shape_operand(graph, sizes[:axis] + sizes[axis + 1 :]))
+        where, direction = (axis,), (reverse,)
+        return graph.scan(
+            ones, x, states=1, scans=1, input_axes=where, output_axes=where, input_reverse=direction,
+            output_reverse=direction, regions=(body,),
+        )[1]  # fmt: skip
 
 
 OPS: tuple[type[OpDef], ...] = (
@@ -254,4 +294,5 @@ OPS: tuple[type[OpDef], ...] = (
     ArgMax,
     ArgMin,
     CumSum,
+    CumProd,
 )  # fmt: skip
