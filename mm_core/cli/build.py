@@ -223,7 +223,8 @@ def _load_backend(name: str) -> Any:
 def _progress() -> Iterator[Callable[[str, float], None]]:
     """A bar on stderr for as long as the build runs; it is told the step and how much is done."""
     columns = (TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+    err = console(stderr=True)
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("starting", total=1.0)
         yield lambda step, fraction: progress.update(task, description=escape(step), completed=fraction)
 
