@@ -38,7 +38,7 @@ def fresh(code: str, *arguments: str, repeats: int = 5, environment: dict[str, s
     command = [sys.executable, "-c", code, *arguments]
     settings = {**os.environ, **(environment or {})}
     runs = [
-        subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=settings)
+        subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=settings)
         for _ in range(repeats)
     ]
     return median(float(run.stdout.split()[-1]) for run in runs)
