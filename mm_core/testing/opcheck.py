@@ -233,7 +233,7 @@ def _check_known(where: str, value: Value, result: Any, bindings: Mapping[str, i
         return
     if known.shape != result.shape:
         raise OpcheckError(f"{where}: known values have shape {list(known.shape)}, the result {list(result.shape)}")
-    for mine, theirs in zip(known.flat, result.flat):
+    for mine, theirs in zip(known.ravel().tolist(), result.flat):
         if mine is not None and evaluate(mine, bindings) != theirs:
             raise OpcheckError(f"{where}: inference knows {known.tolist()}, the reference gives {result.tolist()}")
 

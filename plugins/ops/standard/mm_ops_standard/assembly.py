@@ -112,6 +112,7 @@ class Filled(OpDef):
     results = (Result("y", None),)
     dtypes = {"I": INDEX}
     attributes = (Attribute("value", TensorData, TensorData.of(np.zeros(1, np.float32))),)
+    accepts_unranked = True
 
     def infer(self, types: Any, values: Any, *, value: TensorData) -> Any:
         if value.size != 1:

@@ -28,6 +28,7 @@ class Reshape(Movement):
     name = "mm.reshape"
     tier = Tier.DEVICE
     operands = (Operand("x"), Operand("shape", "I"))
+    accepts_unranked = True
 
     def infer(self, types: Any, values: Any) -> Any:
         wanted = dims(values[1], types[1])
@@ -37,6 +38,8 @@ class Reshape(Movement):
             raise UnsupportedOpError(
                 f"{self.name}: [{', '.join(map(str, wanted))}] is not a shape", remedy="one size may be -1"
             )
+        if types[0].shape is None:
+            return tuple(None if size == -1 else size for size in wanted)
         total, known = _product(types[0].shape), [size for size in wanted if size is not None and size != -1]
         missing, rest = len(wanted) - len(known), _product(known)
         if missing == 0:

@@ -9,6 +9,7 @@ import numpy as np
 from mm_core.errors import UnsupportedOpError
 from mm_core.ops import Arity, Attribute, OpDef, Operand, Result, Tier
 from mm_core.types import Dim, agree, ceildiv, is_non_negative
+from mm_ops_standard.checks import require
 from mm_ops_standard.known import dims, integers, larger, smaller
 from mm_ops_standard.movement import Movement
 from mm_ops_standard.shapes import axes_of, axis_of
@@ -99,9 +100,14 @@ class Split(Movement):
     operands = (Operand("x"), Operand("sizes", "I", Arity.OPTIONAL))
     results = (Result("parts", "T", variadic=True),)
     attributes = (Attribute("axis", int, 0), Attribute("parts", int, None))
+    accepts_unranked = True
 
     def infer(self, types: Any, values: Any, *, axis: int, parts: int | None) -> Any:
         shape = types[0].shape
+        if shape is None:
+            given = None if types[1] is None else dims(values[1], types[1])
+            require(bool(parts or given), f"{self.name} needs sizes, or a positive number of parts")
+            return [None] * (parts or len(given or ()))
         axis = axis_of(self.name, axis, len(shape))
         lengths = self._lengths(shape[axis], types, values, parts)
         return [shape[:axis] + (length,) + shape[axis + 1 :] for length in lengths]
