@@ -114,9 +114,10 @@ def _log_sum_exp(x: Any, axes: Any) -> Any:
 
 def _count(graph: Any, x: Any, axes: Any) -> Size:
     """The number of elements folded into one, of x's element type: a scalar, or a value of shape []."""
+    dims = [x.type.shape[axis] for axis in axes]
+    if all(isinstance(dim, int) for dim in dims):
+        return int(np.prod(dims, dtype=np.int64))
     sizes = [size for axis, size in enumerate(sizes_of(graph, x)) if axis in axes]
-    if all(isinstance(size, int) for size in sizes):
-        return int(np.prod(sizes, dtype=np.int64))
     product = graph.reduce_prod(shape_operand(graph, sizes), axes=(0,), keepdims=False)
     return graph.cast(product, to=x.type.dtype)
 

@@ -62,6 +62,6 @@ def shape_operand(graph: Any, sizes: Sequence[Size]) -> Any:
 def reshape(graph: Any, x: Any, sizes: Sequence[Size]) -> Any:
     """x in a shape of these sizes. A single unknown size is written as -1, where that is safe."""
     dynamic = [index for index, size in enumerate(sizes) if not isinstance(size, int)]
-    if len(dynamic) == 1 and all(sizes[:dynamic[0]]) and all(sizes[dynamic[0] + 1 :]):
+    if len(dynamic) == 1 and all(sizes[: dynamic[0]]) and all(sizes[dynamic[0] + 1 :]):
         return graph.reshape(x, [-1 if index == dynamic[0] else size for index, size in enumerate(sizes)])
     return graph.reshape(x, shape_operand(graph, sizes))
