@@ -71,7 +71,7 @@ def recognise(console: Console, images: np.ndarray, labels: np.ndarray) -> float
     pictures = zip(images[:6, 0], labels[:6], predictions[:6], strict=True)
     console.print(Columns([picture(pixels, label, found) for pixels, label, found in pictures]))
     accuracy = float(np.mean(np.array(predictions) == labels))
-    table = Table("held-out images", "accuracy", "median latency", "p99 latency", title_justify="left")
+    table = Table("held-out images", "accuracy", "median latency", "p99 latency")
     microseconds = np.array(latencies) * 1e6
     table.add_row(
         str(len(images)),
