@@ -6,7 +6,7 @@ import numpy as np
 
 from mm_core.ir import Operation, Value
 from mm_core.ops import Trait
-from mm_core.rewrite import Pattern, Reason, Rewriter, Rule, constant_of, rule, uniform_number
+from mm_core.rewrite import Match, Pattern, Reason, Rewriter, Rule, constant_of, rule, uniform_number
 from mm_core.types import Dim, SymDim, TensorType
 
 
@@ -202,7 +202,31 @@ def pad_of_nothing(rewriter: Rewriter, operation: Operation) -> Reason | None:
     return None
 
 
+def _swaps_last_two(match: Match) -> Reason | None:
+    """The reshapes only join the leading axes and take them apart again."""
+    before, joined, after = (shape_of(value) for value in (match["x"], match["joined"].result, match.root.result))
+    if before is None or joined is None or after is None:
+        return "a rank is unknown"
+    if len(before) < 3 or len(joined) != 3 or joined[1:] != before[-2:]:
+        return "the reshape before does not keep the last two axes"
+    return None if after == (*before[:-2], before[-1], before[-2]) else "the reshape after does not undo the one before"
+
+
+def _swap_last_two(g: Rewriter, x: Value) -> Value:
+    rank = len(shape_of(x) or ())
+    made: Value = g.transpose(x, permutation=(*range(rank - 2), rank - 1, rank - 2))
+    return made
+
+
 PATTERNS: tuple[Rule, ...] = (
+    Pattern(
+        "transpose-under-reshapes",
+        lambda p, x: p.reshape(
+            p.transpose(p.reshape(x, ..., name="joined", shared=True), permutation=(0, 2, 1), shared=True), ...
+        ),
+        _swap_last_two,
+        _swaps_last_two,
+    ),
     Pattern(
         "transpose-of-both",
         lambda p, a, b: p.matmul(
