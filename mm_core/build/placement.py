@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from mm_core.compiler import Compiler, No
 from mm_core.errors import BuildError, MMError, UnsupportedOpError
-from mm_core.ir import Builder, Graph, Network, Operation, Value, compatible
+from mm_core.ir import Builder, Graph, Network, Operation, Value, compatible, known_value
 from mm_core.model.report import FALLBACK, HOST_KIND, NATIVE, Placement
 from mm_core.ops import Tier
 from mm_core.runtime.host import HOST_FUNCTIONS
@@ -55,7 +55,7 @@ class _Placer:
     def _operation(self, operation: Operation) -> tuple[int, bool, list[str]]:
         reasons: list[str] = []
         if operation.regions and operation.name != "mm.fused":
-            if operation.name not in CONTROL_FLOW and self._expand(operation, HOST_DEVICE, 0):
+            if operation.name not in CONTROL_FLOW and not self._expand(operation, HOST_DEVICE, 0):
                 return HOST_DEVICE, False, reasons
             for region in operation.regions:
                 self._graph(region)
@@ -73,9 +73,10 @@ class _Placer:
                     continue
                 self.placed.device[operation] = device
                 return device, support.fallback, reasons
-            reasons.append(f"{compiler.backend}: {support.reason}")
-            if self._expand(operation, device, 0):
-                return device, False, reasons[:-1]
+            obstacle = self._expand(operation, device, 0)
+            if not obstacle:
+                return device, False, reasons
+            reasons.append(f"{compiler.backend}: {support.reason}{obstacle}")
         if operation.definition.tier is Tier.HOST and operation.definition.has_reference and not self.strict:
             self.placed.device[operation] = HOST_DEVICE
             return HOST_DEVICE, True, reasons
@@ -86,38 +87,49 @@ class _Placer:
             remedy="add a backend" + (" or build without strict" if self.strict else ""),
         )
 
-    def _expand(self, operation: Operation, device: int, depth: int) -> bool:
-        """Replace an operation by its decomposition if the device takes all of it (the host: if it has one)."""
-        definition = operation.definition
+    def _expand(self, operation: Operation, device: int, depth: int) -> str:
+        """Replace an operation by its decomposition if the device takes all of it (the host: if it has one).
+
+        Gives what stands in the way, worded to follow the refusal of the whole; empty if it was replaced.
+        """
         graph = operation.parent
-        if not definition.has_decomposition or depth > _MAX_DECOMPOSITION or graph is None:
-            return False
+        assert graph is not None
         marker = operation.previous
-        values = decompose(operation)
+        values = decompose(operation) if depth <= _MAX_DECOMPOSITION else None
         if values is None:
-            return False
-        new = _between(marker, operation, graph)
-        for made in new:
-            if made.name == "mm.constant" or made.parent is None:
+            return ", and it has no decomposition"
+        for made in _between(marker, operation, graph):
+            if made.name == "mm.constant":
                 continue
             if device == HOST_DEVICE:
                 self._operation(made)
-            elif not self._takes(made, device, depth):
+            elif obstacle := self._refusal(made, device, depth):
                 for leftover in reversed(_between(marker, operation, graph)):
                     self.placed.device.pop(leftover, None)
                     leftover.erase()
-                return False
+                return f", and of its decomposition {obstacle}"
         operation.replace_with(values)
-        return True
+        return ""
 
-    def _takes(self, operation: Operation, device: int, depth: int) -> bool:
+    def _refusal(self, operation: Operation, device: int, depth: int) -> str:
+        """Place a part of a decomposition on a device; what stands in the way, empty if it is placed."""
         if operation.regions and operation.name != "mm.fused":
-            return False
+            return f"{operation.name} has regions"
         support = self.compilers[device].supports(operation)
-        if isinstance(support, No) or (support.fallback and self.strict):
-            return self._expand(operation, device, depth + 1)
+        if isinstance(support, No) and known_value(operation.results[0]) is not None:
+            # Arithmetic of sizes may run anywhere: it costs nothing, and accelerators rarely have 64-bit integers.
+            try:
+                self._operation(operation)
+            except BuildError as error:
+                return f"{operation.name}: {error.what}"
+            return ""
+        if isinstance(support, No):
+            obstacle = self._expand(operation, device, depth + 1)
+            return f"{operation.name}: {support.reason}{obstacle}" if obstacle else ""
+        if support.fallback and self.strict:
+            return f"{operation.name}: only by its numpy reference, refused by strict"
         self.placed.device[operation] = device
-        return True
+        return ""
 
 
 def _between(marker: Operation | None, end: Operation, graph: Graph) -> list[Operation]:
