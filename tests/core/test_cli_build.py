@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 import mm_core as mm
 from mm_core.cli.build import command
+from mm_core.cli.scaffold import write_package
 
 
 @pytest.fixture
@@ -23,6 +24,21 @@ def source(tmp_path: Path) -> Path:
     net.mark_output(net.tanh(net.add(net.mul(x, x), k)), "y")
     path = tmp_path / "tiny.mlir"
     path.write_text(str(net))
+    return path
+
+
+@pytest.fixture
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source of a front end that takes shapes: the template of `mm_plugins new parser`, installed."""
+    package = write_package("parser", "acme", tmp_path)
+    info = tmp_path / "mm_parser_acme-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mm-parser-acme\nVersion: 0.1.0\n\n")
+    (info / "entry_points.txt").write_text("[mm.parsers]\nacme = mm_parser_acme:AcmeParser\n")
+    monkeypatch.syspath_prepend(package.folder)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "tiny.acme"
+    path.write_text("input x float32 N,4\ninput k float32 4\ns = mul x x\nt = add s k\ny = tanh t\noutput y\n")
     return path
 
 
@@ -56,9 +72,15 @@ def test_the_output_has_a_default_and_magicminds_name(source: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     "options", [["--input_dims", "x=3,4"], ["--input_dims", "3,4"], ["--batch_size", "3,"], ["--input_dims", "3,4 4"]]
 )
-def test_shapes_by_name_by_position_and_by_batch(source: Path, tmp_path: Path, options: list[str]) -> None:
-    build(source, "-o", tmp_path / "out.mm", *options)
+def test_shapes_by_name_by_position_and_by_batch(acme: Path, tmp_path: Path, options: list[str]) -> None:
+    build(acme, "-o", tmp_path / "out.mm", *options)
     assert mm.Model.load(tmp_path / "out.mm").inputs[0].shape == (3, 4)
+
+
+def test_text_has_the_shapes_it_states(source: Path) -> None:
+    done = run(source, "--batch_size", "3,", "--backend", "reference")
+    assert done.exit_code == 1
+    assert "takes no input_shapes" in done.stderr
 
 
 def test_the_command_line_goes_before_the_configuration_file(source: Path, tmp_path: Path) -> None:
