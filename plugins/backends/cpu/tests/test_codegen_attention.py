@@ -84,9 +84,13 @@ def test_packed_projection_in_and_merged_heads_out(isa):
 
 @ISAS
 @pytest.mark.parametrize("dtype", [np.float32, np.bool_])
-@pytest.mark.parametrize("shape", [(1, 1, 1, 301), (2, 1, 1, 301), (1, 3, 40, 301), (2, 1, 40, 301), (2, 3, 40, 1)])
-def test_masks(isa, dtype, shape):
-    q, k, v = tensors(2, 3, 3, 40, 301, 16, 16)
+@pytest.mark.parametrize("queries", [40, 1])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1, 301), (2, 1, 1, 301), (1, 3, None, 301), (2, 1, None, 301), (2, 3, None, 1)]
+)
+def test_masks(isa, dtype, shape, queries):
+    q, k, v = tensors(2, 3, 3, queries, 301, 19, 19)
+    shape = tuple(extent or queries for extent in shape)
     mask = np.random.default_rng(2).integers(0, 2, shape).astype(bool)
     mask[..., 0] = True
     if dtype == np.float32:
@@ -94,7 +98,7 @@ def test_masks(isa, dtype, shape):
     strides = [0 if extent == 1 else step // mask.itemsize for extent, step in zip(shape, mask.strides)]
     spec = spec_of(q, k, v, n_inputs=4, mask=Mask(3, "f32" if dtype == np.float32 else "i1", *strides))
     (actual,) = run(attention(spec, isa), isa, [q, k, v, mask], [(q.shape, np.float32)])
-    np.testing.assert_allclose(actual, reference(q, k, v, 0.25, mask), rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(actual, reference(q, k, v, 19**-0.5, mask), rtol=2e-5, atol=2e-5)
 
 
 @ISAS
@@ -114,6 +118,10 @@ def test_hidden_rows_are_nan_and_nothing_else_is(isa):
     spec = spec_of(q, k, v, n_inputs=4, mask=Mask(3, "i1", 0, 0, 600, 1))
     (actual,) = run(attention(spec, isa), isa, [q, k, v, mask], [(q.shape, np.float32)])
     np.testing.assert_allclose(actual, reference(q, k, v, 8**-0.5, mask), rtol=2e-5, atol=2e-5)
+    hidden = q[:, :, 3:4]
+    step = spec_of(hidden, k, v, n_inputs=4, mask=Mask(3, "i1", 0, 0, 600, 1))
+    (actual,) = run(attention(step, isa), isa, [hidden, k, v, mask[:, :, 3:4]], [((8,), np.float32)])
+    assert np.isnan(actual).all()
     q[0, 0, 7, 2] = np.nan
     (actual,) = run(attention(spec_of(q, k, v), isa), isa, [q, k, v], [(q.shape, np.float32)])
     assert np.isnan(actual[0, 0, 7]).all()
@@ -134,3 +142,16 @@ def test_symbolic_lengths_share_one_kernel(isa):
         (actual,) = run(source, isa, [q, k, v], [(q.shape, np.float32)], dims)
         expected = reference(q, k, v, 0.25, causal_offset=keys - queries).reshape(q.shape)
         np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-5)
+
+
+@ISAS
+def test_one_query_of_symbolic_keys(isa):
+    t = symbol("T")
+    spec = AttentionSpec(
+        1, 2, 1, 1, t, 20, 20, 0.5, rows_of(0, 2, 1, 20), rows_of(1, 1, t, 20), rows_of(2, 1, t, 20),
+        rows_of(0, 2, 1, 20), 3,
+    )  # fmt: skip
+    for keys in (1, 3, 700):
+        q, k, v = tensors(1, 2, 1, 1, keys, 20, 20)
+        (actual,) = run(attention(spec, isa), isa, [q, k, v], [(q.shape, np.float32)], {"T": keys})
+        np.testing.assert_allclose(actual, reference(q, k, v, 0.5), rtol=2e-5, atol=2e-5)

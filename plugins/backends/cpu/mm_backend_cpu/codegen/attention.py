@@ -8,72 +8,22 @@ arXiv 1805.02867; Dao et al., arXiv 2205.14135), so scratch does not grow with t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from mm_core.types import ceildiv
 
-from mm_core.types import Dim, ceildiv
-
+from .attention_spec import Addresses, AttentionSpec, Heads, Mask
+from .attention_step import attention_step
 from .isa import Isa
 from .kernel_source import KernelSource, Parameters, kernel_source
 from .operations import C_TYPES, VECTOR_TYPES, literal
 
+__all__ = ["AttentionSpec", "Heads", "Mask", "attention"]
+
 _KEY_BLOCK = 256  # keys of a block: its scores and values stay in the second-level cache
-
-
-@dataclass(frozen=True)
-class Heads:
-    """Where a tensor of heads lies: the number of the kernel's input, an offset and strides in elements.
-
-    Elements of one head's row are adjacent. Packed QKV of [batch, row, 3, heads, size] is three of these on one input.
-    """
-
-    input: int
-    offset: Dim
-    batch: Dim
-    head: Dim
-    row: Dim
-
-
-@dataclass(frozen=True)
-class Mask:
-    """float32 is added to the scores; booleans keep the scores where true. Strides are 0 where it is repeated."""
-
-    input: int
-    dtype: Literal["f32", "i1"]
-    batch: Dim
-    head: Dim
-    query: Dim
-    key: Dim
-
-
-@dataclass(frozen=True)
-class AttentionSpec:
-    """softmax(scale * Q K^T + mask) V. `output` is relative to the output tensor, its `input` is ignored.
-
-    Consecutive heads share keys and values where `key_heads` is smaller than `heads`. With `causal_offset`, query i
-    sees keys up to i + causal_offset.
-    """
-
-    batch: Dim
-    heads: int
-    key_heads: int
-    queries: Dim
-    keys: Dim
-    size: int
-    value_size: int
-    scale: float
-    query: Heads
-    key: Heads
-    value: Heads
-    output: Heads
-    n_inputs: int
-    mask: Mask | None = None
-    causal_offset: Dim | None = None
 
 
 def attention(spec: AttentionSpec, isa: Isa) -> KernelSource:
     """A kernel with `spec.n_inputs` inputs and one output. A task is a block of queries of one head."""
-    return _Writer(spec, isa).kernel()
+    return attention_step(spec) if spec.queries == 1 else _Writer(spec, isa).kernel()
 
 
 class _Writer:
@@ -86,6 +36,7 @@ class _Writer:
     def __init__(self, spec: AttentionSpec, isa: Isa) -> None:
         self.spec, self.isa = spec, isa
         self.parameters = Parameters()
+        self.addresses = Addresses(spec, self.parameters)
         widest = 4 if isa.registers >= 32 else 2
         lanes, queries = isa.lanes, spec.queries
         self.vectors = min(widest, max(1, -(-queries // lanes))) if isinstance(queries, int) else widest
@@ -105,7 +56,7 @@ class _Writer:
         return min(12, (self.isa.registers - 1) // vectors - 1)
 
     def kernel(self) -> KernelSource:
-        spec, c = self.spec, self.parameters.c
+        spec, at, c = self.spec, self.addresses, self.parameters.c
         functions = [*map(self.scores, self.vector_counts), *map(self.probabilities, self.vector_counts), self.values()]
         padded = self.value_vectors * self.isa.lanes
         rows = self.block + self.query_rows  # the last tile of results may run over
@@ -128,22 +79,22 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
   const int64_t queries = {c(spec.queries)}, all_keys = {c(spec.keys)}, blocks = {c(ceildiv(spec.queries, self.block))};
   {(newline[:-2]).join(pointers)}
   for (int64_t task = begin; task < end; task++) {{
-    const int64_t first_query = task % blocks * {self.block}, head = task / blocks % {spec.heads};
-    const int64_t batch = task / blocks / {spec.heads}, key_head = head / {spec.heads // spec.key_heads};
+    const int64_t first_query = task % blocks * {self.block};
+    {at.task("(task / blocks)")}
     const int64_t valid = queries - first_query < {self.block} ? queries - first_query : {self.block};
     const int64_t vectors = (valid + MM_LANES - 1) / MM_LANES;
-    {self.pointer("query_rows", spec.query, "head")} query_rows += first_query * {c(spec.query.row)};
-    {self.pointer("key_rows", spec.key, "key_head")}
-    {self.pointer("value_rows", spec.value, "key_head")}
-    float* output = (float*)call->data[{spec.n_inputs}] + {self.offset(spec.output, "head")};
+    {at.pointer("query_rows", spec.query, "head")} query_rows += first_query * {c(spec.query.row)};
+    {at.pointer("key_rows", spec.key, "key_head")}
+    {at.pointer("value_rows", spec.value, "key_head")}
+    float* output = (float*)call->data[{spec.n_inputs}] + {at.offset(spec.output, "head")};
     output += first_query * {c(spec.output.row)};
-    {self.mask_pointer()}
+    {at.mask("first_query")}
     for (int64_t d = 0; d < {spec.size}; d++)
       for (int64_t q = valid; q < {self.block}; q++) query[d * {self.block} + q] = 0;
     mm_transpose(query_rows, {c(spec.query.row)}, query, {self.block}, valid, {spec.size});
     for (int64_t q = 0; q < {self.block}; q++) largest[q] = -__builtin_inff(), total[q] = 0;
     for (int64_t k = 0; k < {rows * padded}; k++) results[k] = 0;
-    const int64_t keys = {self.visible_keys()};
+    const int64_t keys = {at.visible_keys("first_query + valid")};
     for (int64_t first_key = 0; first_key < keys; first_key += {_KEY_BLOCK}) {{
       const int64_t count = keys - first_key < {_KEY_BLOCK} ? keys - first_key : {_KEY_BLOCK};
       {self.dispatch()}
@@ -167,31 +118,6 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
             note=f"{self.block} queries a task, tiles of {self.tile_rows(self.vectors)}x{self.vectors} and "
             f"{self.query_rows}x{self.columns}",
         )
-
-    # ---- addresses ----
-
-    def offset(self, heads: Heads, head: str) -> str:
-        c = self.parameters.c
-        return f"{c(heads.offset)} + batch * {c(heads.batch)} + {head} * {c(heads.head)}"
-
-    def pointer(self, name: str, heads: Heads, head: str) -> str:
-        return f"const float* {name} = (const float*)call->data[{heads.input}] + {self.offset(heads, head)};"
-
-    def mask_pointer(self) -> str:
-        mask, c = self.spec.mask, self.parameters.c
-        if mask is None:
-            return ""
-        c_type = C_TYPES[mask.dtype]
-        return (
-            f"const {c_type}* mask = (const {c_type}*)call->data[{mask.input}] + batch * {c(mask.batch)} "
-            f"+ head * {c(mask.head)} + first_query * {c(mask.query)};"
-        )
-
-    def visible_keys(self) -> str:
-        if self.spec.causal_offset is None:
-            return "all_keys"
-        last = f"first_query + valid + {self.parameters.c(self.spec.causal_offset)}"
-        return f"{last} < 1 ? (all_keys < 1 ? all_keys : 1) : {last} < all_keys ? {last} : all_keys"
 
     # ---- scores and probabilities ----
 
