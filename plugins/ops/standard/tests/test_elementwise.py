@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -229,3 +230,23 @@ def test_tiers() -> None:
         definition = lookup(f"mm.{name}")
         assert definition.__doc__
         assert definition.has_decomposition == (definition.tier is Tier.COMPOSITE)
+
+
+@pytest.mark.parametrize("source", BY_NAME)
+def test_cast_between_all_types(source: str) -> None:
+    one = np.array(["1", "0"], object) if source == "string" else np.array([1, 0]).astype(BY_NAME[source].numpy)
+    for target in BY_NAME.values():
+        x = one[:1] if "float8_e8m0fnu" in (source, target.name) else one  # It has no zero.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+            result = lookup("mm.cast").reference(x, to=target, saturate=True, round_mode="up")
+        assert result.dtype == target.numpy
+        if target.name != "string":
+            assert [complex(item) for item in result] == [1, 0][: len(x)]
+
+
+def test_texts_are_compared() -> None:
+    a, b = np.array(["same", "this"], object), np.array(["same", "that"], object)
+    opcheck("mm.equal", [a, b])
+    assert lookup("mm.equal").reference(a, b).tolist() == [True, False]
+    assert lookup("mm.not_equal").reference(a, b).tolist() == [False, True]
