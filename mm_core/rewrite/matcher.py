@@ -9,7 +9,7 @@ from mm_core.errors import PassError
 from mm_core.ir import Location, Operation, Value
 from mm_core.ops import Trait
 from mm_core.rewrite.terms import AttributeTerm, ConstantTerm, Node, OneOf, Term, Variable
-from mm_core.types import Array, TensorData, TensorType
+from mm_core.types import Array, Shape, TensorData, TensorType
 
 Reason = str
 """Why something was not rewritten, in words."""
@@ -57,6 +57,11 @@ def constant_of(value: Value | None) -> TensorData | None:
         return None
     data: TensorData = operation.attributes["value"]
     return data
+
+
+def shape_of(value: Value | None) -> Shape | None:
+    """The shape of a tensor of known rank; else None."""
+    return value.type.shape if value is not None and isinstance(value.type, TensorType) else None
 
 
 def uniform_number(value: Value | None) -> float | None:

@@ -9,8 +9,7 @@ import numpy as np
 
 from mm_core.ir import Operation, Value
 from mm_core.passes import Phase, RewritePass
-from mm_core.rewrite import Reason, Rewriter, Rule, constant_of, rule, uniform_number
-from mm_core.types import TensorType
+from mm_core.rewrite import Reason, Rewriter, Rule, constant_of, rule, shape_of, uniform_number
 
 SINK_BYTES = 1024
 
@@ -36,7 +35,7 @@ def loop_never_runs(rewriter: Rewriter, operation: Operation) -> Reason | None:
     carried = operation.attributes["carried"]
     results = [value for value in values[:carried] if value is not None]
     for result in operation.results[carried:]:
-        shape = result.type.shape if isinstance(result.type, TensorType) else None
+        shape = shape_of(result)
         if shape is None or not all(isinstance(dim, int) for dim in shape[1:]):
             return "the shape of what would be collected is not known"
         results.append(rewriter.constant(np.empty((0, *shape[1:]), result.type.dtype.numpy)))  # type: ignore[union-attr]

@@ -6,13 +6,8 @@ import numpy as np
 
 from mm_core.ir import Operation, Value
 from mm_core.ops import Trait
-from mm_core.rewrite import Match, Pattern, Reason, Rewriter, Rule, constant_of, rule, uniform_number
-from mm_core.types import Dim, SymDim, TensorType
-
-
-def shape_of(value: Value | None) -> tuple[Dim, ...] | None:
-    """The shape of a ranked tensor; else None."""
-    return value.type.shape if value is not None and isinstance(value.type, TensorType) else None
+from mm_core.rewrite import Match, Pattern, Reason, Rewriter, Rule, constant_of, rule, shape_of, uniform_number
+from mm_core.types import Dim, SymDim
 
 
 def written_shape(shape: tuple[Dim, ...] | None) -> tuple[int, ...] | None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from mm_core.ir import Operation, Value
 from mm_core.passes import Phase, RewritePass
-from mm_core.rewrite import Reason, Rewriter, Rule, constant_of, rule
-from mm_core.types import Array, TensorType
+from mm_core.rewrite import Reason, Rewriter, Rule, constant_of, rule, shape_of
+from mm_core.types import Array
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,6 @@ class Affine:
 
     scale: Array
     shift: Array
-
-
-def shape_of(value: Value | None) -> tuple[object, ...]:
-    """The shape of a ranked tensor; empty for all else."""
-    type_ = None if value is None else value.type
-    return (type_.shape or ()) if isinstance(type_, TensorType) else ()
 
 
 def batch_norm_affine(operation: Operation) -> Affine | Reason:
@@ -49,7 +43,7 @@ def arithmetic_affine(operation: Operation, x: Value, channels: int, axis: int) 
         return None
     if operation.result.type != x.type:
         return "the constant broadcasts the result"
-    vector = channel_vector(data.numpy(), len(shape_of(x)), axis, channels)
+    vector = channel_vector(data.numpy(), len(shape_of(x) or ()), axis, channels)
     if vector is None:
         return "the constant is not one for each channel"
     ones, zeros = np.ones(channels), np.zeros(channels)
@@ -98,9 +92,9 @@ def _fold_after(rewriter: Rewriter, operation: Operation, producer: Operation, v
         return None  # what is added to a product is its bias already
     if len(value.users) > 1:
         return f"the result of {producer.name} is used elsewhere too"
-    rank = len(shape_of(value))
-    axis = rank - 1 if producer.name == "mm.matmul" else 1
-    channels = shape_of(value)[axis]
+    shape = shape_of(value) or ()
+    axis = len(shape) - 1 if producer.name == "mm.matmul" else 1
+    channels = shape[axis] if shape else None
     if not isinstance(channels, int):
         return "the number of channels is not known"
     if operation.name == "mm.batch_norm":

@@ -13,8 +13,8 @@ import numpy as np
 
 from mm_core.ir import Value
 from mm_core.passes import Phase, RewritePass
-from mm_core.rewrite import Match, Pattern, PatternBuilder, Reason, Rewriter, Rule, Term, constant_of
-from mm_core.types import Array, TensorType
+from mm_core.rewrite import Match, Pattern, PatternBuilder, Reason, Rewriter, Rule, Term, constant_of, shape_of
+from mm_core.types import Array
 
 HIDDEN = -1e4
 """A score at or below this weighs nothing beside ordinary ones: exporters write it where they mean minus infinity."""
@@ -56,8 +56,8 @@ def _factor(match: Match) -> float | None:
     return total
 
 
-def _shape(value: Value) -> tuple[Any, ...]:
-    return (value.type.shape or ()) if isinstance(value.type, TensorType) else ()
+def _shape(value: Value | None) -> tuple[Any, ...]:
+    return shape_of(value) or ()
 
 
 def _is_attention(match: Match) -> Reason | None:
@@ -65,7 +65,7 @@ def _is_attention(match: Match) -> Reason | None:
     if rank not in (3, 4) or any(len(_shape(match[name])) != rank for name in "kv"):
         return "q, k and v are not of rank 3 or 4"
     scores = _shape(match["scores"].result)
-    if _shape(match.root.operands[0]) != scores:  # type: ignore[arg-type]
+    if _shape(match.root.operands[0]) != scores:
         return "the mask broadcasts the scores"
     if match["axis"] not in (-1, rank - 1):
         return "softmax is not over the keys"

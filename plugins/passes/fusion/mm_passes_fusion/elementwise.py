@@ -8,7 +8,7 @@ from typing import ClassVar
 from mm_core.ir import Graph, Network, Operation, known_value
 from mm_core.ops import Trait
 from mm_core.passes import Pass, PassContext, PassResult, Phase
-from mm_core.types import TensorType
+from mm_core.rewrite import shape_of
 from mm_passes_fusion.regions import fuse
 
 
@@ -51,8 +51,7 @@ class FuseElementwise(Pass):
                 maker = None if value is None else value.defining_op
                 if maker is None or maker in group or len(group) == self.max_operations or not _is_candidate(maker):
                     continue
-                same_shape = maker.result.type.shape == last.result.type.shape  # type: ignore[union-attr]
-                if same_shape and all(user in group for user in maker.result.users):
+                if shape_of(maker.result) == shape_of(last.result) and group.issuperset(maker.result.users):
                     group.add(maker)
                     pending.append(maker)
         ordered: list[Operation] = []
@@ -67,5 +66,4 @@ class FuseElementwise(Pass):
 def _is_candidate(operation: Operation) -> bool:
     if Trait.ELEMENTWISE not in operation.definition.traits or len(operation.results) != 1:
         return False
-    type_ = operation.results[0].type
-    return isinstance(type_, TensorType) and bool(type_.shape) and known_value(operation.results[0]) is None
+    return bool(shape_of(operation.result)) and known_value(operation.result) is None

@@ -8,7 +8,7 @@ from typing import ClassVar
 from mm_core.ir import Network, Operation, Value
 from mm_core.ops import Trait
 from mm_core.passes import Pass, PassContext, PassResult, Phase
-from mm_core.rewrite import operations_to_rewrite
+from mm_core.rewrite import operations_to_rewrite, shape_of
 from mm_core.types import TensorType
 from mm_passes_fusion.regions import fuse
 
@@ -65,9 +65,9 @@ class FuseEpilogue(Pass):
 
 def _fits(value: Value, type_: TensorType, channel: int) -> bool:
     """Whether an operand is a number, a vector over the channels, or a whole tensor."""
-    if not isinstance(value.type, TensorType) or value.type.shape is None or type_.shape is None:
+    shape = shape_of(value)
+    if shape is None or type_.shape is None:
         return False
-    shape = value.type.shape
     if shape == type_.shape:
         return True
     places = range(-len(shape), 0)

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 from mm_core.ir import Value
 from mm_core.passes import Phase, RewritePass
-from mm_core.rewrite import Match, Pattern, PatternBuilder, Reason, Rewriter, Rule, Term
-from mm_core.types import TensorType
+from mm_core.rewrite import Match, Pattern, PatternBuilder, Reason, Rewriter, Rule, Term, shape_of
 
 
 def inverse_root(p: PatternBuilder, x: Term, variance: Term) -> Term:
@@ -42,16 +41,12 @@ def _rms_norm(p: PatternBuilder, x: Term) -> Term:
 
 def trailing_axis(match: Match) -> int | None:
     """The first of the axes if they are all from there to the last, as a negative number; else None."""
-    shape = _shape(match["x"])
+    shape = shape_of(match["x"])
     axes = match["axes"]
     if shape is None or not axes:
         return None
     normal = sorted(axis % len(shape) for axis in axes)
     return normal[0] - len(shape) if normal == list(range(normal[0], len(shape))) else None
-
-
-def _shape(value: Value | None) -> tuple[Any, ...] | None:
-    return value.type.shape if value is not None and isinstance(value.type, TensorType) else None
 
 
 def _normalizes(match: Match) -> Reason | None:
@@ -66,7 +61,7 @@ def _normalizes(match: Match) -> Reason | None:
 def _parameter_fits(match: Match) -> Reason | None:
     """A scale or shift has the shape of the normalized axes, so that it is one for each of their elements."""
     norm = match["norm"]
-    shape, parameter = _shape(norm.operands[0]), _shape(match["parameter"])
+    shape, parameter = shape_of(norm.operands[0]), shape_of(match["parameter"])
     if shape is None or parameter is None:
         return "a rank is unknown"
     count = -norm.attributes["axis"] if norm.attributes["axis"] < 0 else len(shape) - norm.attributes["axis"]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from mm_core.ir import Operation
 from mm_core.passes import Phase, RewritePass
-from mm_core.rewrite import Reason, Rewriter, Rule, constant_of, rule, uniform_number
+from mm_core.rewrite import Reason, Rewriter, Rule, constant_of, rule, shape_of, uniform_number
 
 
 @rule("mm.conv")
@@ -24,7 +24,7 @@ def pad_before(rewriter: Rewriter, operation: Operation) -> Reason | None:
         return "what is padded are not zeros"
     if amounts is None:
         return "the pads are not constant"
-    rank = len(x.type.shape)  # type: ignore[union-attr,arg-type]
+    rank = len(shape_of(x) or ())
     axes = producer.attributes["axes"]
     axes = range(rank) if axes is None else [axis % rank for axis in axes]
     begins, ends = [0] * rank, [0] * rank
