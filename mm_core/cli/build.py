@@ -31,7 +31,6 @@ from mm_core.errors import BuildError, PluginError
 from mm_core.ir import Network
 from mm_core.model import Model
 from mm_core.parsing import parse
-from mm_core.types import Dim
 
 SHOWN_REFUSALS = 10
 _TARGET = "mm_core.cli.build.target"
@@ -178,13 +177,15 @@ def _parse(path: Path, parser: str | None, shapes: Shapes, batch_sizes: Sequence
     return parse(path, parser=parser, input_shapes=wanted)
 
 
-def _input_shapes(network: Network, shapes: Shapes, batch_sizes: Sequence[int | None]) -> dict[str, tuple[Dim, ...]]:
+def _input_shapes(
+    network: Network, shapes: Shapes, batch_sizes: Sequence[int | None]
+) -> dict[str, tuple[int | str, ...]]:
     specs = network.inputs
-    wanted: dict[str, tuple[Dim, ...]] = dict(shapes_by_name([spec.name for spec in specs], shapes))
+    wanted: dict[str, tuple[int | str, ...]] = dict(shapes_by_name([spec.name for spec in specs], shapes))
     for spec, batch in zip(specs, spread(batch_sizes, len(specs))):
         shape = wanted.get(spec.name, spec.shape)
         if batch is not None and shape:
-            wanted[spec.name] = (batch, *shape[1:])
+            wanted[spec.name] = (batch, *(dim if isinstance(dim, int) else str(dim) for dim in shape[1:]))
     return wanted
 
 

@@ -254,6 +254,7 @@ def test_the_doctor_tells_every_state_apart(site: Site) -> None:
     code = {
         "acme_well": "def self_test():\n    print('noise on stdout')\n    return 'all well'\n",
         "acme_plain": "A = 1\n",
+        "acme_class": "class A:\n    def self_test(self):\n        return 'made and tested'\n",
         "acme_import": "import acme_absent_dependency\n",
         "acme_failing": "def self_test():\n    assert 1 + 1 == 3, 'sums'\n",
         "acme_absent": "from mm_core.errors import DeviceError\n"
@@ -263,12 +264,14 @@ def test_the_doctor_tells_every_state_apart(site: Site) -> None:
         "acme_slow": "import time\ntime.sleep(60)\n",
     }
     names = "\n".join(f"{module.removeprefix('acme_')} = {module}" for module in code)
+    names = names.replace("= acme_class", "= acme_class:A")
     site.install("acme-ward", f"[mm.backends]\n{names}\n", code)
     site.install("acme-future", "[mm.backends]\nfuture = acme_x\n", requires=("mm-core>=99",))
     found = {answer.record.name: answer for answer in doctor.check("acme-ward", timeout=5.0)}
     assert {name: answer.verdict for name, answer in found.items()} == {
         "well": "ok",
         "plain": "ok",
+        "class": "ok",
         "import": "broken",
         "failing": "broken",
         "absent": "unavailable",
@@ -277,6 +280,7 @@ def test_the_doctor_tells_every_state_apart(site: Site) -> None:
         "slow": "timeout",
     }
     assert found["well"].reason == "all well"
+    assert found["class"].reason == "made and tested"
     assert "acme_absent_dependency" in found["import"].reason
     assert "sums" in found["failing"].reason
     assert (found["absent"].reason, found["absent"].remedy) == ("no card in this machine", "plug one in")
