@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mm_core.errors import InputError, VerifyError
-from mm_core.types import Dim, agree, provably_unequal
+from mm_core.types import Array, Dim, agree, provably_unequal
 
 
 def require(condition: bool, what: str, *, remedy: str = "") -> None:
@@ -34,3 +36,10 @@ def require_multiple(dim: Dim, divisor: int, what: str) -> None:
     rest = dim % divisor
     require(not isinstance(rest, int) or rest == 0, f"{what}: {dim} is not a multiple of {divisor}")
 
+
+def checked_indices(op: str, indices: Array, size: int) -> Array:
+    """Indices counted from the front; InputError for one outside [-size, size)."""
+    if indices.size and (indices.min() < -size or indices.max() >= size):
+        worst = indices.max() if indices.max() >= size else indices.min()
+        raise InputError(f"{op}: index {worst} is outside an axis of {size} elements")
+    return np.where(indices < 0, indices + size, indices)

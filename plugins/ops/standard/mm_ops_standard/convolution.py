@@ -56,8 +56,7 @@ class Conv(OpDef):
 
 def _convolve(x: Array, w: Array, window: Window, output: list[int], group: int) -> Array:
     """The windows as columns, times the weights as a matrix for each group."""
-    batch, channels = x.shape[:2]
-    rank = len(output)
+    batch, rank = x.shape[0], len(output)
     columns = windows_of(x, window, output, 0).transpose(0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
     depth, points = prod(w.shape[1:]), prod(output)
     columns = columns.reshape(batch, group, depth, points)

@@ -24,7 +24,7 @@ from mm_core.ops import (
     Trait,
 )
 from mm_core.types import BY_NAME, Array, is_non_negative
-from mm_ops_standard.checks import require, require_rank, same
+from mm_ops_standard.checks import checked_indices, require, require_rank, same
 from mm_ops_standard.known import partial
 from mm_ops_standard.places import places, places_along
 from mm_ops_standard.precision import wide
@@ -34,14 +34,6 @@ _INT64 = BY_NAME["int64"]
 _MOVEMENT = frozenset({Trait.MOVEMENT})
 _REDUCTION = Attribute("reduction", str, "none", ("none", "add", "mul", "max", "min"))
 _COMBINE: dict[str, np.ufunc] = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
-
-
-def _checked(op: str, indices: Array, size: int) -> Array:
-    """Indices counted from the front; InputError for one outside [-size, size)."""
-    if indices.size and (indices.min() < -size or indices.max() >= size):
-        worst = indices.max() if indices.max() >= size else indices.min()
-        raise InputError(f"{op}: index {worst} is outside an axis of {size} elements")
-    return np.where(indices < 0, indices + size, indices)
 
 
 class Gather(OpDef):
@@ -75,7 +67,7 @@ class Gather(OpDef):
         return np.moveaxis(partial(picked, (*indices.shape, *rest)), tuple(range(indices.ndim)), order)
 
     def reference(self, x: Array, indices: Array, *, axis: int) -> Array:
-        return np.asarray(np.take(x, _checked(self.name, indices, x.shape[axis]), axis))
+        return np.asarray(np.take(x, checked_indices(self.name, indices, x.shape[axis]), axis))
 
 
 class GatherElements(OpDef):
@@ -96,7 +88,7 @@ class GatherElements(OpDef):
 
     def reference(self, x: Array, indices: Array, *, axis: int) -> Array:
         axis %= x.ndim
-        places = _checked(self.name, indices, x.shape[axis])
+        places = checked_indices(self.name, indices, x.shape[axis])
         return np.take_along_axis(_corner(x, indices.shape, axis), places, axis)
 
 
@@ -138,7 +130,7 @@ class GatherND(OpDef):
         grid = np.ogrid[tuple(slice(size) for size in indices.shape[:batch_dims])] if batch_dims else ()
         lead = tuple(part.reshape(part.shape + (1,) * (indices.ndim - 1 - batch_dims)) for part in grid)
         places = tuple(
-            _checked(self.name, indices[..., place], x.shape[batch_dims + place]) for place in range(depth)
+            checked_indices(self.name, indices[..., place], x.shape[batch_dims + place]) for place in range(depth)
         )
         if not lead and not places:
             return np.broadcast_to(x, indices.shape[:-1] + x.shape).copy()
@@ -172,7 +164,7 @@ class ScatterElements(OpDef):
         y = x.copy() if reduction == "none" else wide(x).copy()
         place = _corner(y, indices.shape, axis)
         spots = list(np.ogrid[tuple(slice(size) for size in indices.shape)])
-        spots[axis] = _checked(self.name, indices, x.shape[axis])
+        spots[axis] = checked_indices(self.name, indices, x.shape[axis])
         _put(place, tuple(spots), updates, reduction)
         return y.astype(x.dtype)
 
@@ -208,7 +200,7 @@ class ScatterND(OpDef):
     def reference(self, x: Array, indices: Array, updates: Array, *, reduction: str) -> Array:
         y = x.copy() if reduction == "none" else wide(x).copy()
         columns = zip(np.moveaxis(indices, -1, 0), x.shape)
-        places = tuple(_checked(self.name, column, size) for column, size in columns)
+        places = tuple(checked_indices(self.name, column, size) for column, size in columns)
         if places:
             _put(y, places, updates, reduction)
         else:
@@ -407,7 +399,7 @@ class TensorScatter(OpDef):
         size, count = x.shape[axis], updates.shape[axis]
         first = np.zeros(x.shape[0], np.int64) if starts is None else starts
         rows = first[:, None] + np.arange(count)
-        rows = rows % size if mode == "circular" else _checked(self.name, rows, size)
+        rows = rows % size if mode == "circular" else checked_indices(self.name, rows, size)
         places = np.broadcast_to(
             rows.reshape(x.shape[0], *[1] * (axis - 1), count, *[1] * (x.ndim - 1 - axis)), updates.shape
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from mm_core.ops import FLOATS, INTEGERS, Arity, Attribute, KnownValues, OpDef, Operand, Result, Tier, Trait
 from mm_core.types import BY_NAME, Array
-from mm_ops_standard.checks import require_rank
+from mm_ops_standard.checks import checked_indices, require_rank
 from mm_ops_standard.precision import in_float32, wide
 from mm_ops_standard.shapes import reshape, sizes_of, times
 from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, make_window, windows_of
@@ -187,7 +187,7 @@ class MaxUnpool(OpDef):
     def reference(self, x: Array, indices: Array, output_shape: Array | None = None, **geometry: Any) -> Array:
         natural = self._natural(x.shape, **geometry)
         y = np.zeros(natural, x.dtype)
-        y.reshape(-1)[indices.reshape(-1)] = x.reshape(-1)
+        y.reshape(-1)[checked_indices(self.name, indices, y.size)] = x
         if output_shape is None:
             return y
         place = np.zeros(tuple(output_shape), x.dtype)

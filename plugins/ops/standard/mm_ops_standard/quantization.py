@@ -154,7 +154,7 @@ class Dequantize(OpDef):
 class DynamicQuantize(OpDef):
     """x as uint8 with the scale and zero point that its own range asks for (ONNX DynamicQuantizeLinear).
 
-    Results: the quantized tensor, the scale and the zero point. The range always holds zero.
+    Results: the quantized tensor, the scale and the zero point. The range always holds zero; an empty one has scale 1.
     """
 
     name = "mm.dynamic_quantize"
@@ -168,7 +168,7 @@ class DynamicQuantize(OpDef):
     def reference(self, x: Array) -> tuple[Array, ...]:
         signal = wide(x)
         high, low = signal.max(initial=0), signal.min(initial=0)
-        scale = np.float32(1.0 if high == low else high - low) / np.float32(255)
+        scale = np.float32(1.0) if high == low else (high - low) / np.float32(255)
         zero = np.rint(np.clip(-low / scale, 0, 255)).astype(np.uint8)
         settings = lookup("mm.quantize").normalize_attributes({"to": "uint8"})
         y = lookup("mm.quantize").reference(x, np.asarray(scale), np.asarray(zero), **settings)
@@ -178,7 +178,7 @@ class DynamicQuantize(OpDef):
         high = graph.maximum(graph.reduce_max(x, axes=None, keepdims=False), 0.0)
         low = graph.minimum(graph.reduce_min(x, axes=None, keepdims=False), 0.0)
         span = graph.sub(high, low)
-        scale = graph.div(graph.select(graph.equal(span, 0.0), 1.0, span), 255.0)
+        scale = graph.select(graph.equal(span, 0.0), 1.0, graph.div(span, 255.0))
         zero = graph.round(graph.minimum(graph.maximum(graph.div(graph.neg(low), scale), 0.0), 255.0))
         zero = graph.cast(zero, to="uint8")
         return graph.quantize(x, scale, zero, to="uint8"), scale, zero

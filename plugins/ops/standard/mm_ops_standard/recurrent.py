@@ -62,9 +62,9 @@ def _activations(
 
 def _parts(g: Any, value: Any, count: int, size: int) -> list[Any]:
     """`count` neighbours of `size` elements each along the last axis."""
-    edges = [np.array([index * size], np.int64) for index in range(count + 1)]
-    place = np.array([-1], np.int64)
-    return [g.slice(value, start, end, place) for start, end in zip(edges, edges[1:])]
+    starts = range(0, count * size, size)
+    axis = np.array([-1], np.int64)
+    return [g.slice(value, np.array([start]), np.array([start + size]), axis) for start in starts]
 
 
 class _Recurrent(OpDef):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,18 @@ import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from mm_core.ops import lookup
+
 _UNAVAILABLE = (onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented,)
 
 
-def _run_onnx(op: str, *inputs: Any, opset: int = 21, outputs: int = 1, **attributes: Any) -> Any:
-    """One ONNX operator on arrays (None for an absent input); its array, or a list of several."""
+def _run_onnx(
+    op: str, *inputs: Any, opset: int = 21, outputs: int = 1, evaluator: bool = False, **attributes: Any
+) -> Any:
+    """One ONNX operator on arrays (None for an absent input); its array, or a list of several.
+
+    `evaluator` asks onnx's own evaluator and not ONNX Runtime.
+    """
     names = ["" if value is None else f"x{number}" for number, value in enumerate(inputs)]
     results = [f"y{number}" for number in range(outputs)]
     node = onnx.helper.make_node(op, names, results, **attributes)
@@ -30,10 +38,12 @@ def _run_onnx(op: str, *inputs: Any, opset: int = 21, outputs: int = 1, **attrib
     inferred = onnx.shape_inference.infer_shapes(model)
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
-    try:
-        session = onnxruntime.InferenceSession(inferred.SerializeToString(), options, ["CPUExecutionProvider"])
-        found = session.run(None, given)
-    except _UNAVAILABLE:
+    found = None
+    if not evaluator:
+        with suppress(*_UNAVAILABLE):
+            session = onnxruntime.InferenceSession(inferred.SerializeToString(), options, ["CPUExecutionProvider"])
+            found = session.run(None, given)
+    if found is None:
         found = ReferenceEvaluator(model).run(None, given)
     return found[0] if outputs == 1 else found
 
@@ -42,3 +52,14 @@ def _run_onnx(op: str, *inputs: Any, opset: int = 21, outputs: int = 1, **attrib
 def run_onnx() -> Callable[..., Any]:
     """`run_onnx("Add", a, b)`: what ONNX says."""
     return _run_onnx
+
+
+@pytest.fixture(scope="session")
+def reference() -> Callable[..., Any]:
+    """`reference("mm.relu", x)`: an operator's reference, with its attributes' defaults."""
+
+    def run(op: str, *inputs: Any, **attributes: Any) -> Any:
+        definition = lookup(op)
+        return definition.reference(*inputs, **definition.normalize_attributes(attributes))
+
+    return run
