@@ -9,16 +9,40 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-
 from mm_backend_cpu.program import run_kernel
+
 from mm_core.errors import DeviceError
 from mm_core.types import DTYPES
 
 FLOATS = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
 INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
 SHAPES = [(), (1,), (7,), (0,), (3, 0, 2), (2, 33), (2, 1, 3, 1, 5), (3, 1, 2, 2, 1, 2)]
-TOLERANCE = {np.dtype(np.float16): 1e-3, np.dtype(ml_dtypes.bfloat16): 8e-3, np.dtype(np.float32): 4e-7, np.dtype(np.float64): 1e-14}
-SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 88.5, -87.5, 1e30, -1e30, 0.5, 1.5, 2.5, -0.5, 1e-8]
+TOLERANCE = {
+    np.dtype(np.float16): 1e-3,
+    np.dtype(ml_dtypes.bfloat16): 8e-3,
+    np.dtype(np.float32): 4e-7,
+    np.dtype(np.float64): 1e-14,
+}
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    1e-40,
+    -1e-40,
+    88.5,
+    -87.5,
+    1e30,
+    -1e30,
+    0.5,
+    1.5,
+    2.5,
+    -0.5,
+    1e-8,
+]
 
 
 def double(value: float) -> int:
@@ -125,8 +149,9 @@ BINARY = {
 }  # fmt: skip
 COMPARISONS = ("equal", "less", "less_or_equal")
 BROADCASTS = [
-    ((), ()), ((5,), ()), ((), (5,)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((2, 1, 3, 1), (4, 1, 5)), ((2, 3, 4), (2, 3, 4)),
-    ((0,), (1,)), ((3, 0), (1, 1)), ((1, 3, 1, 2, 1), (2, 1, 5, 1, 3)), ((64, 1, 33), (1, 7, 33)),
+    ((), ()), ((5,), ()), ((), (5,)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((2, 1, 3, 1), (4, 1, 5)),
+    ((2, 3, 4), (2, 3, 4)), ((0,), (1,)), ((3, 0), (1, 1)), ((1, 3, 1, 2, 1), (2, 1, 5, 1, 3)),
+    ((64, 1, 33), (1, 7, 33)),
 ]  # fmt: skip
 
 
@@ -168,7 +193,9 @@ def test_binary_special_floats() -> None:
 @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint16])
 @np.errstate(all="ignore")
 def test_integer_edges(dtype: Any) -> None:
-    edges = np.array([np.iinfo(dtype).min, np.iinfo(dtype).max, 0, 1, 2, 3, *([-1, -2, -3] if np.dtype(dtype).kind == "i" else [])])
+    edges = np.array(
+        [np.iinfo(dtype).min, np.iinfo(dtype).max, 0, 1, 2, 3, *([-1, -2, -3] if np.dtype(dtype).kind == "i" else [])]
+    )
     a, b = (grid.ravel().astype(dtype) for grid in np.meshgrid(edges, edges))
     for name in ("add", "sub", "mul", "mod", "fmod", "maximum", "less"):
         expected = BINARY[name](a, b)
@@ -179,7 +206,11 @@ def test_integer_edges(dtype: Any) -> None:
     shifts = values(dtype, a.shape, 5, low=0, high=np.dtype(dtype).itemsize * 8 + 3)
     assert_close(run_kernel("shift_left", [a, shifts], [(dtype, a.shape)])[0], np.left_shift(a, shifts))
     assert_close(run_kernel("shift_right", [a, shifts], [(dtype, a.shape)])[0], np.right_shift(a, shifts))
-    for name, reference in {"bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor}.items():
+    for name, reference in {
+        "bitwise_and": np.bitwise_and,
+        "bitwise_or": np.bitwise_or,
+        "bitwise_xor": np.bitwise_xor,
+    }.items():
         assert_close(run_kernel(name, [a, b], [(dtype, a.shape)])[0], reference(a, b))
 
 
@@ -192,7 +223,11 @@ def test_logic() -> None:
 
 @pytest.mark.parametrize("dtype", [d.numpy for d in DTYPES if d.kind != "string"])
 def test_select(dtype: Any) -> None:
-    condition, a, b = values(bool, (4, 1, 3), 1), values(np.int8, (5, 1), 2, low=0, high=2).astype(dtype), values(np.int8, (4, 5, 3), 3, low=0, high=2).astype(dtype)
+    condition, a, b = (
+        values(bool, (4, 1, 3), 1),
+        values(np.int8, (5, 1), 2, low=0, high=2).astype(dtype),
+        values(np.int8, (4, 5, 3), 3, low=0, high=2).astype(dtype),
+    )
     expected = np.where(condition, a.astype(np.complex128), b.astype(np.complex128))
     actual = run_kernel("select", [condition, a, b], [(dtype, (4, 5, 3))])[0]
     np.testing.assert_array_equal(actual.astype(np.complex128), expected)
@@ -208,13 +243,20 @@ def test_cast_agrees_with_numpy_where_values_fit(source: Any) -> None:
         limit = {"bool": 2, "int2": 2, "uint2": 4, "int4": 8, "uint4": 16, "float4_e2m1fn": 5}
         high = min(limit.get(source.name, 17), limit.get(target.name, 17))
         x = np.arange(high).astype(source.numpy)
-        if "nuz" not in target.name and source.kind == "float" and target.kind == "float" and "e8m0" not in str(source.name + target.name):
+        if (
+            "nuz" not in target.name
+            and source.kind == "float"
+            and target.kind == "float"
+            and "e8m0" not in str(source.name + target.name)
+        ):
             x = np.concatenate([x, (-np.arange(high) / 4).astype(source.numpy)])
         x = x[x.astype(np.float32) < high]  # a type with few numbers may have rounded one up
         wide = x.astype(np.float32)
         expected = wide.astype(target.numpy) if target.kind != "bool" else wide != 0
         actual = run_kernel("cast", [x], [(target.numpy, x.shape)], [1])[0]
-        np.testing.assert_array_equal(actual.astype(np.float64), expected.astype(np.float64), err_msg=f"{source} {target}")
+        np.testing.assert_array_equal(
+            actual.astype(np.float64), expected.astype(np.float64), err_msg=f"{source} {target}"
+        )
 
 
 @pytest.mark.parametrize("target", [d for d in REAL if d.is_float and d.bits < 32], ids=str)
@@ -235,7 +277,9 @@ def test_cast_rounds_as_ml_dtypes(target: Any) -> None:
     every = np.arange(256, dtype=np.uint8) if target.bits == 8 else np.arange(16, dtype=np.uint8)
     if target.bits < 16:
         codes = every.view(target.numpy)
-        np.testing.assert_array_equal(run_kernel("cast", [codes], [(np.float32, codes.shape)], [1])[0], codes.astype(np.float32))
+        np.testing.assert_array_equal(
+            run_kernel("cast", [codes], [(np.float32, codes.shape)], [1])[0], codes.astype(np.float32)
+        )
 
 
 def test_cast_saturates_or_not() -> None:

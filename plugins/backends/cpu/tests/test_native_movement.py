@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import onnx.reference
 import pytest
+from mm_backend_cpu.program import run_kernel
 from onnx import helper
 
-from mm_backend_cpu.program import run_kernel
 from mm_core.errors import DeviceError, InputError
 from mm_core.types import DTYPES
 
@@ -42,8 +42,12 @@ def test_every_type_moves(dtype: Any) -> None:
     assert_same_bits(run_kernel("reshape", [x], [(dtype, (5, 12))])[0], x.reshape(5, 12))
     assert_same_bits(run_kernel("transpose", [x], [(dtype, (5, 3, 4))], [2, 0, 1])[0], x.transpose(2, 0, 1))
     assert_same_bits(run_kernel("slice", [x], [(dtype, (2, 4, 2))], [2, 0, 4, -2, 1, -3])[0], x[2::-2, :, 4::-3])
-    assert_same_bits(run_kernel("concat", [x, x[:, :1], x], [(dtype, (3, 9, 5))], [1])[0], np.concatenate([x, x[:, :1], x], 1))
-    assert_same_bits(run_kernel("expand", [x[:, :1]], [(dtype, (2, 3, 4, 5))])[0], np.broadcast_to(x[:, :1], (2, 3, 4, 5)))
+    assert_same_bits(
+        run_kernel("concat", [x, x[:, :1], x], [(dtype, (3, 9, 5))], [1])[0], np.concatenate([x, x[:, :1], x], 1)
+    )
+    assert_same_bits(
+        run_kernel("expand", [x[:, :1]], [(dtype, (2, 3, 4, 5))])[0], np.broadcast_to(x[:, :1], (2, 3, 4, 5))
+    )
     indices = np.int64([3, -1, 0])
     assert_same_bits(run_kernel("gather", [x, indices], [(dtype, (3, 3, 5))], [1])[0], x[:, indices])
     padded = run_kernel("pad", [x, x[1, 1, 1]], [(dtype, (3, 7, 5))], [0, 0, 1, 0])[0]
@@ -77,13 +81,20 @@ def test_reverse_and_empty_slices() -> None:
 
 @pytest.mark.parametrize(("mode", "name"), enumerate(["constant", "reflect", "edge", "wrap"]))
 def test_pad(mode: int, name: str) -> None:
-    for shape, pads in [((7,), [(2, 3)]), ((3, 4), [(2, 1), (0, 3)]), ((2, 3, 4), [(1, 1), (2, 0), (3, 3)]), ((2, 1, 2, 3), [(0, 0), (0, 0), (1, 1), (2, 2)])]:
+    for shape, pads in [
+        ((7,), [(2, 3)]),
+        ((3, 4), [(2, 1), (0, 3)]),
+        ((2, 3, 4), [(1, 1), (2, 0), (3, 3)]),
+        ((2, 1, 2, 3), [(0, 0), (0, 0), (1, 1), (2, 2)]),
+    ]:
         x = numbered(np.float32, shape)
         options = {"constant_values": np.float32(9)} if name == "constant" else {}
         expected = np.pad(x, pads, mode=name, **options)  # type: ignore[call-overload]
         inputs = [x, np.float32(9)] if name == "constant" else [x]
         params = [mode, *(before for before, _ in pads)]
-        assert_same_bits(run_kernel("pad", list(map(np.asarray, inputs)), [(np.float32, expected.shape)], params)[0], expected)
+        assert_same_bits(
+            run_kernel("pad", list(map(np.asarray, inputs)), [(np.float32, expected.shape)], params)[0], expected
+        )
 
 
 def test_pad_can_crop() -> None:
@@ -101,7 +112,9 @@ def test_generators() -> None:
     for dtype in (np.int32, np.int64, np.float32, np.float64):
         start, limit, delta = dtype(10), dtype(-3), dtype(-2)
         expected = np.arange(start, limit, delta).astype(dtype)
-        assert_same_bits(run_kernel("range", list(map(np.asarray, (start, limit, delta))), [(dtype, expected.shape)])[0], expected)
+        assert_same_bits(
+            run_kernel("range", list(map(np.asarray, (start, limit, delta))), [(dtype, expected.shape)])[0], expected
+        )
     expected = np.broadcast_to(np.arange(4)[:, None], (3, 4, 2)).astype(np.int32)
     assert_same_bits(run_kernel("iota", [], [(np.int32, (3, 4, 2))], [1])[0], expected)
     x = np.empty((5, 0, 7), np.float16)
@@ -112,8 +125,13 @@ def test_generators() -> None:
 def onnx_result(op: str, inputs: list[np.ndarray], **attributes: Any) -> np.ndarray:
     names = [f"x{i}" for i in range(len(inputs))]
     node = helper.make_node(op, names, ["y"], **attributes)
-    infos = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape) for n, x in zip(names, inputs)]
-    graph = helper.make_graph([node], "g", infos, [helper.make_tensor_value_info("y", infos[0].type.tensor_type.elem_type, None)])
+    infos = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
+        for n, x in zip(names, inputs)
+    ]
+    graph = helper.make_graph(
+        [node], "g", infos, [helper.make_tensor_value_info("y", infos[0].type.tensor_type.elem_type, None)]
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
     return onnx.reference.ReferenceEvaluator(model).run(None, dict(zip(names, inputs)))[0]
 
@@ -135,7 +153,9 @@ def test_gathering(index_type: Any) -> None:
     for batch, depth in [(0, 1), (0, 3), (1, 1), (1, 2), (0, 0)]:
         lead = (3, 2) if batch else (2, 2)
         limits = x.shape[batch : batch + depth]
-        indices = np.stack([generator.integers(-n, n, lead) for n in limits], -1) if depth else np.zeros((*lead, 0), int)
+        indices = (
+            np.stack([generator.integers(-n, n, lead) for n in limits], -1) if depth else np.zeros((*lead, 0), int)
+        )
         indices = indices.astype(index_type)
         shape = (*lead, *x.shape[batch + depth :])
         actual = run_kernel("gather_nd", [x, indices], [(np.float32, shape)], [batch])[0]
@@ -157,10 +177,16 @@ def test_scatter(number: int, name: str, threads: int) -> None:
         shape = tuple(max(1, n - 1) for n in x.shape)
         # Without a reduction ONNX leaves repeated indices open, so every index is used once there.
         count = shape[axis]
-        indices = np.argsort(generator.random(shape), axis)[...] if name == "none" else generator.integers(-count, count, shape)
+        indices = (
+            np.argsort(generator.random(shape), axis)[...]
+            if name == "none"
+            else generator.integers(-count, count, shape)
+        )
         updates = generator.integers(-9, 9, shape).astype(np.float32)
         expected = onnx_result("ScatterElements", [x, indices, updates], axis=axis, reduction=name)
-        actual = run_kernel("scatter_elements", [x, indices, updates], [(np.float32, x.shape)], [axis, number], threads=threads)[0]
+        actual = run_kernel(
+            "scatter_elements", [x, indices, updates], [(np.float32, x.shape)], [axis, number], threads=threads
+        )[0]
         np.testing.assert_allclose(actual, expected, rtol=1e-5)
     for depth in (1, 2, 3):
         tuples = np.stack([generator.integers(-n, n, 30) for n in x.shape[:depth]], -1)
@@ -174,8 +200,13 @@ def test_scatter(number: int, name: str, threads: int) -> None:
 
 def test_the_last_of_repeated_updates_wins() -> None:
     x, updates = np.zeros(2, np.int32), np.int32([1, 2, 3])
-    assert run_kernel("scatter_nd", [x, np.int64([[1], [1], [0]]), updates], [(np.int32, (2,))], [0])[0].tolist() == [3, 2]
-    assert run_kernel("scatter_elements", [x, np.int64([1, 1, 0]), updates], [(np.int32, (2,))], [0, 0])[0].tolist() == [3, 2]
+    assert run_kernel("scatter_nd", [x, np.int64([[1], [1], [0]]), updates], [(np.int32, (2,))], [0])[0].tolist() == [
+        3,
+        2,
+    ]
+    assert run_kernel("scatter_elements", [x, np.int64([1, 1, 0]), updates], [(np.int32, (2,))], [0, 0])[
+        0
+    ].tolist() == [3, 2]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +221,9 @@ def test_the_last_of_repeated_updates_wins() -> None:
         ("scatter_nd", [np.zeros(4, np.float32), np.int64([[1 << 62]]), np.float32([1])], (4,), [1]),
     ],
 )
-def test_an_index_outside_fails_the_run(name: str, inputs: list[np.ndarray], shape: tuple[int, ...], params: list[int]) -> None:
+def test_an_index_outside_fails_the_run(
+    name: str, inputs: list[np.ndarray], shape: tuple[int, ...], params: list[int]
+) -> None:
     with pytest.raises(InputError, match=f"{name}: an index is outside its axis"):
         run_kernel(name, inputs, [(np.float32, shape)], params)
 
@@ -214,6 +247,8 @@ def test_an_index_outside_fails_the_run(name: str, inputs: list[np.ndarray], sha
         ("iota", [], (3,), [1]),
     ],
 )
-def test_what_does_not_fit_is_refused(name: str, inputs: list[np.ndarray], shape: tuple[int, ...], params: list[int]) -> None:
+def test_what_does_not_fit_is_refused(
+    name: str, inputs: list[np.ndarray], shape: tuple[int, ...], params: list[int]
+) -> None:
     with pytest.raises(DeviceError, match=f"step 0: {name}: "):
         run_kernel(name, inputs, [(np.float32, shape)], params)

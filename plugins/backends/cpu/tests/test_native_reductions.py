@@ -10,13 +10,18 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-
 from mm_backend_cpu.program import run_kernel
+
 from mm_core.errors import DeviceError
 
 FLOATS = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
 INTEGERS = [np.int8, np.int32, np.int64, np.uint8, np.uint64]
-TOLERANCE = {np.dtype(np.float16): 2e-3, np.dtype(ml_dtypes.bfloat16): 1.6e-2, np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
+TOLERANCE = {
+    np.dtype(np.float16): 2e-3,
+    np.dtype(ml_dtypes.bfloat16): 1.6e-2,
+    np.dtype(np.float32): 1e-6,
+    np.dtype(np.float64): 1e-13,
+}
 REDUCTIONS = {"reduce_sum": np.sum, "reduce_prod": np.prod, "reduce_max": np.max, "reduce_min": np.min}
 
 
@@ -30,14 +35,20 @@ def test_reduce_over_every_set_of_axes(name: str, dtype: Any) -> None:
     generator = np.random.default_rng(1)
     for shape in [(), (70,), (3, 5), (2, 300, 3), (2, 1, 4, 35), (2, 3, 2, 2, 17)]:
         low = 0 if np.dtype(dtype).kind == "u" else -2
-        x = generator.integers(low, 3, shape).astype(dtype) if dtype in INTEGERS else generator.uniform(0.8, 1.2, shape).astype(dtype)
+        x = (
+            generator.integers(low, 3, shape).astype(dtype)
+            if dtype in INTEGERS
+            else generator.uniform(0.8, 1.2, shape).astype(dtype)
+        )
         for flags in itertools.product((0, 1), repeat=len(shape)):
             axes = tuple(axis for axis, flag in enumerate(flags) if flag)
             wide = x.astype(np.float64) if dtype in FLOATS else x
             expected = REDUCTIONS[name](wide, axis=axes).astype(dtype) if axes else x
             actual = run_kernel(name, [x], [(dtype, expected.shape)], flags)[0]
             if dtype in FLOATS:
-                np.testing.assert_allclose(actual.astype(float), expected.astype(float), rtol=4 * TOLERANCE[np.dtype(dtype)])
+                np.testing.assert_allclose(
+                    actual.astype(float), expected.astype(float), rtol=4 * TOLERANCE[np.dtype(dtype)]
+                )
             else:
                 np.testing.assert_array_equal(actual, expected)
 
@@ -47,7 +58,9 @@ def test_reduce_special_values() -> None:
     for axis, flags in ((0, [1, 0]), (1, [0, 1])):
         for name, reference in REDUCTIONS.items():
             with np.errstate(all="ignore"):
-                np.testing.assert_array_equal(run_kernel(name, [x], [(np.float32, (3,))], flags)[0], reference(x, axis=axis))
+                np.testing.assert_array_equal(
+                    run_kernel(name, [x], [(np.float32, (3,))], flags)[0], reference(x, axis=axis)
+                )
     empty = np.empty((2, 0), np.float32)
     expected = {"reduce_sum": 0, "reduce_prod": 1, "reduce_max": -np.inf, "reduce_min": np.inf}
     for name, value in expected.items():
@@ -90,7 +103,9 @@ def test_cumsum(dtype: Any) -> None:
         if exclusive:
             expected = expected - source
         expected = np.flip(expected, axis) if reverse else expected
-        np.testing.assert_array_equal(run_kernel("cumsum", [x], [(dtype, x.shape)], [axis, exclusive, reverse])[0], expected)
+        np.testing.assert_array_equal(
+            run_kernel("cumsum", [x], [(dtype, x.shape)], [axis, exclusive, reverse])[0], expected
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8, np.float16])
@@ -101,7 +116,9 @@ def test_topk(dtype: Any) -> None:
             keys = -x.astype(np.int64) if largest else x.astype(np.int64)
             order = np.take(np.argsort(keys, axis, kind="stable"), range(k), axis)
             order = order if is_sorted else np.sort(order, axis)
-            values, indices = run_kernel("topk", [x], [(dtype, order.shape), (np.int64, order.shape)], [axis, largest, is_sorted])
+            values, indices = run_kernel(
+                "topk", [x], [(dtype, order.shape), (np.int64, order.shape)], [axis, largest, is_sorted]
+            )
             np.testing.assert_array_equal(indices, order)
             np.testing.assert_array_equal(values, np.take_along_axis(x, order, axis))
     holes = np.float32([1, np.nan, 5, -np.inf])

@@ -59,11 +59,12 @@ typedef struct mm_call {
   const mm_desc* desc;   /* same order; generated kernels do not read it */
   const int64_t* params; /* integers; a double is stored by its bits */
   int32_t n_inputs, n_outputs;
-  int32_t* status;       /* a kernel that meets invalid values stores an mm_status here, atomically, and goes on safely */
+  int32_t* status;       /* where a kernel that meets invalid values stores an mm_status, atomically */
 } mm_call;
 
 /* Computes the tasks [begin, end). Ranges may run at the same time on several threads, and results never depend on
- * how tasks were split. `scratch` belongs to the thread, starts at a multiple of 64 and has the bytes that the step declared. */
+ * how tasks were split. `scratch` belongs to the thread, starts at a multiple of 64 and has the bytes that the
+ * step declared. */
 typedef void (*mm_kernel)(const mm_call* call, int64_t begin, int64_t end, void* scratch);
 
 /* ---- generated code ------------------------------------------------------------------------------------------- */
@@ -101,7 +102,7 @@ MM_EXPORT int64_t mm_dtype_bytes(int32_t code);
 /* Names of the library kernels; a step refers to one by its position. The list ends with NULL. */
 MM_EXPORT const char* const* mm_library_kernel_names(void);
 
-/* Loads generated code from memory. NULL on failure, with a sentence in `error`. The object must outlive its programs. */
+/* Loads generated code from memory. NULL on failure, with a sentence in `error`. It must outlive its programs. */
 MM_EXPORT mm_loaded_object* mm_object_load(const void* bytes, int64_t length, char* error, int64_t error_length);
 MM_EXPORT int32_t mm_object_count(const mm_loaded_object* object);
 MM_EXPORT void mm_object_free(mm_loaded_object* object);
@@ -116,7 +117,8 @@ MM_EXPORT void mm_object_free(mm_loaded_object* object);
  *
  * `tasks` is -1 for library kernels, which know their own splitting. */
 MM_EXPORT mm_program* mm_program_create(const int64_t* words, int64_t n_words, const mm_loaded_object* object,
-                                        const void* const* constants, char* error, int64_t error_length);
+                                        const void* const* constants, int64_t n_constants, char* error,
+                                        int64_t error_length);
 
 #define MM_PROGRAM_MAGIC INT64_C(0x4d4d435055303031)
 typedef enum mm_space { MM_ARENA = 0, MM_CONSTANT = 1, MM_INPUT = 2, MM_OUTPUT = 3 } mm_space;
@@ -129,8 +131,8 @@ MM_EXPORT int64_t mm_program_steps(const mm_program* program);
 /* Runs all steps. `arena` starts at a multiple of 64 and belongs to this run alone; a program may run on several
  * threads at once with an arena each. `profile`, if not NULL, receives each step's nanoseconds.
  * Answers MM_OK, or the mm_status in the low 8 bits and the step's number above them. */
-MM_EXPORT int64_t mm_program_run(const mm_program* program, void* arena, const void* const* inputs, void* const* outputs,
-                                 int32_t threads, int64_t* profile);
+MM_EXPORT int64_t mm_program_run(const mm_program* program, void* arena, const void* const* inputs,
+                                 void* const* outputs, int32_t threads, int64_t* profile);
 MM_EXPORT void mm_program_free(mm_program* program);
 
 /* Worker threads of the process-wide pool that exist now. */

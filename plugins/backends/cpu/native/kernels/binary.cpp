@@ -3,20 +3,22 @@
 //   add sub mul div maximum minimum pow mod(sign of the divisor) fmod(sign of the dividend)    numbers -> same type
 //   equal less less_or_equal                                                                   numbers, i1 -> i1
 //   logical_and logical_or logical_xor                                                         i1 -> i1
-//   bitwise_and bitwise_or bitwise_xor                                                         integers, i1 -> same type
+//   bitwise_and bitwise_or bitwise_xor                                                      integers, i1 -> same type
 //   shift_left shift_right                                                                     integers -> same type
 //
-// Integers wrap. Integer division truncates; by zero it gives 0, as do div, mod and fmod in NumPy. maximum and minimum
-// give NaN if either side is NaN.
+// Integers wrap. Integer division truncates; by zero it gives 0, as do div, mod and fmod in NumPy. maximum and
+// minimum give NaN if either side is NaN.
 #include "dtypes.h"
 #include "shape.h"
 
 namespace mm {
 namespace {
 
-// Arithmetic that must wrap is done without sign.
+// Integers are added and multiplied without sign, so that they wrap.
 template <class T>
-using Wrapping = std::conditional_t<std::is_integral_v<T>, std::conditional_t<(sizeof(T) < 4), uint32_t, std::make_unsigned_t<std::conditional_t<std::is_integral_v<T>, T, int>>>, T>;
+using Unsigned = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+template <class T>
+using Wrapping = std::conditional_t<std::is_integral_v<T>, Unsigned<T>, T>;
 
 struct Add {
   template <class T> T operator()(T a, T b) const { return static_cast<T>(Wrapping<T>(a) + Wrapping<T>(b)); }

@@ -1,7 +1,7 @@
 // Convolutions over any number of spatial axes. Number types; halves are accumulated in f32.
 //
 //   kernel           inputs                                                  params
-//   conv             x [N, C, ...], w [M, C/group, ...], bias? [M]           group, then for all spatial axes: strides,
+//   conv             x [N, C, ...], w [M, C/group, ...], bias? [M]         group, then for all spatial axes: strides,
 //   conv_transpose   x [N, C, ...], w [C, M/group, ...], bias? [M]           pads before, dilations
 //
 // Pads after follow from the output's shape. Both are contractions whose right side, the input under each kernel tap,
@@ -20,7 +20,10 @@ struct Problem {
   int64_t row_blocks, panels, tasks;
 
   Problem(const mm_desc& x, const mm_desc& w, const mm_desc& y, const int64_t* params)
-      : window(x, y, w.dims + 2, params + 1), groups(params[0]), in_channels(x.dims[1] / groups), out_channels(y.dims[1] / groups) {
+      : window(x, y, w.dims + 2, params + 1),
+        groups(params[0]),
+        in_channels(x.dims[1] / groups),
+        out_channels(y.dims[1] / groups) {
     depth = in_channels * window.kernel_count;
     row_blocks = (out_channels + kBlockRows - 1) / kBlockRows;
     panels = (window.output_count + kPanel - 1) / kPanel;
@@ -88,7 +91,8 @@ Prepared conv(const Signature& s) {
   const mm_desc& y = s.output(0);
   s.expect_same_dtype(x, w);
   s.expect_same_dtype(x, y);
-  if (x.rank < 2 || w.rank != x.rank || y.rank != x.rank) refuse("input, weights and output must have one rank, at least 2");
+  if (x.rank < 2 || w.rank != x.rank || y.rank != x.rank)
+    refuse("input, weights and output must have one rank, at least 2");
   const int64_t rank = x.rank - 2;
   s.expect_params(1 + 3 * rank);
   const int64_t groups = s.param(0, 1, std::max<int64_t>(x.dims[1], 1));
@@ -104,7 +108,8 @@ Prepared conv(const Signature& s) {
   const Problem<Transposed> p(x, w, y, s.params());
   return for_number(s, x, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    const double cost = static_cast<double>(p.depth) * kPanel * (4.0 + static_cast<double>(std::min(p.out_channels, kBlockRows)) / 8);
+    const double cost =
+        static_cast<double>(p.depth) * kPanel * (4.0 + static_cast<double>(std::min(p.out_channels, kBlockRows)) / 8);
     return Prepared{run<T, Transposed>, y.count == 0 ? 0 : p.tasks, 1.0 + cost, block_scratch<Contraction<T>>()};
   });
 }

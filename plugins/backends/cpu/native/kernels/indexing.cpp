@@ -7,7 +7,7 @@
 //   gather_nd         x, indices                [batch_dims]
 //   scatter_elements  x, indices, updates       [axis, reduction]
 //   scatter_nd        x, indices, updates       [reduction]
-//   reduction: 0 none (the last update wins), 1 add, 2 mul, 3 maximum, 4 minimum (these not for complex or tiny types)
+//   reduction: 0 none (the last update wins), 1 add, 2 mul, 3 maximum, 4 minimum (numbers and i1)
 #include "dtypes.h"
 #include "shape.h"
 
@@ -22,7 +22,8 @@ class Indices {
 
   // The index at `position`, or -1 after reporting that it is outside [-length, length).
   int64_t at(int64_t position, int64_t length) const {
-    const int64_t index = wide_ ? static_cast<const int64_t*>(data_)[position] : static_cast<const int32_t*>(data_)[position];
+    const int64_t index =
+        wide_ ? static_cast<const int64_t*>(data_)[position] : static_cast<const int32_t*>(data_)[position];
     const int64_t wrapped = index < 0 ? index + length : index;
     if (wrapped >= 0 && wrapped < length) return wrapped;
     report(call_, MM_INDEX_OUT_OF_RANGE);
@@ -101,7 +102,10 @@ void run_gather_nd(const mm_call* call, int64_t begin, int64_t end, void*) {
 enum Reduction : int64_t { kNone = 0, kAdd = 1, kMul = 2, kMaximum = 3, kMinimum = 4 };
 
 struct Replace {
-  template <class T> static T apply(T, T update) { return update; }
+  template <class T>
+  static T apply(T, T update) {
+    return update;
+  }
 };
 
 template <int64_t R>
@@ -186,7 +190,8 @@ Prepared gather(const Signature& s) {
   const Lines lines(x, s.param(0, 0, x.rank - 1));
   s.expect_count(s.output(0), lines.outer * s.input(1).count * lines.inner);
   return for_size(s, x, [&](auto tag) {
-    return Prepared{run_gather<typename decltype(tag)::type>, lines.outer * s.input(1).count, 4.0 + static_cast<double>(lines.inner)};
+    return Prepared{run_gather<typename decltype(tag)::type>, lines.outer * s.input(1).count,
+                    4.0 + static_cast<double>(lines.inner)};
   });
 }
 
@@ -202,9 +207,8 @@ Prepared gather_elements(const Signature& s) {
   for (int32_t i = 0; i < x.rank; ++i) {
     if (i != axis && to.dims[i] > x.dims[i]) refuse("the indices are larger than the data in axis %d", i);
   }
-  return for_size(s, x, [&](auto tag) {
-    return Prepared{run_gather_elements<typename decltype(tag)::type>, to.count, 8.0};
-  });
+  return for_size(
+      s, x, [&](auto tag) { return Prepared{run_gather_elements<typename decltype(tag)::type>, to.count, 8.0}; });
 }
 
 Prepared gather_nd(const Signature& s) {
@@ -230,15 +234,18 @@ Prepared gather_nd(const Signature& s) {
 // Calls make(Tag<T>, F) for the element type and the reduction.
 template <class Make>
 Prepared for_reduction(const Signature& s, const mm_desc& x, int64_t reduction, Make make) {
-  const auto combined = [&](auto combine) {
-    return for_scalar(s, x, [&](auto tag) { return make(tag, combine); });
-  };
+  const auto combined = [&](auto combine) { return for_scalar(s, x, [&](auto tag) { return make(tag, combine); }); };
   switch (reduction) {
-    case kAdd: return combined(Combine<kAdd>{});
-    case kMul: return combined(Combine<kMul>{});
-    case kMaximum: return combined(Combine<kMaximum>{});
-    case kMinimum: return combined(Combine<kMinimum>{});
-    default: return for_size(s, x, [&](auto tag) { return make(tag, Replace{}); });
+    case kAdd:
+      return combined(Combine<kAdd>{});
+    case kMul:
+      return combined(Combine<kMul>{});
+    case kMaximum:
+      return combined(Combine<kMaximum>{});
+    case kMinimum:
+      return combined(Combine<kMinimum>{});
+    default:
+      return for_size(s, x, [&](auto tag) { return make(tag, Replace{}); });
   }
 }
 
@@ -265,7 +272,8 @@ Prepared scatter_elements(const Signature& s) {
   if (lines.length == 0 && indices.count > 0) refuse("indices point into an empty axis");
   return for_reduction(s, x, s.param(1, kNone, kMinimum), [&](auto tag, auto combine) {
     using T = typename decltype(tag)::type;
-    return Prepared{run_scatter_elements<T, decltype(combine)>, lines.count(), 4.0 * static_cast<double>(lines.length)};
+    return Prepared{run_scatter_elements<T, decltype(combine)>, lines.count(),
+                    4.0 * static_cast<double>(lines.length)};
   });
 }
 
@@ -288,12 +296,9 @@ Prepared scatter_nd(const Signature& s) {
 }  // namespace
 
 extern const LibraryKernel kIndexingKernels[] = {
-    {"gather", gather},
-    {"gather_elements", gather_elements},
-    {"gather_nd", gather_nd},
-    {"scatter_elements", scatter_elements},
-    {"scatter_nd", scatter_nd},
-    {nullptr, nullptr},
+    {"gather", gather},         {"gather_elements", gather_elements},
+    {"gather_nd", gather_nd},   {"scatter_elements", scatter_elements},
+    {"scatter_nd", scatter_nd}, {nullptr, nullptr},
 };
 
 }  // namespace mm

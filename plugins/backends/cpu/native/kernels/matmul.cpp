@@ -45,7 +45,8 @@ void run(const mm_call* call, int64_t begin, int64_t end, void* scratch) {
   const int64_t row_blocks = p.row_blocks(), panels = p.panels();
   for (int64_t task = begin; task < end; ++task) {
     const int64_t first_row = task / panels % row_blocks * kBlockRows, first_column = task % panels * kPanel;
-    const int64_t rows = std::min(kBlockRows, p.rows - first_row), columns = std::min(kPanel, p.columns - first_column);
+    const int64_t rows = std::min(kBlockRows, p.rows - first_row),
+                  columns = std::min(kPanel, p.columns - first_column);
     int64_t batch = task / panels / row_blocks, a_matrix = 0, b_matrix = 0;
     T* y = output<T>(call, 0) + (batch * p.rows + first_row) * p.columns + first_column;
     for (int32_t i = p.batch_rank - 1; i >= 0; --i) {

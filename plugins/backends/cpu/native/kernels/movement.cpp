@@ -6,7 +6,7 @@
 //   transpose    x                   permutation
 //   slice        x                   start of each axis, then step of each axis; the size is the output's
 //   reverse      x                   for each axis 1 if it is reversed, else 0
-//   pad          x, value?           mode (0 constant, 1 reflect, 2 edge, 3 wrap), elements before each axis (may be < 0)
+//   pad          x, value?           mode (0 constant, 1 reflect, 2 edge, 3 wrap), elements before each axis (or < 0)
 //   concat       x...                [axis]
 //   select       condition(i1), a, b -                         (broadcasting)
 #include "dtypes.h"
@@ -94,9 +94,12 @@ enum PadMode : int64_t { kConstant = 0, kReflect = 1, kEdge = 2, kWrap = 3 };
 inline int64_t pad_source(int64_t i, int64_t length, int64_t mode) {
   if (i >= 0 && i < length) return i;
   switch (mode) {
-    case kConstant: return -1;
-    case kEdge: return i < 0 ? 0 : length - 1;
-    case kWrap: return (i % length + length) % length;
+    case kConstant:
+      return -1;
+    case kEdge:
+      return i < 0 ? 0 : length - 1;
+    case kWrap:
+      return (i % length + length) % length;
     default: {
       const int64_t period = std::max<int64_t>(2 * (length - 1), 1);
       const int64_t within = (i % period + period) % period;
@@ -183,10 +186,8 @@ void run_select(const mm_call* call, int64_t begin, int64_t end, void*) {
   });
 }
 
-#define MM_BY_SIZE(run, tasks)                                        \
-  for_size(s, s.output(0), [&](auto tag) {                            \
-    return Prepared{run<typename decltype(tag)::type>, (tasks), 1.0}; \
-  })
+#define MM_BY_SIZE(run, tasks) \
+  for_size(s, s.output(0), [&](auto tag) { return Prepared{run<typename decltype(tag)::type>, (tasks), 1.0}; })
 
 Prepared reshape(const Signature& s) {
   s.expect(1, 1, 1, 0);
@@ -258,11 +259,13 @@ Prepared pad(const Signature& s) {
   const mm_desc& to = s.output(0);
   for (int32_t i = 0; i < to.rank; ++i) {
     s.param(1 + i, -(int64_t{1} << 48), int64_t{1} << 48);
-    if (mode != kConstant && s.input(0).dims[i] == 0 && to.dims[i] != 0) refuse("axis %d is empty and has nothing to repeat", i);
+    if (mode != kConstant && s.input(0).dims[i] == 0 && to.dims[i] != 0)
+      refuse("axis %d is empty and has nothing to repeat", i);
   }
   const int64_t rows = to.count == 0 ? 0 : product(to, 0, to.rank - 1);
   return for_size(s, to, [&](auto tag) {
-    return Prepared{run_pad<typename decltype(tag)::type>, rows, to.rank == 0 ? 1.0 : static_cast<double>(to.dims[to.rank - 1])};
+    return Prepared{run_pad<typename decltype(tag)::type>, rows,
+                    to.rank == 0 ? 1.0 : static_cast<double>(to.dims[to.rank - 1])};
   });
 }
 
@@ -298,7 +301,7 @@ Prepared select(const Signature& s) {
 }  // namespace
 
 extern const LibraryKernel kMovementKernels[] = {
-    {"reshape", reshape}, {"expand", expand}, {"transpose", transpose}, {"slice", slice}, {"reverse", reverse},
+    {"reshape", reshape}, {"expand", expand}, {"transpose", transpose}, {"slice", slice},   {"reverse", reverse},
     {"pad", pad},         {"concat", concat}, {"select", select},       {nullptr, nullptr},
 };
 

@@ -122,13 +122,14 @@ Prepared softmax(const Signature& s) {
   const Lines lines(s.input(0), s.param(0, 0, s.input(0).rank - 1));
   return for_float(s, s.input(0), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    return Prepared{run_softmax<T, Log>, lines.length == 0 ? 0 : lines.count(), 6.0 * static_cast<double>(lines.length),
-                    lines.length * static_cast<int64_t>(sizeof(Compute<T>))};
+    return Prepared{run_softmax<T, Log>, lines.length == 0 ? 0 : lines.count(),
+                    6.0 * static_cast<double>(lines.length), lines.length * static_cast<int64_t>(sizeof(Compute<T>))};
   });
 }
 
 template <bool Centred>
-MM_CLONES void normalize_float(const float* x, const float* scale, const float* bias, float* y, int64_t count, float epsilon) {
+MM_CLONES void normalize_float(const float* x, const float* scale, const float* bias, float* y, int64_t count,
+                               float epsilon) {
   normalize_row<float, Centred>(x, scale, bias, y, count, epsilon);
 }
 
@@ -151,7 +152,8 @@ void run_normalize(const mm_call* call, int64_t begin, int64_t end, void* scratc
   const T* bias = call->n_inputs > 2 ? input<T>(call, 2) : nullptr;
   if constexpr (std::is_same_v<T, C>) {
     for (int64_t task = begin; task < end; ++task) {
-      normalize<C, Centred>(input<T>(call, 0) + task * count, scale, bias, output<T>(call, 0) + task * count, count, epsilon);
+      normalize<C, Centred>(input<T>(call, 0) + task * count, scale, bias, output<T>(call, 0) + task * count, count,
+                            epsilon);
     }
   } else {
     C* row = static_cast<C*>(scratch);
@@ -184,15 +186,17 @@ Prepared norm(const Signature& s) {
   return for_float(s, x, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const int64_t scratch = std::is_same_v<T, Compute<T>> ? 0 : 3 * count * static_cast<int64_t>(sizeof(Compute<T>));
-    return Prepared{run_normalize<T, Centred>, count == 0 ? 0 : product(x, 0, axis), 4.0 * static_cast<double>(count), scratch};
+    return Prepared{run_normalize<T, Centred>, count == 0 ? 0 : product(x, 0, axis), 4.0 * static_cast<double>(count),
+                    scratch};
   });
 }
 
 }  // namespace
 
 extern const LibraryKernel kNormalizationKernels[] = {
-    {"softmax", softmax<false>}, {"log_softmax", softmax<true>}, {"layer_norm", norm<true>},
-    {"rms_norm", norm<false>},   {nullptr, nullptr},
+    {"softmax", softmax<false>}, {"log_softmax", softmax<true>},
+    {"layer_norm", norm<true>},  {"rms_norm", norm<false>},
+    {nullptr, nullptr},
 };
 
 }  // namespace mm

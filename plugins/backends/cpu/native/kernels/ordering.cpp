@@ -3,7 +3,7 @@
 //   kernel           inputs   outputs                params
 //   argmax argmin    x        index (i64 or i32)     [axis, select_last]       NaN counts as the extreme, as in NumPy
 //   cumsum           x        y                      [axis, exclusive, reverse]
-//   topk             x        values, index (i64)    [axis, largest, sorted]   k is the outputs' size; NaN is greatest;
+//   topk             x        values, index (i64)    [axis, largest, sorted]   k is the outputs' size, NaN greatest;
 //                                                                              of equal values the first comes first
 #include <algorithm>
 
@@ -132,7 +132,8 @@ Prepared topk(const Signature& s) {
   s.param(1, 0, 1);
   s.param(2, 0, 1);
   const Lines lines(x, axis);
-  if (values.rank != x.rank || values.dims[axis] > lines.length) refuse("more elements are asked for than the axis has");
+  if (values.rank != x.rank || values.dims[axis] > lines.length)
+    refuse("more elements are asked for than the axis has");
   s.expect_count(values, lines.count() * values.dims[axis]);
   if (s.has_output(1)) {
     s.expect_dtype(s.output(1), MM_I64);

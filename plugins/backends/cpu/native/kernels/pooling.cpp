@@ -1,11 +1,11 @@
 // Pools over any number of spatial axes of x [N, C, ...].
 //
 //   kernel         outputs                   params (`each`: one value for each spatial axis)
-//   max_pool       y, indices? (i64)         storage_order, kernel each, strides each, pads before each, dilations each
+//   max_pool       y, indices? (i64)         storage_order, then each: kernel, stride, pad before, dilation
 //   average_pool   y                         count_include_pad, the same four, then pads after each
 //
-// Indices are positions in the whole x, counted row-major, or with the first two spatial axes exchanged if storage_order is 1.
-// ceil_mode follows from the output's shape: what lies beyond the padding counts for nothing.
+// Indices are positions in the whole x, counted row-major, or with column-major planes if storage_order
+// is 1. ceil_mode follows from the output's shape: what lies beyond the padding counts for nothing.
 #include <algorithm>
 
 #include "dtypes.h"
@@ -124,7 +124,8 @@ Prepared max_pool(const Signature& s) {
 Prepared average_pool(const Signature& s) {
   s.expect(1, 1, 1, s.n_params);
   const double cost = checked(s, 5);
-  for (int64_t i = s.n_params - (s.input(0).rank - 2); i < s.n_params; ++i) s.param(i, -(int64_t{1} << 40), int64_t{1} << 40);
+  for (int64_t i = s.n_params - (s.input(0).rank - 2); i < s.n_params; ++i)
+    s.param(i, -(int64_t{1} << 40), int64_t{1} << 40);
   return for_float(s, s.input(0), [&](auto tag) {
     return Prepared{run_average<typename decltype(tag)::type>, s.output(0).count, cost};
   });

@@ -1,6 +1,6 @@
 // Between real and quantised values. Inputs x, scale, zero_point?; params [axis, saturate].
 //
-//   quantize      x, scale f16 bf16 f32 f64; output integers or narrow floats: saturate(round(x / scale) + zero_point)
+//   quantize      x, scale f16 bf16 f32 f64; output integers, narrow floats: saturate(round(x / scale) + zero_point)
 //   dequantize    x, zero_point integers or narrow floats; scale, output f16 bf16 f32 f64: (x - zero_point) * scale
 //
 // scale and zero_point have one element, or one for each position of `axis`, or x's rank and shape but for `axis`,
@@ -16,7 +16,8 @@ struct Scales {
   int64_t outer, length, inner, blocks, block;
   bool single, blocked;
 
-  Scales(const mm_desc& x, const mm_desc& scale, int64_t axis) : outer(1), length(1), inner(x.count), blocks(1), block(1), blocked(false) {
+  Scales(const mm_desc& x, const mm_desc& scale, int64_t axis)
+      : outer(1), length(1), inner(x.count), blocks(1), block(1), blocked(false) {
     single = scale.count == 1 && (scale.rank == 0 || scale.rank != x.rank || x.count <= 1 || scale.rank == 1);
     if (single) return;
     const Lines lines(x, axis);
@@ -30,7 +31,8 @@ struct Scales {
 
   int64_t expected_count() const { return single ? 1 : blocked ? outer * blocks * inner : length; }
 
-  // Visits [begin, end) of x as runs: visit(position, count, index of the first scale, whether each element has its own).
+  // Visits [begin, end) of x as runs: visit(position, count, index of the first scale, whether each element has its
+  // own).
   template <class Visit>
   void runs(int64_t begin, int64_t end, Visit visit) const {
     if (single) return visit(begin, end - begin, int64_t{0}, false);
@@ -72,7 +74,9 @@ void run_quantize(const mm_call* call, int64_t begin, int64_t end, void*) {
   const T* scale = input<T>(call, 1);
   const Q* zero_points = call->n_inputs > 2 ? input<Q>(call, 2) : nullptr;
   Q* y = output<Q>(call, 0);
-  const auto zero_point = [&](int64_t index) { return zero_points == nullptr ? Compute<Q>(0) : load(zero_points[index]); };
+  const auto zero_point = [&](int64_t index) {
+    return zero_points == nullptr ? Compute<Q>(0) : load(zero_points[index]);
+  };
   scales.runs(begin, end, [&](int64_t position, int64_t count, int64_t index, bool each) {
     if constexpr (std::is_same_v<T, float>) {
       if (!each) return quantize_row<Q>(x + position, scale[index], zero_point(index), saturate, y + position, count);
@@ -108,7 +112,9 @@ void run_dequantize(const mm_call* call, int64_t begin, int64_t end, void*) {
   const T* scale = input<T>(call, 1);
   const Q* zero_points = call->n_inputs > 2 ? input<Q>(call, 2) : nullptr;
   T* y = output<T>(call, 0);
-  const auto zero_point = [&](int64_t index) { return zero_points == nullptr ? Compute<Q>(0) : load(zero_points[index]); };
+  const auto zero_point = [&](int64_t index) {
+    return zero_points == nullptr ? Compute<Q>(0) : load(zero_points[index]);
+  };
   scales.runs(begin, end, [&](int64_t position, int64_t count, int64_t index, bool each) {
     if constexpr (std::is_same_v<T, float>) {
       if (!each) return dequantize_row<Q>(x + position, scale[index], zero_point(index), y + position, count);
@@ -122,11 +128,13 @@ void run_dequantize(const mm_call* call, int64_t begin, int64_t end, void*) {
 
 template <class Visit>
 Prepared for_quantized(const Signature& s, const mm_desc& a, Visit visit) {
+  // clang-format off
   switch (a.dtype) {
-    MM_CASE(MM_I8, int8_t) MM_CASE(MM_U8, uint8_t) MM_CASE(MM_I16, int16_t) MM_CASE(MM_U16, uint16_t) MM_CASE(MM_I32, int32_t)
-    MM_TINY_FLOAT_CASES MM_TINY_INTEGER_CASES
+    MM_CASE(MM_I8, int8_t) MM_CASE(MM_U8, uint8_t) MM_CASE(MM_I16, int16_t) MM_CASE(MM_U16, uint16_t)
+    MM_CASE(MM_I32, int32_t) MM_TINY_FLOAT_CASES MM_TINY_INTEGER_CASES
     default: s.unsupported(a);
   }
+  // clang-format on
 }
 
 void expect(const Signature& s, const mm_desc& quantised, const mm_desc& real) {
@@ -142,9 +150,11 @@ void expect(const Signature& s, const mm_desc& quantised, const mm_desc& real) {
       if (i != axis && scale.dims[i] != x.dims[i]) refuse("the scales do not fit in axis %d", i);
     }
     const int64_t length = x.dims[axis], blocks = scale.dims[axis];
-    if (blocks > length || (blocks == 0) != (length == 0)) refuse("there are more scales than elements along the axis");
+    if (blocks > length || (blocks == 0) != (length == 0))
+      refuse("there are more scales than elements along the axis");
     const int64_t block = blocks == 0 ? 1 : (length + blocks - 1) / blocks;
-    if ((length + block - 1) / block != blocks) refuse("%lld scales do not divide the axis into equal blocks", static_cast<long long>(blocks));
+    if ((length + block - 1) / block != blocks)
+      refuse("%lld scales do not divide the axis into equal blocks", static_cast<long long>(blocks));
   }
   s.expect_count(scale, Scales(x, scale, axis).expected_count());
   if (s.has_input(2)) {
@@ -158,7 +168,8 @@ Prepared quantize(const Signature& s) {
   expect(s, s.output(0), s.input(0));
   return for_float(s, s.input(0), [&](auto real) {
     return for_quantized(s, s.output(0), [&](auto quantised) {
-      return Prepared{run_quantize<typename decltype(real)::type, typename decltype(quantised)::type>, s.output(0).count, 2.0};
+      return Prepared{run_quantize<typename decltype(real)::type, typename decltype(quantised)::type>,
+                      s.output(0).count, 2.0};
     });
   });
 }
@@ -168,7 +179,8 @@ Prepared dequantize(const Signature& s) {
   expect(s, s.input(0), s.output(0));
   return for_float(s, s.output(0), [&](auto real) {
     return for_quantized(s, s.input(0), [&](auto quantised) {
-      return Prepared{run_dequantize<typename decltype(real)::type, typename decltype(quantised)::type>, s.output(0).count, 2.0};
+      return Prepared{run_dequantize<typename decltype(real)::type, typename decltype(quantised)::type>,
+                      s.output(0).count, 2.0};
     });
   });
 }

@@ -12,37 +12,62 @@ namespace {
 
 constexpr int kLanes = 16;
 
-// What is accumulated: halves in float, integers without sign (they wrap), single precision in float within short runs
-// and in double across them.
+// What is accumulated: halves in float, integers without sign (they wrap), single precision in float within short
+// runs and in double across them.
 template <class C>
-using Accumulator = std::conditional_t<std::is_same_v<C, float>, double,
-                                       std::conditional_t<std::is_integral_v<C> && !std::is_same_v<C, bool>, uint64_t, C>>;
+using Accumulator =
+    std::conditional_t<std::is_same_v<C, float>, double,
+                       std::conditional_t<std::is_integral_v<C> && !std::is_same_v<C, bool>, uint64_t, C>>;
 
 struct Sum {
-  template <class C> using Acc = Accumulator<C>;
-  template <class C> static C first() { return C(0); }
-  template <class A> static A combine(A a, A b) { return a + b; }
+  template <class C>
+  using Acc = Accumulator<C>;
+  template <class C>
+  static C first() {
+    return C(0);
+  }
+  template <class A>
+  static A combine(A a, A b) {
+    return a + b;
+  }
 };
 struct Prod {
-  template <class C> using Acc = Accumulator<C>;
-  template <class C> static C first() { return C(1); }
-  template <class A> static A combine(A a, A b) { return a * b; }
+  template <class C>
+  using Acc = Accumulator<C>;
+  template <class C>
+  static C first() {
+    return C(1);
+  }
+  template <class A>
+  static A combine(A a, A b) {
+    return a * b;
+  }
 };
 struct Max {
-  template <class C> using Acc = C;
-  template <class C> static C first() {
+  template <class C>
+  using Acc = C;
+  template <class C>
+  static C first() {
     if constexpr (std::is_floating_point_v<C>) return -std::numeric_limits<C>::infinity();
     else return std::numeric_limits<C>::lowest();
   }
-  template <class A> static A combine(A a, A b) { return a > b || a != a ? a : b; }
+  template <class A>
+  static A combine(A a, A b) {
+    return a > b || a != a ? a : b;
+  }
 };
 struct Min {
-  template <class C> using Acc = C;
-  template <class C> static C first() {
+  template <class C>
+  using Acc = C;
+  template <class C>
+  static C first() {
     if constexpr (std::is_floating_point_v<C>) return std::numeric_limits<C>::infinity();
     else return std::numeric_limits<C>::max();
   }
-  template <class A> static A combine(A a, A b) { return a < b || a != a ? a : b; }
+  template <class A>
+  static A combine(A a, A b) {
+    return a < b || a != a ? a : b;
+  }
 };
 
 // A run along memory, in lanes that are combined at the end in a fixed order.
@@ -174,10 +199,8 @@ Prepared scalars(const Signature& s) {
 }  // namespace
 
 extern const LibraryKernel kReduceKernels[] = {
-    {"reduce_sum", numbers<Sum>},
-    {"reduce_prod", numbers<Prod>},
-    {"reduce_max", scalars<Max>},
-    {"reduce_min", scalars<Min>},
+    {"reduce_sum", numbers<Sum>}, {"reduce_prod", numbers<Prod>},
+    {"reduce_max", scalars<Max>}, {"reduce_min", scalars<Min>},
     {nullptr, nullptr},
 };
 

@@ -8,7 +8,7 @@
 //           4 antialias            the filter widens when an axis shrinks
 //           5 cubic coefficient    double bits
 //           6 extrapolation value  double bits; for tf_crop_and_resize outside x
-//           7 onwards              for all axes: scales, then starts, then ends of the region of interest (double bits)
+//           7 onwards              for all axes (double bits): scales, then starts, then ends of the region of interest
 #include <cmath>
 
 #include "dtypes.h"
@@ -44,15 +44,26 @@ struct Problem {
   int64_t leading_taps = 1;  // combinations of taps over all axes but the last
 
   Problem(const mm_desc& x, const mm_desc& y, const int64_t* params)
-      : rank(x.rank), mode(params[0]), coordinates(params[1]), rounding(params[2]), exclude_outside(params[3] != 0),
-        cubic(param_double(params[5])), extrapolation(param_double(params[6])) {
+      : rank(x.rank),
+        mode(params[0]),
+        coordinates(params[1]),
+        rounding(params[2]),
+        exclude_outside(params[3] != 0),
+        cubic(param_double(params[5])),
+        extrapolation(param_double(params[6])) {
     int64_t strides[MM_MAX_RANK];
     row_major(x, strides);
     const int64_t* per_axis = params + kFirstAxisParam;
     for (int32_t i = 0; i < rank; ++i) {
       Axis& axis = axes[i];
-      axis = {x.dims[i], y.dims[i], strides[i], param_double(per_axis[i]), param_double(per_axis[rank + i]),
-              param_double(per_axis[2 * rank + i]), 0, 1};
+      axis = {x.dims[i],
+              y.dims[i],
+              strides[i],
+              param_double(per_axis[i]),
+              param_double(per_axis[rank + i]),
+              param_double(per_axis[2 * rank + i]),
+              0,
+              1};
       const bool same = axis.from == axis.to && axis.scale == 1 && coordinates != kCrop;
       if (!same && mode != kNearest) {
         const double support = mode == kLinear ? 1 : 2;
@@ -69,17 +80,24 @@ struct Problem {
 
   // Where in x position `i` of the output lies.
   double source(const Axis& axis, int64_t i) const {
-    const double from = static_cast<double>(axis.from), to = static_cast<double>(axis.to), at = static_cast<double>(i);
+    const double from = static_cast<double>(axis.from), to = static_cast<double>(axis.to),
+                 at = static_cast<double>(i);
     const double half_pixel = (at + 0.5) / axis.scale - 0.5;
     switch (coordinates) {
-      case kAsymmetric: return at / axis.scale;
-      case kAlignCorners: return axis.to == 1 ? 0 : at * (from - 1) / (to - 1);
-      case kPytorch: return axis.to > 1 ? half_pixel : 0;
-      case kSymmetric: return from / 2 * (1 - to / (axis.scale * from)) + half_pixel;
+      case kAsymmetric:
+        return at / axis.scale;
+      case kAlignCorners:
+        return axis.to == 1 ? 0 : at * (from - 1) / (to - 1);
+      case kPytorch:
+        return axis.to > 1 ? half_pixel : 0;
+      case kSymmetric:
+        return from / 2 * (1 - to / (axis.scale * from)) + half_pixel;
       case kCrop:
-        return axis.to > 1 ? axis.roi_start * (from - 1) + at * (axis.roi_end - axis.roi_start) * (from - 1) / (to - 1)
-                           : 0.5 * (axis.roi_start + axis.roi_end) * (from - 1);
-      default: return half_pixel;
+        return axis.to > 1
+                   ? axis.roi_start * (from - 1) + at * (axis.roi_end - axis.roi_start) * (from - 1) / (to - 1)
+                   : 0.5 * (axis.roi_start + axis.roi_end) * (from - 1);
+      default:
+        return half_pixel;
     }
   }
 
@@ -93,10 +111,14 @@ struct Problem {
 
   double rounded(double x) const {
     switch (rounding) {
-      case kPreferCeil: return std::floor(x + 0.5);
-      case kFloor: return std::floor(x);
-      case kCeil: return std::ceil(x);
-      default: return std::ceil(x - 0.5);
+      case kPreferCeil:
+        return std::floor(x + 0.5);
+      case kFloor:
+        return std::floor(x);
+      case kCeil:
+        return std::ceil(x);
+      default:
+        return std::ceil(x - 0.5);
     }
   }
 
@@ -113,12 +135,15 @@ struct Problem {
       for (int64_t k = 0; k < axis.taps; ++k) taps[k] = {kOutside, 0};
       return;
     }
-    const auto clamped = [&](double at) { return static_cast<int64_t>(std::min(std::max(at, 0.0), last)) * axis.stride; };
+    const auto clamped = [&](double at) {
+      return static_cast<int64_t>(std::min(std::max(at, 0.0), last)) * axis.stride;
+    };
     if (mode == kNearest) {
       taps[0] = {clamped(rounded(x)), 1};
       return;
     }
-    const double base = std::floor(x), stretch = axis.taps == (mode == kLinear ? 2 : 4) ? 1.0 : std::min(axis.scale, 1.0);
+    const double base = std::floor(x),
+                 stretch = axis.taps == (mode == kLinear ? 2 : 4) ? 1.0 : std::min(axis.scale, 1.0);
     double total = 0;
     for (int64_t k = 0; k < axis.taps; ++k) {
       const double at = base + static_cast<double>(axis.first_tap + k);
@@ -140,7 +165,8 @@ void run(const mm_call* call, int64_t begin, int64_t end, void* scratch) {
   Tap* next = static_cast<Tap*>(scratch);
   for (int32_t i = 0; i < p.rank; ++i) {
     tables[i] = next;
-    for (int64_t position = 0; position < p.axes[i].to; ++position, next += p.axes[i].taps) p.weigh(p.axes[i], position, next);
+    for (int64_t position = 0; position < p.axes[i].to; ++position, next += p.axes[i].taps)
+      p.weigh(p.axes[i], position, next);
   }
   Tap* leading = next;
   const T* x = input<T>(call, 0);
@@ -204,8 +230,10 @@ Prepared resize(const Signature& s) {
   const Problem p(x, y, s.params());
   if (p.scratch() > int64_t{1} << 36) refuse("the filter is too large");
   const int64_t width = y.dims[y.rank - 1], rows = y.count == 0 ? 0 : y.count / width;
-  const double cost = 2.0 * static_cast<double>(width) * static_cast<double>(p.leading_taps * p.axes[x.rank - 1].taps);
-  return for_scalar(s, x, [&](auto tag) { return Prepared{run<typename decltype(tag)::type>, rows, cost, p.scratch()}; });
+  const double cost =
+      2.0 * static_cast<double>(width) * static_cast<double>(p.leading_taps * p.axes[x.rank - 1].taps);
+  return for_scalar(s, x,
+                    [&](auto tag) { return Prepared{run<typename decltype(tag)::type>, rows, cost, p.scratch()}; });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Element types in C++: a storage type for each code, the type it is computed in, and conversions between all of them.
+// Element types in C++: a storage type for each code, the type it is computed in, conversions between all of them.
 #pragma once
 
 #include <algorithm>
@@ -110,13 +110,16 @@ template <int E, int M, int B, Special S>
 uint8_t minifloat_encode(float value, bool saturate) {
   constexpr uint32_t kSign = 1u << (E + M), kCodes = 1u << (E + M);
   constexpr uint32_t kInfinity = ((1u << E) - 1) << M;
-  constexpr uint32_t kLargest = S == Special::kIeee ? kInfinity - 1 : S == Special::kNanAllOnes ? kCodes - 2 : kCodes - 1;
+  constexpr uint32_t kLargest = S == Special::kIeee         ? kInfinity - 1
+                                : S == Special::kNanAllOnes ? kCodes - 2
+                                                            : kCodes - 1;
   constexpr uint32_t kNan = S == Special::kIeee               ? kInfinity | 1u << (M - 1)
                             : S == Special::kNanAllOnes       ? kCodes - 1
                             : S == Special::kNanNegativeZero ? kSign
                                                               : kLargest;
   const uint32_t sign = std::signbit(value) ? kSign : 0;
-  if (std::isnan(value)) return static_cast<uint8_t>(S == Special::kNanNegativeZero || S == Special::kNone ? kNan : kNan | sign);
+  constexpr bool kSignedNan = S != Special::kNanNegativeZero && S != Special::kNone;
+  if (std::isnan(value)) return static_cast<uint8_t>(kSignedNan ? kNan | sign : kNan);
   const double magnitude = std::fabs(static_cast<double>(value));
   uint32_t code = kLargest + 1;
   if (!std::isinf(value)) {
@@ -164,7 +167,9 @@ inline T load(T value) { return value; }
 inline float load(Half value) { return half_to_float(value.bits); }
 inline float load(BFloat16 value) { return bfloat16_to_float(value.bits); }
 inline bool load(Bool value) { return value.value != 0; }
-inline float load(PowerOfTwo value) { return value.bits == 0xff ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, value.bits - 127); }
+inline float load(PowerOfTwo value) {
+  return value.bits == 0xff ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, value.bits - 127);
+}
 template <int E, int M, int B, Special S>
 inline float load(MiniFloat<E, M, B, S> value) {
   static const auto table = [] {
@@ -182,7 +187,8 @@ inline int32_t load(SmallInt<Bits, Signed> value) {
 
 // To an integer, towards zero; what does not fit goes to the nearest end and NaN to 0 (C leaves both undefined).
 template <class To, class From>
-inline To float_to_integer(From value, To low = std::numeric_limits<To>::min(), To high = std::numeric_limits<To>::max()) {
+inline To float_to_integer(From value, To low = std::numeric_limits<To>::min(),
+                           To high = std::numeric_limits<To>::max()) {
   const From least = static_cast<From>(low);
   // static_cast<From>(high) may round up to a power of two that does not fit, hence >=.
   if (value >= static_cast<From>(high)) return high;
@@ -256,8 +262,10 @@ struct Tag {
 
 #define MM_CASE(code, type) case code: return visit(Tag<type>{});
 #define MM_FLOAT_CASES MM_CASE(MM_F32, float) MM_CASE(MM_F64, double) MM_CASE(MM_F16, Half) MM_CASE(MM_BF16, BFloat16)
-#define MM_SIGNED_CASES MM_CASE(MM_I8, int8_t) MM_CASE(MM_I16, int16_t) MM_CASE(MM_I32, int32_t) MM_CASE(MM_I64, int64_t)
-#define MM_UNSIGNED_CASES MM_CASE(MM_U8, uint8_t) MM_CASE(MM_U16, uint16_t) MM_CASE(MM_U32, uint32_t) MM_CASE(MM_U64, uint64_t)
+#define MM_SIGNED_CASES \
+  MM_CASE(MM_I8, int8_t) MM_CASE(MM_I16, int16_t) MM_CASE(MM_I32, int32_t) MM_CASE(MM_I64, int64_t)
+#define MM_UNSIGNED_CASES \
+  MM_CASE(MM_U8, uint8_t) MM_CASE(MM_U16, uint16_t) MM_CASE(MM_U32, uint32_t) MM_CASE(MM_U64, uint64_t)
 #define MM_TINY_FLOAT_CASES                                                                                     \
   MM_CASE(MM_F8E4M3FN, F8E4M3FN) MM_CASE(MM_F8E4M3FNUZ, F8E4M3FNUZ) MM_CASE(MM_F8E5M2, F8E5M2)                  \
   MM_CASE(MM_F8E5M2FNUZ, F8E5M2FNUZ) MM_CASE(MM_F8E8M0FNU, PowerOfTwo) MM_CASE(MM_F4E2M1FN, F4E2M1FN)
@@ -303,7 +311,8 @@ Prepared for_scalar(const Signature& s, const mm_desc& a, Visit visit) {
 template <class Visit>
 Prepared for_real(const Signature& s, const mm_desc& a, Visit visit) {
   switch (a.dtype) {
-    MM_FLOAT_CASES MM_SIGNED_CASES MM_UNSIGNED_CASES MM_CASE(MM_BOOL, Bool) MM_TINY_FLOAT_CASES MM_TINY_INTEGER_CASES
+    MM_FLOAT_CASES MM_SIGNED_CASES MM_UNSIGNED_CASES MM_CASE(MM_BOOL, Bool)
+    MM_TINY_FLOAT_CASES MM_TINY_INTEGER_CASES
     default: s.unsupported(a);
   }
 }

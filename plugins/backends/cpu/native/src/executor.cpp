@@ -57,7 +57,8 @@ int64_t Program::run(unsigned char* arena, const void* const* inputs, void* cons
   launch.scratch_bytes = scratch_bytes;
   for (size_t i = 0; i < steps.size(); ++i) {
     const Step& step = steps[i];
-    const auto started = profile != nullptr ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
+    const auto started =
+        profile != nullptr ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
     const int32_t n_operands = step.n_inputs + step.n_outputs;
     for (int32_t k = 0; k < n_operands; ++k) {
       const int32_t number = operands[step.first_operand + static_cast<size_t>(k)];
@@ -67,10 +68,18 @@ int64_t Program::run(unsigned char* arena, const void* const* inputs, void* cons
       }
       const Buffer& buffer = buffers[static_cast<size_t>(number)];
       switch (buffer.space) {
-        case MM_ARENA: pointers[k] = arena + buffer.index; break;
-        case MM_CONSTANT: pointers[k] = const_cast<void*>(constants[static_cast<size_t>(buffer.index)]); break;
-        case MM_INPUT: pointers[k] = const_cast<void*>(inputs[buffer.index]); break;
-        default: pointers[k] = outputs[buffer.index]; break;
+        case MM_ARENA:
+          pointers[k] = arena + buffer.index;
+          break;
+        case MM_CONSTANT:
+          pointers[k] = const_cast<void*>(constants[static_cast<size_t>(buffer.index)]);
+          break;
+        case MM_INPUT:
+          pointers[k] = const_cast<void*>(inputs[buffer.index]);
+          break;
+        default:
+          pointers[k] = outputs[buffer.index];
+          break;
       }
     }
     launch.call.desc = descs.data() + step.first_operand;

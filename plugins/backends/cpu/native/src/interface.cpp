@@ -27,7 +27,8 @@ auto guarded(char* error, int64_t error_length, Make make) -> decltype(make()) {
   } catch (const std::exception& failure) {
     reason = failure.what();
   }
-  if (error != nullptr && error_length > 0) std::snprintf(error, static_cast<size_t>(error_length), "%s", reason.c_str());
+  if (error != nullptr && error_length > 0)
+    std::snprintf(error, static_cast<size_t>(error_length), "%s", reason.c_str());
   return nullptr;
 }
 
@@ -37,8 +38,9 @@ std::string features() {
   __builtin_cpu_init();
 #define MM_FEATURE(name) \
   if (__builtin_cpu_supports(name)) found += found.empty() ? name : " " name;
-  MM_FEATURE("sse4.1") MM_FEATURE("avx") MM_FEATURE("avx2") MM_FEATURE("fma") MM_FEATURE("f16c")
-  MM_FEATURE("avx512f") MM_FEATURE("avx512bw") MM_FEATURE("avx512dq") MM_FEATURE("avx512vl") MM_FEATURE("avx512vnni")
+  MM_FEATURE("sse4.1")
+  MM_FEATURE("avx") MM_FEATURE("avx2") MM_FEATURE("fma") MM_FEATURE("f16c") MM_FEATURE("avx512f")
+      MM_FEATURE("avx512bw") MM_FEATURE("avx512dq") MM_FEATURE("avx512vl") MM_FEATURE("avx512vnni")
 #elif defined(__aarch64__) && defined(__linux__)
   const unsigned long capabilities = getauxval(AT_HWCAP);
   found = "neon";
@@ -48,7 +50,7 @@ std::string features() {
 #elif defined(__aarch64__)
   found = "neon";
 #endif
-  return found;
+          return found;
 }
 
 }  // namespace
@@ -87,9 +89,10 @@ int32_t mm_object_count(const mm_loaded_object* object) { return object->object-
 void mm_object_free(mm_loaded_object* object) { delete object; }
 
 mm_program* mm_program_create(const int64_t* words, int64_t n_words, const mm_loaded_object* object,
-                              const void* const* constants, char* error, int64_t error_length) {
+                              const void* const* constants, int64_t n_constants, char* error, int64_t error_length) {
   return guarded(error, error_length, [&] {
-    return new mm_program{mm::Program(words, n_words, object == nullptr ? nullptr : object->object, constants)};
+    return new mm_program{
+        mm::Program(words, n_words, object == nullptr ? nullptr : object->object, constants, n_constants)};
   });
 }
 

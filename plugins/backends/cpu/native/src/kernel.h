@@ -47,7 +47,7 @@ class Signature {
   void expect_same_shape(const mm_desc& a, const mm_desc& b) const;
   void expect_count(const mm_desc& a, int64_t count) const;
   void expect_dtype(const mm_desc& a, int32_t dtype) const;
-  void expect_index(const mm_desc& a) const;      // i32 or i64
+  void expect_index(const mm_desc& a) const;  // i32 or i64
   void expect_axis(const mm_desc& a, int64_t axis) const;
   [[noreturn]] void unsupported(const mm_desc& a) const;
 

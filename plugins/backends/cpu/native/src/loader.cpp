@@ -78,11 +78,14 @@ void mm_loaded_object::open(const void* bytes, int64_t length) {
   handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   const char* reason = handle == nullptr ? dlerror() : nullptr;
   if (!unlink_path.empty()) unlink(unlink_path.c_str());
-  if (handle == nullptr) mm::refuse("the generated code cannot be loaded: %s", reason != nullptr ? reason : "no reason given");
+  if (handle == nullptr)
+    mm::refuse("the generated code cannot be loaded: %s", reason != nullptr ? reason : "no reason given");
   const auto entry = reinterpret_cast<mm_object_entry_function>(dlsym(handle, "mm_object_entry"));
   if (entry == nullptr) mm::refuse("the generated code does not export mm_object_entry");
   object = entry(&kFunctions);
   if (object == nullptr) mm::refuse("the generated code needs functions that this library does not have");
-  if (object->abi != MM_CPU_ABI) mm::refuse("the generated code is for ABI version %d, this library has %d", object->abi, MM_CPU_ABI);
-  if (object->count < 0 || (object->count > 0 && object->kernels == nullptr)) mm::refuse("the generated code's table is damaged");
+  if (object->abi != MM_CPU_ABI)
+    mm::refuse("the generated code is for ABI version %d, this library has %d", object->abi, MM_CPU_ABI);
+  if (object->count < 0 || (object->count > 0 && object->kernels == nullptr))
+    mm::refuse("the generated code's table is damaged");
 }

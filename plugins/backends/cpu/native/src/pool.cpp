@@ -15,7 +15,8 @@
 namespace mm {
 namespace {
 
-// How long a thread waits actively before it sleeps: longer than the gap between two steps, far below a scheduling slice.
+// How long a thread waits actively before it sleeps: longer than the gap between two steps, far below a scheduling
+// slice.
 constexpr std::chrono::microseconds kSpin{50};
 
 inline void relax() {
@@ -96,7 +97,8 @@ class Pool {
     return *pool;
   }
 
-  // Up to `count` idle workers, chained. Creates threads up to the processor's, or to what one run asks for if that is more.
+  // Up to `count` idle workers, chained. Creates threads up to the processor's, or to what one run asks for if that
+  // is more.
   Worker* lease(int32_t count, int32_t* granted) {
     std::lock_guard<std::mutex> lock(mutex_);
     const int32_t cores = static_cast<int32_t>(std::thread::hardware_concurrency());

@@ -36,7 +36,7 @@ namespace {
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMostBytes = int64_t{1} << 56;
 constexpr int64_t kMostScratch = int64_t{1} << 40;
-constexpr int64_t kMostCount = int64_t{1} << 31;
+constexpr int64_t kMostCount = int64_t{1} << 30;  // and their sums fit 32 bits
 
 // Below this many elementary operations a part is not worth waking a thread for (about 4 microseconds).
 constexpr double kOperationsPerPart = 16384;
@@ -60,7 +60,8 @@ int64_t checked_product(const int64_t* dims, int32_t rank, int64_t unit) {
 
 }  // namespace
 
-Program::Program(const int64_t* given, int64_t n_words, const mm_object* object, const void* const* constants_given) {
+Program::Program(const int64_t* given, int64_t n_words, const mm_object* object, const void* const* constants_given,
+                 int64_t n_constants_given) {
   if (given == nullptr || n_words < 0) refuse("there are no words");
   words.assign(given, given + n_words);
   Reader reader(words.data(), n_words);
@@ -77,6 +78,10 @@ Program::Program(const int64_t* given, int64_t n_words, const mm_object* object,
   const int64_t stated_arena = reader.next("the arena's size", 0, kMostBytes);
   const int64_t n_buffers = reader.next("the number of buffers", 0, std::min(kMostCount, n_words));
   const int64_t n_steps = reader.next("the number of steps", 0, std::min(kMostCount, n_words));
+  if (n_constants != n_constants_given) {
+    refuse("it has %lld constants, %lld were given", static_cast<long long>(n_constants),
+           static_cast<long long>(n_constants_given));
+  }
   if (n_constants > 0) {
     if (constants_given == nullptr) refuse("the constants are missing");
     constants.assign(constants_given, constants_given + n_constants);
@@ -108,7 +113,8 @@ void Program::read_buffer(Reader& reader, int64_t stated_arena) {
     if (buffer.index + bytes > stated_arena) refuse("a buffer reaches beyond the arena");
   } else {
     const int64_t counts[] = {0, n_constants, n_inputs, n_outputs};
-    if (buffer.index >= counts[buffer.space]) refuse("a buffer's index is %lld", static_cast<long long>(buffer.index));
+    if (buffer.index >= counts[buffer.space])
+      refuse("a buffer's index is %lld", static_cast<long long>(buffer.index));
   }
   buffers.push_back(buffer);
 }

@@ -29,16 +29,18 @@ struct Program {
   int64_t scratch_bytes = 0;  // of a thread
   std::vector<Buffer> buffers;
   std::vector<Step> steps;
-  std::vector<int64_t> words;      // owns what the descs' dims and the steps' params point to
-  std::vector<int32_t> operands;   // buffer numbers
-  std::vector<mm_desc> descs;      // of each operand
+  std::vector<int64_t> words;     // owns what the descs' dims and the steps' params point to
+  std::vector<int32_t> operands;  // buffer numbers
+  std::vector<mm_desc> descs;     // of each operand
   std::vector<const void*> constants;
 
   // Throws Refusal.
-  Program(const int64_t* words, int64_t n_words, const mm_object* object, const void* const* constants);
+  Program(const int64_t* words, int64_t n_words, const mm_object* object, const void* const* constants,
+          int64_t n_constants);
 
   int64_t total_bytes(int32_t threads) const { return arena_bytes + operand_bytes + threads * scratch_bytes; }
-  int64_t run(unsigned char* arena, const void* const* inputs, void* const* outputs, int32_t threads, int64_t* profile) const;
+  int64_t run(unsigned char* arena, const void* const* inputs, void* const* outputs, int32_t threads,
+              int64_t* profile) const;
 
  private:
   void read_buffer(class Reader& reader, int64_t stated_arena);

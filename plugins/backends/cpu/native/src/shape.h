@@ -59,7 +59,8 @@ class Walk {
     ++rank;
   }
 
-  // Visits positions [begin, end) as rows: visit(offsets, count), along the innermost axis, whose strides are `inner`.
+  // Visits positions [begin, end) as rows: visit(offsets, count), along the innermost axis, whose strides are
+  // `inner`.
   template <class Visit>
   void rows(int64_t begin, int64_t end, Visit visit) {
     if (begin >= end) return;

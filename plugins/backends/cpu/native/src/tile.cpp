@@ -51,12 +51,14 @@ using Tile = void (*)(int64_t, int64_t, const C*, int64_t, const C*, C*);
 
 #if defined(__x86_64__) && !defined(MM_NO_CLONES)
 template <class C>
-__attribute__((target("arch=x86-64-v4,prefer-vector-width=512"))) void tile_v4(int64_t rows, int64_t depth, const C* a, int64_t a_stride,
-                                                                              const C* b, C* sums) {
+__attribute__((target("arch=x86-64-v4,prefer-vector-width=512"))) void tile_v4(int64_t rows, int64_t depth,
+                                                                               const C* a, int64_t a_stride,
+                                                                               const C* b, C* sums) {
   tile<C, 64, 12>(rows, depth, a, a_stride, b, sums);
 }
 template <class C>
-__attribute__((target("arch=x86-64-v3"))) void tile_v3(int64_t rows, int64_t depth, const C* a, int64_t a_stride, const C* b, C* sums) {
+__attribute__((target("arch=x86-64-v3"))) void tile_v3(int64_t rows, int64_t depth, const C* a, int64_t a_stride,
+                                                       const C* b, C* sums) {
   tile<C, 32, 6>(rows, depth, a, a_stride, b, sums);
 }
 #endif
@@ -90,10 +92,12 @@ void multiply_tile(int64_t rows, int64_t depth, const float* a, int64_t a_stride
 void multiply_tile(int64_t rows, int64_t depth, const double* a, int64_t a_stride, const double* b, double* sums) {
   multiply(rows, depth, a, a_stride, b, sums);
 }
-void multiply_tile(int64_t rows, int64_t depth, const uint32_t* a, int64_t a_stride, const uint32_t* b, uint32_t* sums) {
+void multiply_tile(int64_t rows, int64_t depth, const uint32_t* a, int64_t a_stride, const uint32_t* b,
+                   uint32_t* sums) {
   multiply(rows, depth, a, a_stride, b, sums);
 }
-void multiply_tile(int64_t rows, int64_t depth, const uint64_t* a, int64_t a_stride, const uint64_t* b, uint64_t* sums) {
+void multiply_tile(int64_t rows, int64_t depth, const uint64_t* a, int64_t a_stride, const uint64_t* b,
+                   uint64_t* sums) {
   multiply(rows, depth, a, a_stride, b, sums);
 }
 

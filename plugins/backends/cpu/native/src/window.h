@@ -6,7 +6,7 @@
 namespace mm {
 
 struct Window {
-  int32_t rank;  // spatial axes
+  int32_t rank;                   // spatial axes
   const int64_t *input, *output;  // sizes
   int64_t kernel[MM_MAX_RANK], strides[MM_MAX_RANK], pads[MM_MAX_RANK], dilations[MM_MAX_RANK];
   int64_t input_count = 1, output_count = 1, kernel_count = 1;
