@@ -224,10 +224,12 @@ class Scan(OpDef):
             np.moveaxis(np.flip(value, axis) if backwards else value, axis, 0)
             for value, axis, backwards in zip(values[states:], axes, reverse)
         ]
-        state, fixed, collected = values[:states], values[states + scans :], []
+        state, fixed = values[:states], values[states + scans :]
+        collected: list[tuple[Any, ...]] = []
         for slices in zip(*scanned):
             step = regions[0](*state, *map(np.asarray, slices), *fixed)
-            state, _ = step[:states], collected.append(step[states:])
+            state = step[:states]
+            collected.append(step[states:])
         if collected:
             stacks = [np.stack(column) for column in zip(*collected)]
         else:

@@ -37,6 +37,6 @@ def join(types: Sequence[ValueType], what: str, visible: set[str] | None = None)
         return TensorType(first.dtype, None)
     dims = [
         column[0] if len(set(column)) == 1 and (visible is None or symbols(column[0]) <= visible) else None
-        for column in zip(*shapes)  # type: ignore[arg-type]
+        for column in zip(*shapes)
     ]
     return TensorType(first.dtype, tuple(dims))  # type: ignore[arg-type]

@@ -139,7 +139,7 @@ class Split(Movement):
 
     def reference(self, x: Any, sizes: Any = None, *, axis: int, parts: int | None) -> Any:
         if sizes is None:
-            chunk = -(-x.shape[axis] // parts)  # type: ignore[operator]
+            chunk = -(-x.shape[axis] // parts)
             places = [chunk * index for index in range(1, parts)]  # type: ignore[arg-type]
         else:
             places = np.cumsum(sizes)[:-1].tolist()
