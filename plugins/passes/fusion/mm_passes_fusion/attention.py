@@ -19,6 +19,12 @@ from mm_core.types import Array
 HIDDEN = -1e4
 """A score at or below this weighs nothing beside ordinary ones: exporters write it where they mean minus infinity."""
 
+EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
+"""The distance of 1 to the next number."""
+
+MAX_SCORE = 32.0
+"""Scores beyond this do not occur in rows of which anything is expected."""
+
 SCALED = ("q", "k", "kt", "score")
 
 
@@ -76,56 +82,66 @@ def _is_attention(match: Match) -> Reason | None:
     k = tuple(k[axis] for axis in order)
     if any(a != b for batch in (k, v) for a, b in zip(q[:-2], batch[:-2])) or k[-1] != v[-2]:
         return "q, k and v have different batches, heads or lengths"
-    if match["fill"] is not None:
-        fill = match.number("fill")
-        if fill is None or fill > HIDDEN:
-            return "what hidden scores become is not one very negative number"
-    return None
+    return _is_hiding(match) if match["fill"] is not None else None
 
 
-def is_causal(keep: Array, length: Any, count: Any) -> bool:
-    """Whether a bool mask of the last two axes is the lower triangle, aligned at the top left."""
-    if keep.shape[-2:] != (length, count) or keep.size != keep.shape[-1] * keep.shape[-2]:
-        return False
-    return bool((keep.reshape(keep.shape[-2:]) == (np.tri(*keep.shape[-2:]) > 0)).all())
+def _condition(match: Match) -> tuple[Value | None, bool]:
+    """The condition by which scores are selected, and whether it holds for those that are kept."""
+    return (match["keep"], True) if match["keep"] is not None else (match["hide"], False)
 
 
-@dataclass
-class _Mask:
-    """What is known of the mask: causal, or values to be selected by and added."""
-
-    causal: bool = False
-    keep: Value | None = None
-    added: Value | None = None
-
-
-def _read_mask(g: Rewriter, match: Match, length: Any, count: Any) -> _Mask:
-    mask = _Mask(added=match["mask"])
-    data = constant_of(mask.added)
-    if data is not None and data.dtype.is_float:
-        array = data.numpy().astype(np.float64)
-        if ((array == 0) | (array <= HIDDEN)).all() and is_causal(array == 0, length, count):
-            mask = _Mask(causal=True)
-    condition = match["keep"] if match["keep"] is not None else match["hide"]
-    if condition is None:
-        return mask
-    data = constant_of(condition)
-    if data is not None:
-        keep = data.numpy() if match["keep"] is not None else ~data.numpy()
-        if is_causal(keep, length, count):
-            mask.causal = True
-            return mask
+def _is_hiding(match: Match) -> Reason | None:
+    """Whether `mm.attention` with a mask gives what the selection gave, in rows that are hidden altogether too."""
     fill = match.number("fill")
-    assert fill is not None
-    if np.isneginf(fill) and mask.added is None:
-        mask.keep = condition if match["keep"] is not None else g.logical_not(condition)
-        return mask
-    # Rows that are hidden altogether keep their finite scores: softmax spreads evenly over them.
-    choice = (0.0, fill) if match["keep"] is not None else (fill, 0.0)
-    dtype = match["q"].type.dtype
-    extra = g.select(condition, *(g.constant(np.array(number, dtype.numpy)) for number in choice))
-    mask.added = extra if mask.added is None else g.add(mask.added, extra)
-    return mask
+    if fill is None or fill > HIDDEN:
+        return "what hidden scores become is not one very negative number"
+    # Added to a score, so large a number is the sum: softmax spreads evenly over a hidden row, as it did before.
+    if abs(fill) * EPSILON.get(match["q"].type.dtype.name, 0) >= MAX_SCORE:
+        return None
+    condition, keeps = _condition(match)
+    data = constant_of(condition)
+    if match["mask"] is None and data is not None and (data.numpy() == keeps).any(axis=-1).all():
+        return None
+    return f"a row that is hidden altogether by {fill:g} would come out another"
+
+
+def is_causal(keep: Array, scores: tuple[Any, ...]) -> bool:
+    """Whether a bool mask is the lower triangle, aligned at the top left, for all batches and heads alike."""
+    if keep.shape[-2:] != scores[-2:] or keep.size != scores[-1] * scores[-2]:
+        return False
+    return bool((keep.reshape(scores[-2:]) == (np.tri(*scores[-2:]) > 0)).all())
+
+
+def _adds_causal(match: Match, scores: tuple[Any, ...]) -> bool:
+    """Whether the mask that is added is constant and does no more than causality."""
+    data = constant_of(match["mask"])
+    if data is None or not data.dtype.is_float:
+        return False
+    array = data.numpy().astype(np.float64)
+    hidden = array != 0
+    if not (array[hidden] <= HIDDEN).all() or (match["fill"] is not None and not np.isneginf(array[hidden]).all()):
+        return False
+    return is_causal(~hidden, scores)
+
+
+def _read_mask(g: Rewriter, match: Match, scores: tuple[Any, ...]) -> tuple[bool, Value | None]:
+    """Whether attention is causal, and what else masks it: to be selected by or added."""
+    causal = _adds_causal(match, scores)
+    added: Value | None = None if causal else match["mask"]
+    condition, keeps = _condition(match)
+    fill = match.number("fill")
+    if condition is None or fill is None:
+        return causal, added
+    data = constant_of(condition)
+    # A finite number under a second mask would still weigh something in rows that this one hides altogether.
+    if data is not None and (added is None or np.isneginf(fill)) and is_causal(data.numpy() == keeps, scores):
+        return True, added
+    if np.isneginf(fill) and added is None:
+        return causal, condition if keeps else g.logical_not(condition)
+    dtype = match["q"].type.dtype.numpy
+    choice = (0.0, fill) if keeps else (fill, 0.0)
+    extra = g.select(condition, *(g.constant(np.array(number, dtype)) for number in choice))
+    return causal, extra if added is None else g.add(added, extra)
 
 
 def _build(g: Rewriter, q: Value, k: Value, v: Value, match: Match) -> Value:
@@ -134,13 +150,12 @@ def _build(g: Rewriter, q: Value, k: Value, v: Value, match: Match) -> Value:
     order = (*order[:-2], order[-1], order[-2])
     if order != tuple(range(rank)):
         k = g.transpose(k, permutation=order)
-    mask = _read_mask(g, match, *_shape(match["scores"].result)[-2:])
-    chosen = mask.keep if mask.keep is not None else mask.added
+    causal, mask = _read_mask(g, match, _shape(match["scores"].result))
     if rank == 3:
         q, k, v = (g.unsqueeze(value, axes=(1,)) for value in (q, k, v))
-        if chosen is not None and len(_shape(chosen)) == 3:
-            chosen = g.unsqueeze(chosen, axes=(1,))
-    result: Value = g.attention(q, k, v, chosen, scale=_factor(match), causal=mask.causal)
+        if mask is not None and len(_shape(mask)) == 3:
+            mask = g.unsqueeze(mask, axes=(1,))
+    result: Value = g.attention(q, k, v, mask, scale=_factor(match), causal=causal)
     if rank == 3:
         result = g.squeeze(result, axes=(1,))
     return result

@@ -35,7 +35,12 @@
 // -----
 "mm.network"() ({
 ^bb0(%q: tensor<?x2x4x4xf32, ["B"]>, %k: tensor<?x2x4x4xf32, ["B"]>, %v: tensor<?x2x4x4xf32, ["B"]>, %m: tensor<?x1x1x4xf32, ["B"]>):
-  %gpt2 = "mm.attention"(%q, %k, %v, %m) {scale = 0.5 : f64, causal = true, alignment = "top_left", softcap = 0.0 : f64, left_window = -1 : i64, right_window = -1 : i64} : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x1x1x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
+  %0 = "mm.constant"() {value = dense<[[[[true, false, false, false], [true, true, false, false], [true, true, true, false], [true, true, true, true]]]]> : tensor<1x1x4x4xi1>} : () -> tensor<1x1x4x4xi1>
+  %1 = "mm.constant"() {value = dense<0.0> : tensor<f32>} : () -> tensor<f32>
+  %2 = "mm.constant"() {value = dense<-3.4028234663852886e+38> : tensor<f32>} : () -> tensor<f32>
+  %3 = "mm.select"(%0, %1, %2) : (tensor<1x1x4x4xi1>, tensor<f32>, tensor<f32>) -> tensor<1x1x4x4xf32>
+  %4 = "mm.add"(%m, %3) : (tensor<?x1x1x4xf32, ["B"]>, tensor<1x1x4x4xf32>) -> tensor<?x1x4x4xf32, ["B"]>
+  %gpt2 = "mm.attention"(%q, %k, %v, %4) {scale = 0.5 : f64, causal = false, alignment = "top_left", softcap = 0.0 : f64, left_window = -1 : i64, right_window = -1 : i64} : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x1x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
   %added = "mm.attention"(%q, %k, %v) {scale = 0.5 : f64, causal = true, alignment = "top_left", softcap = 0.0 : f64, left_window = -1 : i64, right_window = -1 : i64} : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
   %hidden = "mm.attention"(%q, %k, %v) {scale = 0.5 : f64, causal = true, alignment = "top_left", softcap = 0.0 : f64, left_window = -1 : i64, right_window = -1 : i64} : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
   "mm.yield"(%gpt2, %added, %hidden) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> ()
