@@ -11,6 +11,7 @@ from mm_core.ir import Graph, Value
 from mm_core.ops import BOOL, Arity, Attribute, OpDef, Operand, Result, Tier
 from mm_core.types import BY_NAME, TensorType, agree, evaluate, symbols
 from mm_core.types.dtypes import bool_, int64
+from mm_ops_standard.checks import require
 from mm_ops_standard.joining import join, visible_symbols
 from mm_ops_standard.shapes import axis_of
 
@@ -180,11 +181,17 @@ class Scan(OpDef):
         Attribute("output_reverse", (bool,), ()),
     )
     regions = 1
+    accepts_unranked = True
 
     def infer(self, types: Any, values: Any, *, states: int, scans: int, regions: Any, **places: Any) -> Any:
         body = regions[0]
         if states < 0 or scans < 1 or len(types) < states + scans or len(body.output_types) < states:
             raise VerifyError(f"{self.name}: {states} states and {scans} scanned values do not fit {len(types)} values")
+        for name, count in (("input", scans), ("output", len(body.output_types) - states)):
+            for given in (places[f"{name}_axes"], places[f"{name}_reverse"]):
+                require(len(given) in (0, count), f"{self.name}: {len(given)} {name} axes or directions for {count}")
+        ranked = all(getattr(type_, "shape", None) is not None for type_ in types[states : states + scans])
+        require(ranked, f"{self.name}: what is scanned must be tensors of known rank")
         axes, _ = self._inputs(types, states, scans, places)
         length, slices = None, []
         for type_, axis in zip(types[states:], axes):

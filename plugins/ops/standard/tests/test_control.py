@@ -194,6 +194,22 @@ def test_scan_is_a_loop_over_slices(places: dict[str, Any], rows: int) -> None:
     assert negated.tolist() == (flipped.T if "output_axes" in places else flipped).tolist()
 
 
+@pytest.mark.parametrize(("attributes", "shape", "message"), [
+    ({"states": 1, "scans": 1, "input_axes": (0, 1)}, (3, 2), "2 input axes"),
+    ({"states": 1, "scans": 1}, None, "rank"),
+    ({"states": 3, "scans": 1}, (3, 2), "do not fit"),
+    ({"states": 1, "scans": 1, "input_axes": (5,)}, (3, 2), "axis 5"),
+    ({"states": 1, "scans": 1, "output_reverse": (True,)}, (3, 2), "output axes or directions for 2"),
+])  # fmt: skip
+def test_scan_refuses_what_does_not_fit(attributes: dict[str, Any], shape: Any, message: str) -> None:
+    network = mm.Network()
+    types = [mm.TensorType(mm.float32, (2,)), mm.TensorType(mm.float32, (3, 2)), mm.TensorType(mm.float32, ())]
+    body = running(network, [network.add_argument(type_, name) for type_, name in zip(types, "abc")])
+    scanned = network.add_typed_input("x", mm.TensorType(mm.float32, shape))
+    with pytest.raises(mm.VerifyError, match=message):
+        network.scan(network.arguments[0], scanned, network.arguments[2], **attributes, regions=body)
+
+
 def test_scan_along_another_axis() -> None:
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
 
