@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from mm_core.ops import OpDef
 
@@ -19,5 +18,4 @@ FAMILIES = (
 
 def operators() -> tuple[type[OpDef], ...]:
     """All definitions of the dialect: the entry point `mm.ops`."""
-    present = [family for family in FAMILIES if find_spec(f"{__name__}.{family}") is not None]
-    return tuple(op for family in present for op in import_module(f"{__name__}.{family}").OPS)
+    return tuple(op for family in FAMILIES for op in import_module(f"{__name__}.{family}").OPS)
