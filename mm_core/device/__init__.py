@@ -11,6 +11,7 @@ from mm_core.device.contract import (
     Event,
     FinishedEvent,
     HostDevice,
+    HostQueue,
     Observer,
     Program,
     Queue,
@@ -19,6 +20,6 @@ from mm_core.device.contract import (
 )
 
 __all__ = [
-    "FINISHED", "HOST", "Backend", "Bound", "Buffer", "Device", "DeviceInfo", "Event", "FinishedEvent", "HostDevice",
-    "Observer", "Program", "Queue", "TargetOption", "aligned_empty",
+    "FINISHED", "HOST", "Backend", "Bound", "Buffer", "Device", "DeviceInfo", "Event", "FinishedEvent",
+    "HostDevice", "HostQueue", "Observer", "Program", "Queue", "TargetOption", "aligned_empty",
 ]  # fmt: skip

@@ -155,6 +155,46 @@ class Queue(ABC):
         self.synchronize()
 
 
+class HostQueue(Queue):
+    """A queue over host memory whose work has finished when a submission returns. Subclasses say how a program runs."""
+
+    @abstractmethod
+    def run(
+        self,
+        bound: Bound,
+        inputs: Sequence[Buffer | None],
+        outputs: Sequence[Buffer | None],
+        workspace: Buffer | None,
+        observer: Observer | None,
+    ) -> Sequence[Buffer]:
+        """Run a program now; gives the results whose sizes were unknown before."""
+
+    def launch(
+        self,
+        bound: Bound,
+        inputs: Sequence[Buffer | None],
+        outputs: Sequence[Buffer | None],
+        workspace: Buffer | None,
+        wait: Sequence[Event] = (),
+        observer: Observer | None = None,
+    ) -> Event:
+        for event in wait:
+            event.wait()
+        produced = self.run(bound, inputs, outputs, workspace, observer)
+        return FinishedEvent(produced) if produced else FINISHED
+
+    def copy(self, source: Buffer, target: Buffer, wait: Sequence[Event] = ()) -> Event:
+        for event in wait:
+            event.wait()
+        assert source.array is not None
+        assert target.array is not None
+        np.copyto(target.array, source.array)
+        return FINISHED
+
+    def synchronize(self) -> None:
+        """Nothing is ever pending."""
+
+
 class Device(ABC):
     """An open device."""
 

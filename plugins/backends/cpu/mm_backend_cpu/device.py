@@ -10,7 +10,7 @@ import numpy as np
 
 from mm_backend_cpu import available_processors, native
 from mm_backend_cpu.program import Program as Steps
-from mm_core.device import FINISHED, Bound, Buffer, Event, HostDevice, Observer, Program, Queue
+from mm_core.device import Bound, Buffer, HostDevice, HostQueue, Observer, Program, Queue
 from mm_core.errors import ModelFileError
 from mm_core.model import Executable
 from mm_core.types import Array, as_dtype, evaluate_int, parse_dim
@@ -134,34 +134,19 @@ class _Binding:
             observer.result(trace.label, trace.nodes, result.copy())
 
 
-class CpuQueue(Queue):
-    """Synchronous: a launch has finished when the call returns. The GIL is free meanwhile."""
+class CpuQueue(HostQueue):
+    """One native call a launch. The GIL is free meanwhile."""
 
-    def launch(
+    def run(
         self,
         bound: Bound,
         inputs: Sequence[Buffer | None],
         outputs: Sequence[Buffer | None],
         workspace: Buffer | None,
-        wait: Sequence[Event] = (),
-        observer: Observer | None = None,
-    ) -> Event:
-        for event in wait:
-            event.wait()
-        binding: _Binding = bound.handle
-        binding.run(list(map(_address, inputs)), list(map(_address, outputs)), workspace, observer)
-        return FINISHED
-
-    def copy(self, source: Buffer, target: Buffer, wait: Sequence[Event] = ()) -> Event:
-        for event in wait:
-            event.wait()
-        assert source.array is not None
-        assert target.array is not None
-        np.copyto(target.array, source.array)
-        return FINISHED
-
-    def synchronize(self) -> None:
-        """Nothing is ever pending."""
+        observer: Observer | None,
+    ) -> Sequence[Buffer]:
+        bound.handle.run(list(map(_address, inputs)), list(map(_address, outputs)), workspace, observer)
+        return ()
 
 
 def _address(buffer: Buffer | None) -> int:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mm_core.compiler import Compiler, Executable
 from mm_core.device import (
-    FINISHED,
     Backend,
     Bound,
     Buffer,
     Device,
     DeviceInfo,
-    Event,
-    FinishedEvent,
     HostDevice,
+    HostQueue,
     Observer,
     Program,
     Queue,
 )
 from mm_core.errors import DeviceError, InputError, MMError
 from mm_core.ir import Graph, Network, Operation, Value
+from mm_core.model import Executable
 from mm_core.types import Array, TensorData, TensorType, as_dtype
+
+if TYPE_CHECKING:
+    from mm_core.compiler import Compiler
 
 _DESCRIPTION = f"numpy {np.__version__} interpreter"
 
@@ -68,34 +70,20 @@ class ReferenceProgram(Program):
         return Bound((None,) * len(self.network.outputs), 0, self.network)
 
 
-class ReferenceQueue(Queue):
+class ReferenceQueue(HostQueue):
     """Everything is finished when the call returns."""
 
-    def launch(
+    def run(
         self,
         bound: Bound,
         inputs: Sequence[Buffer | None],
         outputs: Sequence[Buffer | None],
         workspace: Buffer | None,
-        wait: Sequence[Event] = (),
-        observer: Observer | None = None,
-    ) -> Event:
-        for event in wait:
-            event.wait()
+        observer: Observer | None,
+    ) -> Sequence[Buffer]:
         arrays = [None if buffer is None else buffer.array for buffer in inputs]
         results = interpret(bound.handle, arrays, observer)
-        return FinishedEvent([Buffer(as_dtype(array.dtype), array.shape, array) for array in results])
-
-    def copy(self, source: Buffer, target: Buffer, wait: Sequence[Event] = ()) -> Event:
-        for event in wait:
-            event.wait()
-        assert source.array is not None
-        assert target.array is not None
-        np.copyto(target.array, source.array)
-        return FINISHED
-
-    def synchronize(self) -> None:
-        """Nothing is ever pending."""
+        return [Buffer(as_dtype(array.dtype), array.shape, array) for array in results]
 
 
 def interpret(graph: Graph, inputs: Sequence[Array | None], observer: Observer | None = None) -> list[Array]:
