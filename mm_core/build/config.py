@@ -174,6 +174,10 @@ def _later(key: str) -> Callable[[dict[str, Any], Any], None]:
     return refuse
 
 
+_LATER = (
+    "convert_input_layout", "convert_output_layout", "insert_bn_before_firstnode", "custom_ranges", "custom_nodes",
+    "cross_compile_toolchain_path", "crop_config",
+)  # fmt: skip
 _MAGICMIND: Mapping[str, Callable[[dict[str, Any], Any], None]] = {
     "archs": _archs,
     "graph_shape_mutable": _no_effect,
@@ -183,11 +187,5 @@ _MAGICMIND: Mapping[str, Callable[[dict[str, Any], Any], None]] = {
     "computation_preference": _no_effect,
     "compute_determinism": _no_effect,
     "debug_config": _debug,
-    **{
-        key: _later(key)
-        for key in (
-            "convert_input_layout", "convert_output_layout", "insert_bn_before_firstnode", "custom_ranges",
-            "custom_nodes", "cross_compile_toolchain_path", "crop_config",
-        )  # fmt: skip
-    },
+    **{key: _later(key) for key in _LATER},
 }

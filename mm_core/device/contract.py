@@ -82,7 +82,7 @@ FINISHED: Event = FinishedEvent()
 
 
 class Buffer:
-    """Memory of a device that holds one tensor, row-major and dense. Backends subclass it where memory is not the host's.
+    """Memory of a device that holds one tensor, row-major and dense. Subclassed where memory is not the host's.
 
     In the host space `array` is the tensor itself.
     """

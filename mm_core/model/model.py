@@ -26,7 +26,7 @@ _GRAPH = "graph/"
 
 @dataclass(frozen=True)
 class Requirements:
-    """What running (or building again) needs: distributions as requirement strings, such as `mm-backend-cpu>=0.1,<0.2`."""
+    """What running (or building again) needs: distributions as requirements, such as `mm-backend-cpu>=0.1,<0.2`."""
 
     run: tuple[str, ...] = ()
     build: tuple[str, ...] = ()

@@ -190,7 +190,7 @@ class Plan:
                 defined.add(slot)
 
         def inner(block: Block, arguments: int, results: int | None) -> None:
-            if len(block.arguments) != arguments or results is not None and len(block.results) != results:
+            if len(block.arguments) != arguments or (results is not None and len(block.results) != results):
                 raise ModelFileError("an inner block of the plan has the wrong number of arguments or results")
             self._check_block(block, constants, within)
 

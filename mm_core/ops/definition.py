@@ -98,7 +98,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute: a plain Python value of `type`: int, float, str, bool, DType, TensorData, or `(int,)` for a list."""
+    """An attribute: a plain value of `type`: int, float, str, bool, DType, TensorData, or `(int,)` for a list."""
 
     name: str
     type: Any

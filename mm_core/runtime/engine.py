@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mm_core import plugins
-from mm_core.device import HOST, Backend, Device, HostDevice, Program
+from mm_core.device import Backend, Device, HostDevice, Program
 from mm_core.device import Queue as DeviceQueue
 from mm_core.errors import DeviceError
 from mm_core.model import Executable, Model, PartInfo

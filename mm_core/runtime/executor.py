@@ -77,7 +77,8 @@ class Executor:
             return value
         if target is not None:
             if target.shape != value.shape:
-                raise InputError(f"the output has shape {list(value.shape)}, the array given for it {list(target.shape)}")
+                shapes = f"{list(value.shape)}, the array given for it {list(target.shape)}"
+                raise InputError(f"the output has shape {shapes}")
             if value is not target and not np.shares_memory(value, target):
                 np.copyto(target, value)
             return target

@@ -1,4 +1,4 @@
-"""Operations that the runtime performs itself: sequences and optionals. Sequences are lists, an absent optional is None.
+"""Operations that the runtime performs itself: sequences and optionals. A sequence is a list, an absent optional None.
 
 Operators of the host tier that are not here call their definition's numpy reference, which needs the operator package.
 """
@@ -42,7 +42,7 @@ def split_to_sequence(x: Array, split: Array | None = None, *, axis: int = 0, ke
         pieces = np.split(x, size, axis) if size else []
         return [np.ascontiguousarray(piece if keepdims else piece.squeeze(axis)) for piece in pieces]
     sizes = [int(split)] * -(-size // max(int(split), 1)) if split.ndim == 0 else [int(n) for n in split]
-    if split.ndim == 0 and int(split) < 1 or split.ndim and sum(sizes) != size:
+    if (split.ndim == 0 and int(split) < 1) or (split.ndim and sum(sizes) != size):
         raise InputError(f"a split of {sizes} does not divide axis {axis} of size {size}")
     ends = np.cumsum(sizes)[:-1]
     return [np.ascontiguousarray(piece) for piece in np.split(x, ends, axis)]
