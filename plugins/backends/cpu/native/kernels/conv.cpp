@@ -38,6 +38,7 @@ void run(const mm_call* call, int64_t begin, int64_t end, void* scratch) {
   const Problem<Transposed> p(input_desc(call, 0), input_desc(call, 1), output_desc(call, 0), call->params);
   const Window& window = p.window;
   const T* bias = call->n_inputs > 2 ? input<T>(call, 2) : nullptr;
+  const int64_t row_length = window.rank == 0 ? 1 : window.output[window.rank - 1];
   int64_t outs[kPanel][MM_MAX_RANK];
   for (int64_t task = begin; task < end; ++task) {
     const int64_t first_position = task % p.panels * kPanel;
@@ -69,9 +70,17 @@ void run(const mm_call* call, int64_t begin, int64_t end, void* scratch) {
           for (int64_t i = 0; i < count; ++i, out += kPanel) {
             const T* channel = x + (k + i) / window.kernel_count * window.input_count;
             window.split((k + i) % window.kernel_count, window.kernel, tap);
-            for (int64_t j = 0; j < columns; ++j) {
-              const int64_t at = Transposed ? window.transposed_source(outs[j], tap) : window.source(outs[j], tap);
-              out[j] = at < 0 ? C(0) : static_cast<C>(load(channel[at]));
+            if constexpr (Transposed) {
+              for (int64_t j = 0; j < columns; ++j) {
+                const int64_t at = window.transposed_source(outs[j], tap);
+                out[j] = at < 0 ? C(0) : static_cast<C>(load(channel[at]));
+              }
+            } else {
+              for (int64_t j = 0; j < columns;) {  // one row of the output at a time
+                const int64_t count = std::min(columns - j, row_length - (row_length == 1 ? 0 : outs[j][window.rank - 1]));
+                window.gather(channel, outs[j], tap, count, out + j);
+                j += count;
+              }
             }
             std::fill(out + columns, out + kPanel, C(0));
           }

@@ -37,8 +37,8 @@ void run_max(const mm_call* call, int64_t begin, int64_t end, void*) {
     C best = std::numeric_limits<C>::lowest();
     if constexpr (std::is_floating_point_v<C>) best = -std::numeric_limits<C>::infinity();
     int64_t best_at = -1;
-    for (int64_t k = 0; k < window.kernel_count; ++k) {
-      window.split(k, window.kernel, tap);
+    std::fill_n(tap, window.rank, 0);
+    for (int64_t k = 0; k < window.kernel_count; ++k, window.advance(tap, window.kernel)) {
       const int64_t at = window.source(out, tap);
       if (at < 0) continue;
       const C value = load(x[at]);
@@ -69,8 +69,8 @@ void run_average(const mm_call* call, int64_t begin, int64_t end, void*) {
     window.split(task % window.output_count, window.output, out);
     C sum = 0;
     int64_t count = 0;
-    for (int64_t k = 0; k < window.kernel_count; ++k) {
-      window.split(k, window.kernel, tap);
+    std::fill_n(tap, window.rank, 0);
+    for (int64_t k = 0; k < window.kernel_count; ++k, window.advance(tap, window.kernel)) {
       const int64_t at = window.source(out, tap);
       if (at >= 0) {
         sum += load(x[at]);

@@ -51,7 +51,7 @@ using Tile = void (*)(int64_t, int64_t, const C*, int64_t, const C*, C*);
 
 #if defined(__x86_64__) && !defined(MM_NO_CLONES)
 template <class C>
-__attribute__((target("arch=x86-64-v4,prefer-vector-width=512"))) void tile_v4(int64_t rows, int64_t depth,
+__attribute__((target("arch=x86-64-v4"))) void tile_v4(int64_t rows, int64_t depth,
                                                                                const C* a, int64_t a_stride,
                                                                                const C* b, C* sums) {
   tile<C, 64, 12>(rows, depth, a, a_stride, b, sums);
