@@ -1,4 +1,4 @@
-"""The CPU backend of mm. This module and `device` are the run half; `compiler`, `lowering` and `codegen` build models."""
+"""The CPU backend of mm. This module and `device` are the run half; `compiler`, `lowering` and `codegen` build."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CpuBackend(Backend):
     options = (
         TargetOption(
             "cpu_arch",
-            "instruction set to generate code for: avx512vnni, avx512, avx2, neon or portable; empty: this machine's best",
+            "instruction set to generate code for: avx512vnni, avx512, avx2, neon, portable; empty: this machine's best",
         ),
     )
 

@@ -120,11 +120,7 @@ class CpuCompiler(Compiler):
         if context.dump_folder is not None:
             context.dump("kernels", "\n\n".join(source.code for source in sources))
         code = compile_kernels(sources, self.isa) if sources else b""
-        traces = [
-            [t.step, t.view.buffer, list(map(str, t.view.shape)), list(map(str, t.view.strides)), t.label, list(t.nodes)]
-            for t in lowering.traces
-            if t.view.offset == 0
-        ]
+        traces = [trace.to_json() for trace in lowering.traces if trace.view.offset == 0]
         return Executable(
             self.backend,
             code,

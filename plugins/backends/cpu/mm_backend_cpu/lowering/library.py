@@ -28,7 +28,8 @@ Parameters = Sequence[Dim]
 class LibraryKernel:
     """A library kernel for an operator. `parameters` gives its integers, or the reason why it does not apply.
 
-    `dtypes` are those of the first operand (of the result, if there is none); `operands` numbers those that are passed (None: all).
+    `dtypes` are those of the first operand (of the result, if there is none); `operands` numbers those that are
+    passed (None: all).
     """
 
     name: str
@@ -184,21 +185,16 @@ def _shape_range(operation: Operation) -> Parameters:
     return [first, max(first, last)]
 
 
-def _unary(name: str, dtypes: frozenset[DType]) -> LibraryKernel:
-    return LibraryKernel(name, dtypes)
-
+_FLOAT_FUNCTIONS = (
+    "floor", "ceil", "round", "exp", "log", "sqrt", "erf", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
+    "tanh", "asinh", "acosh", "atanh", "sigmoid", "silu", "is_nan",
+)  # fmt: skip
 
 LIBRARY: dict[str, LibraryKernel] = {
     f"mm.{kernel.name}": kernel
     for kernel in (
-        *(_unary(name, NUMBER) for name in ("neg", "abs", "sign", "relu")),
-        *(
-            _unary(name, FLOATS)
-            for name in (
-                "floor", "ceil", "round", "exp", "log", "sqrt", "erf", "sin", "cos", "tan", "asin", "acos", "atan",
-                "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sigmoid", "silu", "is_nan",
-            )  # fmt: skip
-        ),
+        *(LibraryKernel(name, NUMBER) for name in ("neg", "abs", "sign", "relu")),
+        *(LibraryKernel(name, FLOATS) for name in _FLOAT_FUNCTIONS),
         *(
             LibraryKernel(name, NUMBER)
             for name in ("add", "sub", "mul", "div", "pow", "mod", "fmod", "maximum", "minimum")

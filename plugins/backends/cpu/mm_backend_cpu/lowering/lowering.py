@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,11 @@ class Trace:
     view: View
     label: str
     nodes: tuple[str, ...]
+
+    def to_json(self) -> list[Any]:
+        """Step, buffer, shape, strides, label and nodes; dimensions as text."""
+        shape, strides = (list(map(str, dims)) for dims in (self.view.shape, self.view.strides))
+        return [self.step, self.view.buffer, shape, strides, self.label, list(self.nodes)]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Which rule lowers which operator: generated kernels first, then the native library. The backend's support is this table.
+"""Which rule lowers which operator: generated kernels first, then the native library. This table is the support.
 
 A third party adds rules under the entry-point group `mm.kernels` with a name `cpu.<package>`: an object with `RULES`,
 a mapping from operator names to sequences of `Rule`. They are asked before our own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from mm_backend_cpu.codegen.strides import dense_strides
 from mm_core.types import Dim, Shape
@@ -11,7 +12,7 @@ from mm_core.types import Dim, Shape
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A tensor of `shape`: its element at (i, j, ...) is `offset + i * strides[0] + j * strides[1] + ...` of the buffer.
+    """A tensor of `shape`: element (i, j, ...) is number `offset + i * strides[0] + j * strides[1] + ...` of the buffer.
 
     Offset and strides count elements.
     """
@@ -90,7 +91,7 @@ class View:
             if not axes:
                 strides += [0] * len(theirs)
                 continue
-            for outer, inner in zip(axes, axes[1:]):
+            for outer, inner in pairwise(axes):
                 if self.strides[outer] != self.strides[inner] * self.shape[inner]:
                     return None
             step = self.strides[axes[-1]]
