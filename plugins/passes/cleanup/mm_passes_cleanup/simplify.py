@@ -16,5 +16,5 @@ class Simplify(RewritePass):
 
     name: ClassVar[str] = "simplify"
     phase: ClassVar[Phase] = Phase.CANONICALIZE
-    phases_again: ClassVar[tuple[Phase, ...]] = (Phase.FINALIZE,)
+    phases_again: ClassVar[tuple[Phase, ...]] = (Phase.FOLD, Phase.FINALIZE)
     rules: ClassVar[tuple[Rule, ...]] = (*arithmetic.RULES, *movement.RULES)

@@ -179,5 +179,6 @@ class FoldAffine(RewritePass):
 
     name: ClassVar[str] = "fold-affine"
     phase: ClassVar[Phase] = Phase.FOLD
+    after: ClassVar[tuple[str, ...]] = ("simplify",)
     opt_level: ClassVar[int] = 2
     rules: ClassVar[tuple[Rule, ...]] = (affine_after, batch_norm_before)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mm_core.ir import Operation, Value
 from mm_core.passes import Phase, RewritePass
-from mm_core.rewrite import Reason, Rewriter, Rule, constant_of, rule
+from mm_core.rewrite import Reason, Rewriter, Rule, constant_of, rule, shape_of
 from mm_core.types import TensorData
 
 
@@ -39,12 +39,57 @@ def transposed_weight(rewriter: Rewriter, operation: Operation) -> Reason | None
     return None
 
 
+@rule("mm.reshape")
+def axes_through_product(rewriter: Rewriter, operation: Operation) -> Reason | None:
+    """Exporters flatten [B, S, K] to rows for a product by a matrix, and unflatten [B, S, N]; nothing needs that.
+
+    The reshape after the product moves before it, where it meets the one that flattened.
+    """
+    rows, target = operation.operands
+    product, bias = _product(rows)
+    if rows is None or target is None or product is None:
+        return None
+    x, weight = product.operands
+    shape, matrix = shape_of(operation.result), shape_of(weight)
+    if not shape or not matrix or len(matrix) != 2 or len(shape_of(x) or ()) != 2 or constant_of(weight) is None:
+        return None
+    if len(shape) < 3 or shape[-1] != matrix[1]:
+        return "the reshape does more than give the rows their axes back"
+    if len(rows.uses) > 1 or len(product.result.uses) > 1:
+        return "the rows are used elsewhere too"
+    leading = rewriter.slice(target, [0], [-1], [0])
+    depth = np.array([matrix[0]], target.type.dtype.numpy)  # type: ignore[union-attr]
+    made = rewriter.matmul(rewriter.reshape(x, rewriter.concat(leading, depth, axis=0)), weight)
+    rewriter.absorb(product, *filter(None, [rows.defining_op]))
+    rewriter.replace(operation, [made if bias is None else rewriter.add(made, bias)])
+    return None
+
+
+def _product(rows: Value | None) -> tuple[Operation | None, Value | None]:
+    """The product that made a value, and the bias vector that was added to it, if any."""
+    maker = None if rows is None else rows.defining_op
+    if maker is None or maker.name != "mm.add":
+        return (maker, None) if maker is not None and maker.name == "mm.matmul" else (None, None)
+    for value, other in (maker.operands, maker.operands[::-1]):
+        inner = None if value is None else value.defining_op
+        if inner is not None and inner.name == "mm.matmul" and len(shape_of(other) or ()) == 1:
+            return inner, other
+    return None, None
+
+
 @dataclass(frozen=True)
 class UnifyProducts(RewritePass):
-    """`mm.gemm` and `mm.linear` become `mm.matmul` and `mm.add`, their weights transposed where that is needed."""
+    """`mm.gemm` and `mm.linear` become `mm.matmul` and `mm.add`, their weights transposed where that is needed.
+
+    Operands that were flattened to rows keep their axes, so that what follows has the product's shape and can be fused.
+    """
 
     name: ClassVar[str] = "unify-products"
     phase: ClassVar[Phase] = Phase.FOLD
-    before: ClassVar[tuple[str, ...]] = ("fold-affine", "fold-constants")
+    before: ClassVar[tuple[str, ...]] = ("fold-affine", "fold-constants", "simplify")
     opt_level: ClassVar[int] = 2
-    rules: ClassVar[tuple[Rule, ...]] = (product_and_bias, transposed_weight)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        product_and_bias,
+        transposed_weight,
+        axes_through_product,
+    )
