@@ -8,7 +8,7 @@
 //           4 antialias            the filter widens when an axis shrinks
 //           5 cubic coefficient    double bits
 //           6 extrapolation value  double bits; for tf_crop_and_resize outside x
-//           7 onwards              for all axes (double bits): scales, then starts, then ends of the region of interest
+//           7 onwards              for all axes (double bits): scales, then starts, then ends of the region
 #include <cmath>
 
 #include "dtypes.h"
