@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -96,7 +97,7 @@ class Buffer:
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return prod(self.shape) * self.dtype.itemsize
 
 
 class Observer(Protocol):
@@ -226,7 +227,7 @@ class HostDevice(Device):
 
     def view(self, arena: Buffer, offset: int, dtype: DType, shape: tuple[int, ...]) -> Buffer:
         assert arena.array is not None
-        count = int(np.prod(shape, dtype=np.int64))
+        count = prod(shape)
         return Buffer(dtype, shape, np.frombuffer(arena.array.data, dtype.numpy, count, offset).reshape(shape))
 
 
@@ -267,11 +268,14 @@ class Backend(ABC):
         )
 
 
+_SMALL = 4096  # bytes: alignment gains nothing below, and costs microseconds
+
+
 def aligned_empty(dtype: DType, shape: tuple[int, ...], alignment: int = 64) -> Array:
-    """An uninitialised array whose first byte is aligned, as native kernels want it."""
-    if dtype.kind == "string":
-        return np.empty(shape, object)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    """An uninitialised array; a large one starts at an aligned address, which is faster for vector stores."""
+    size = prod(shape) * dtype.itemsize
+    if size < _SMALL or dtype.kind == "string":
+        return np.empty(shape, dtype.numpy)
     raw = np.empty(size + alignment, np.uint8)
     start = -raw.ctypes.data % alignment
     return raw[start : start + size].view(dtype.numpy).reshape(shape)

@@ -17,7 +17,7 @@ from mm_core.errors import InputError, MMError
 from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, PartInfo
 from mm_core.runtime.binding import solve_sizes
 from mm_core.runtime.host import host_function
-from mm_core.types import Array, TensorType, symbols
+from mm_core.types import Array, TensorType, evaluate, symbols
 
 if TYPE_CHECKING:
     from mm_core.runtime.engine import Engine, LoadedPart
@@ -44,6 +44,11 @@ class Executor:
         self._bound: dict[tuple[int, tuple[tuple[str, int], ...]], Bound] = {}
         self._workspaces: dict[int, Buffer] = {}
         self._constants: dict[int, Tensor] = {}
+        main = engine.plan.main
+        made = {slot for step in main.instructions if isinstance(step, Launch) for slot in step.outputs}
+        self._fresh = {
+            index for index, slot in enumerate(main.results) if slot in made and main.results.index(slot) == index
+        }
 
     def close(self) -> None:
         for queue in self.queues:
@@ -60,19 +65,15 @@ class Executor:
         main = self.engine.plan.main
         wanted = {slot: outputs[index] for index, slot in enumerate(main.results) if index in outputs}
         arguments = [self._from_host(value) for value in values]
-        results = self._block(main, arguments, dims, wanted, observer, borrowed=True)
+        results = self._block(main, arguments, dims, wanted, observer)
         finished = [self._to_host(value) for value in results]
-        inputs = [value for value in values if isinstance(value, np.ndarray)]
-        taken: list[Array] = []
-        for index, value in enumerate(finished):
-            finished[index] = self._own(value, outputs.get(index), inputs + taken)
-            if isinstance(finished[index], np.ndarray):
-                taken.append(finished[index])
+        for index in range(len(finished)):
+            finished[index] = self._own(finished[index], outputs.get(index), fresh=index in self._fresh)
         return finished
 
     @staticmethod
-    def _own(value: Any, target: Array | None, others: Sequence[Array]) -> Any:
-        """Results belong to the caller: an input, a constant or another result handed through is copied."""
+    def _own(value: Any, target: Array | None, fresh: bool) -> Any:
+        """Results belong to the caller: what no launch of this request made for it alone is copied."""
         if not isinstance(value, np.ndarray):
             return value
         if target is not None:
@@ -82,9 +83,7 @@ class Executor:
             if value is not target and not np.shares_memory(value, target):
                 np.copyto(target, value)
             return target
-        if not value.flags.writeable or any(np.may_share_memory(value, other) for other in others):
-            return value.copy()
-        return value
+        return value if fresh else value.copy()
 
     # --- values -----------------------------------------------------------------------------------------------------
 
@@ -116,7 +115,6 @@ class Executor:
         dims: Mapping[str, int],
         wanted: Mapping[int, Array],
         observer: Observer | None,
-        borrowed: bool = False,
     ) -> list[Any]:
         slots: dict[int, Any] = dict(zip(block.arguments, arguments))
         slots[-1] = None
@@ -257,9 +255,9 @@ class Executor:
         for slot, value in zip(step.outputs, carried):
             slots[slot] = value
         for slot, collected in zip(step.outputs[len(carried) :], scans):
-            slots[slot] = self._from_host(self._stack(slot, collected, step.where))
+            slots[slot] = self._from_host(self._stack(slot, collected, dims, step.where))
 
-    def _stack(self, slot: int, collected: list[Array], where: str) -> Array:
+    def _stack(self, slot: int, collected: list[Array], dims: Mapping[str, int], where: str) -> Array:
         if collected:
             try:
                 return np.stack(collected)
@@ -267,8 +265,8 @@ class Executor:
                 raise InputError(f"a scan output changes its shape: {error}", where=where) from error
         type_ = self.engine.plan.slots[slot]
         assert isinstance(type_, TensorType)
-        sizes = [dim if isinstance(dim, int) else 0 for dim in (type_.shape or (0,))]
-        return np.empty([0, *sizes[1:]], type_.dtype.numpy)
+        sizes = [evaluate(dim, dims) for dim in (type_.shape or (0,))[1:]]
+        return np.empty([0, *(size if isinstance(size, int) else 0 for size in sizes)], type_.dtype.numpy)
 
 
 def part_dims(info: PartInfo, inputs: Sequence[Any], dims: Mapping[str, int]) -> dict[str, int]:

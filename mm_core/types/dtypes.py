@@ -93,6 +93,8 @@ def as_dtype(value: object) -> DType:
     """
     if isinstance(value, DType):
         return value
+    if isinstance(value, np.dtype) and value in _BY_NUMPY:
+        return _BY_NUMPY[value]
     if isinstance(value, str):
         found = BY_NAME.get(value) or BY_TEXT.get(value)
         if found is not None:
