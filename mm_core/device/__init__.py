@@ -3,6 +3,7 @@
 from mm_core.device.contract import (
     FINISHED,
     HOST,
+    PAGE_BYTES,
     Backend,
     Bound,
     Buffer,
@@ -20,6 +21,6 @@ from mm_core.device.contract import (
 )
 
 __all__ = [
-    "FINISHED", "HOST", "Backend", "Bound", "Buffer", "Device", "DeviceInfo", "Event", "FinishedEvent",
+    "FINISHED", "HOST", "PAGE_BYTES", "Backend", "Bound", "Buffer", "Device", "DeviceInfo", "Event", "FinishedEvent",
     "HostDevice", "HostQueue", "Observer", "Program", "Queue", "TargetOption", "aligned_empty",
 ]  # fmt: skip

@@ -268,13 +268,14 @@ class Backend(ABC):
         )
 
 
-_SMALL = 4096  # bytes: alignment gains nothing below, and costs microseconds
+PAGE_BYTES = 4096
+"""Host memory of at least this size is aligned; below, alignment gains nothing and costs microseconds."""
 
 
 def aligned_empty(dtype: DType, shape: tuple[int, ...], alignment: int = 64) -> Array:
     """An uninitialised array; a large one starts at an aligned address, which is faster for vector stores."""
     size = prod(shape) * dtype.itemsize
-    if size < _SMALL or dtype.kind == "string":
+    if size < PAGE_BYTES or dtype.kind == "string":
         return np.empty(shape, dtype.numpy)
     raw = np.empty(size + alignment, np.uint8)
     start = -raw.ctypes.data % alignment

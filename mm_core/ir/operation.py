@@ -67,6 +67,11 @@ class Value:
         return bool(self._uses)
 
     @property
+    def use_count(self) -> int:
+        """How many operand slots read the value, without listing them."""
+        return len(self._uses)
+
+    @property
     def users(self) -> list[Operation]:
         """Operations that read the value, each once, in the order in which they began to."""
         return list({id(use.operation): use.operation for use in self._uses.values()}.values())

@@ -123,8 +123,8 @@ class Rewriter(Builder):
             if is_dead(operation):
                 pending.extend(value.defining_op for value in operation.operands if value is not None)
                 operation.erase()
-            else:
-                # It may have a single use now, which is what many patterns wait for.
+            elif operation.name != "mm.constant" and all(result.use_count <= 1 for result in operation.results):
+                # A single use is what many patterns wait for.
                 self._touch(operation)
                 for result in operation.results:
                     for user in result.users:

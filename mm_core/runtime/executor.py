@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mm_core.device import HOST, Bound, Buffer, Event, Observer
+from mm_core.device import HOST, PAGE_BYTES, Bound, Buffer, Event, Observer
 from mm_core.errors import InputError, MMError
 from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, PartInfo
 from mm_core.runtime.binding import solve_sizes
@@ -193,6 +193,7 @@ class Executor:
     def _workspace(self, device: int, size: int) -> Buffer | None:
         if not size:
             return None
+        size = -(-size // PAGE_BYTES) * PAGE_BYTES
         held = self._workspaces.get(device)
         if held is None or held.nbytes < size:
             if held is not None:
