@@ -14,7 +14,7 @@ from mm_core.types import OptionalType, SequenceType, SymDim, TensorType
 class RefineTypes(Pass):
     """Result types are inferred anew: what was a fresh symbol may follow from the operands after rewriting.
 
-    A dimension that inference does not know keeps its name. Arguments of regions keep their types.
+    A dimension that inference does not know keeps its name. Arguments of regions keep their types, but for `mm.fused`.
     """
 
     name: ClassVar[str] = "refine-types"
@@ -34,6 +34,10 @@ class RefineTypes(Pass):
 def _refine_graph(graph: Graph) -> int:
     refined = 0
     for operation in graph.operations:
+        if operation.name == "mm.fused":
+            for argument, operand in zip(operation.regions[0].arguments, operation.operands):
+                assert operand is not None
+                argument.type = operand.type
         refined += sum(map(_refine_graph, operation.regions)) + _refine(operation)
     return refined
 

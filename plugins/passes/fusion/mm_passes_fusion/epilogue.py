@@ -19,8 +19,8 @@ KINDS = {"mm.conv": "conv", "mm.conv_transpose": "conv_transpose", "mm.matmul": 
 class FuseEpilogue(Pass):
     """A convolution or product and the element-wise operations after it, each the only user of the one before.
 
-    Their other operands are single numbers, one number for each output channel, or of the result's shape. Element type
-    and shape stay the same throughout, and at most `max_operations` follow.
+    Their other operands are single numbers, one number for each output channel, or of the result's shape. Element
+    type and shape stay the same throughout, and at most `max_operations` follow.
     """
 
     name: ClassVar[str] = "fuse-epilogue"
@@ -66,7 +66,7 @@ class FuseEpilogue(Pass):
 def _fits(value: Value, type_: TensorType, channel: int) -> bool:
     """Whether an operand is a number, a vector over the channels, or a whole tensor."""
     shape = shape_of(value)
-    if shape is None or type_.shape is None:
+    if shape is None or type_.shape is None or value.type.dtype is not type_.dtype:  # type: ignore[union-attr]
         return False
     if shape == type_.shape:
         return True
