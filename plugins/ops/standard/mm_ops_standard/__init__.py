@@ -12,7 +12,7 @@ FAMILIES = (
     "unary", "binary", "comparison", "selection", "variadic", "reduction", "movement", "slicing", "assembly", "shaping",
     "columns", "signal", "control", "sequence", "optional",
     "convolution", "pooling", "contraction", "einsum", "normalization", "activation", "attention", "resize",
-    "quantization", "indexing", "recurrent", "random",
+    "quantization", "quantized", "indexing", "sampling", "detection", "recurrent", "random",
 )  # fmt: skip
 
 
