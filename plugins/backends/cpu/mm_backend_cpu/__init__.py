@@ -29,7 +29,7 @@ class CpuBackend(Backend):
     options = (
         TargetOption(
             "cpu_arch",
-            "instruction set to generate code for: avx512vnni, avx512, avx2, neon, portable; empty: this machine's best",
+            "instruction set to generate code for: avx512vnni, avx512, avx2, neon, portable; empty: the best here",
         ),
     )
 

@@ -11,6 +11,7 @@ from mm_core.errors import CompileError
 
 from .operations import (
     C_TYPES,
+    UNSIGNED_TYPES,
     VECTOR_TYPES,
     Attribute,
     Template,
@@ -99,7 +100,8 @@ def emit(
             for ref, operand_dtype in zip(node.args, operand_dtypes, strict=True)
         ]
         c_type = VECTOR_TYPES[dtype] if vector else C_TYPES[dtype]
-        statements.append(f"const {c_type} {name} = {code.format(*operands, T=C_TYPES[dtype])};")
+        value = code.format(*operands, T=C_TYPES[dtype], U=UNSIGNED_TYPES[dtype])
+        statements.append(f"const {c_type} {name} = {value};")
     return "\n".join(statements), names
 
 

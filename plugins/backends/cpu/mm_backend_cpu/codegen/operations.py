@@ -1,8 +1,9 @@
 """C of each element-wise operation: the one statement of what expressions can hold.
 
 A `Template` is one overload of an operation. In it `{0}`, `{1}` ... are operands (names or literals, so that they may
-be repeated) and `{T}` is the scalar type of the result. The vector form exists for dtypes of 32 bits a lane: float32,
-int32 and booleans as masks; the scalar form for every dtype the overload names.
+be repeated), `{T}` is the scalar type of the result and `{U}` an unsigned type in which integer arithmetic wraps. The
+vector form exists for dtypes of 32 bits a lane: float32, int32 and booleans as masks; the scalar form for every dtype
+that the overload names.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ C_TYPES: dict[str, str] = {
     "ui8": "uint8_t", "ui16": "uint16_t", "ui32": "uint32_t", "ui64": "uint64_t",
 }  # fmt: skip
 """The C type of each dtype that expressions know, by its text name."""
+
+UNSIGNED_TYPES: dict[str, str] = {
+    dtype: "uint64_t" if c_type.endswith("64_t") else "uint32_t" for dtype, c_type in C_TYPES.items()
+}
+"""The type that integer arithmetic of each dtype is done in: no narrower than what C promotes to."""
 
 VECTOR_TYPES: dict[str, str] = {"f32": "mm_vf", "i32": "mm_vi", "i1": "mm_vi"}
 
@@ -44,8 +50,16 @@ def _function(name: str) -> Template:
     return Template(("f32",), f"mm_{name}(mm_splat({{0}}))[0]", f"mm_{name}({{0}})")
 
 
-def _infix(operator: str, dtypes: tuple[str, ...] = _NUMBERS) -> Template:
+def _infix(operator: str, dtypes: tuple[str, ...]) -> Template:
     return Template(dtypes, f"({{T}})({{0}} {operator} {{1}})", f"({{0}} {operator} {{1}})")
+
+
+def _arithmetic(operator: str) -> tuple[Template, ...]:
+    """Integers wrap as in numpy, hence unsigned: overflow of signed ones is undefined in C."""
+    integers = Template(
+        _INTEGERS, f"({{T}})(({{U}}){{0}} {operator} ({{U}}){{1}})", f"(mm_vi)((mm_vu){{0}} {operator} (mm_vu){{1}})"
+    )
+    return _infix(operator, _FLOATS), integers
 
 
 def _comparison(operator: str, dtypes: tuple[str, ...] = _NUMBERS) -> Template:
@@ -69,15 +83,17 @@ def _same(code: str, dtypes: tuple[str, ...]) -> Template:
 
 _FIXED: dict[str, tuple[Template, ...]] = {
     "identity": (_same("{0}", _ALL),),
-    "add": (_infix("+"),),
-    "sub": (_infix("-"),),
-    "mul": (_infix("*"),),
+    "add": _arithmetic("+"),
+    "sub": _arithmetic("-"),
+    "mul": _arithmetic("*"),
     "div": (_infix("/", _FLOATS),),
-    "neg": (Template(_NUMBERS, "({T})(-{0})", "(-{0})"),),
-    "square": (Template(_NUMBERS, "({T})({0} * {0})", "({0} * {0})"),),
+    "neg": (_same("(-{0})", _FLOATS), Template(_INTEGERS, "({T})(0 - ({U}){0})", "(mm_vi)(-(mm_vu){0})")),
+    "square": (_same("({0} * {0})", _FLOATS),
+               Template(_INTEGERS, "({T})(({U}){0} * ({U}){0})", "(mm_vi)((mm_vu){0} * (mm_vu){0})")),
     "reciprocal": (_same("(1.0f / {0})", ("f32",)), _same("(1.0 / {0})", ("f64",))),
     "abs": (_function("abs"), Template(("f64",), "__builtin_fabs({0})"),
-            Template(_INTEGERS, "({T})({0} < 0 ? -{0} : {0})", "mm_select_i({0} < 0, -{0}, {0})")),
+            Template(_INTEGERS, "({T})({0} < 0 ? 0 - ({U}){0} : ({U}){0})",
+                     "mm_select_i({0} < 0, (mm_vi)(-(mm_vu){0}), {0})")),
     "sqrt": (_function("sqrt"), Template(("f64",), "__builtin_sqrt({0})")),
     "relu": (_function("relu"), Template(_NUMBERS, "({0} < 0 ? 0 : {0})")),
     "maximum": _extreme("mm_max", ">="),

@@ -12,6 +12,7 @@
 
 typedef float mm_vf __attribute__((vector_size(MM_VECTOR_BYTES)));
 typedef int32_t mm_vi __attribute__((vector_size(MM_VECTOR_BYTES)));   /* integers, and masks: 0 or -1 a lane */
+typedef uint32_t mm_vu __attribute__((vector_size(MM_VECTOR_BYTES)));
 typedef uint8_t mm_vb __attribute__((vector_size(MM_LANES)));          /* one byte a lane: booleans in memory */
 typedef float mm_vf_unaligned __attribute__((vector_size(MM_VECTOR_BYTES), aligned(4), may_alias));
 typedef int32_t mm_vi_unaligned __attribute__((vector_size(MM_VECTOR_BYTES), aligned(4), may_alias));

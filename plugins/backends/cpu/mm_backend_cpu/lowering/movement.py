@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from mm_backend_cpu.codegen.assemble import ConcatSpec, concat
+from mm_backend_cpu.codegen.assemble import ConcatSpec, PadSpec, concat, pad
 from mm_backend_cpu.codegen.gather import GatherSpec, gather
 from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.lowering.lowering import TYPE_SIZES, Lowering, constant_data, shape_of, tensor_type
@@ -60,10 +60,11 @@ def lower_expand(low: Lowering, operation: Operation) -> None:
 def slice_bounds(operation: Operation) -> tuple[list[Dim], list[int]] | str:
     """Starts and steps along every axis of a slice, or the reason why they are not known."""
     shape = shape_of(_source(operation))
-    operands = [known_value(value) for value in (*operation.operands, None, None)[1:5]]
-    starts, _, axes, steps = operands
-    if starts is None or (operation.operand("axes") and axes is None) or (operation.operand("steps") and steps is None):
+    operands = (*operation.operands[1:], None, None)[:4]
+    starts, _, axes, steps = map(known_value, operands)
+    if any(value is not None and known_value(value) is None for value in (operands[0], *operands[2:])):
         return "bounds known only when running"
+    assert starts is not None
     all_axes = range(len(starts)) if axes is None else [int(axis) % len(shape) for axis in axes]
     first: list[Dim] = [0] * len(shape)
     step = [1] * len(shape)
@@ -175,6 +176,62 @@ def _position(low: Lowering, table: Value, axis: int, position: int, shape: Shap
     return View(
         rest.buffer, shape, (*rest.strides[:axis], *(0,) * extra, *rest.strides[axis:]), rest.offset
     )
+
+
+def _padding(operation: Operation) -> tuple[tuple[int, ...], tuple[int, ...], int] | str:
+    """Elements before and after each axis and the bits of the value, or why the generated kernel does not apply."""
+    value = operation.operand("value")
+    fill = constant_data(value)
+    pads = known_value(operation.operand("pads"))
+    if operation.attributes["mode"] != "constant" or (value is not None and fill is None):
+        return "padding by another rule than one constant"
+    if pads is None or not all(isinstance(pad, int) and pad >= 0 for pad in pads):
+        return "pads that are negative or known only when running"
+    size = TYPE_SIZES[tensor_type(operation.result).dtype.text]
+    rank = len(shape_of(_source(operation)))
+    if size not in (1, 2, 4, 8) or rank == 0:
+        return f"elements of {size} bytes, or a scalar"
+    axes = operation.attributes["axes"]
+    before, after = [0] * rank, [0] * rank
+    for number, axis in enumerate(range(rank) if axes is None else axes):
+        before[axis % rank] = int(pads[number])
+        after[axis % rank] = int(pads[number + len(pads) // 2])
+    bits = 0 if fill is None else int.from_bytes(fill.numpy().tobytes(), "little")
+    return tuple(before), tuple(after), bits
+
+
+def check_pad(operation: Operation) -> str:
+    padding = _padding(operation)
+    return padding if isinstance(padding, str) else ""
+
+
+def lower_pad(low: Lowering, operation: Operation) -> None:
+    """Padding in the order of axes in which the operand lies."""
+    x = _source(operation)
+    padding = _padding(operation)
+    assert not isinstance(padding, str)
+    before, after, bits = padding
+    shape = shape_of(x)
+    order = low.view(x).order() or tuple(range(len(shape)))
+    spec = PadSpec(
+        tuple(shape[axis] for axis in order),
+        tuple(before[axis] for axis in order),
+        tuple(after[axis] for axis in order),
+        TYPE_SIZES[tensor_type(x).dtype.text],
+        bits,
+    )
+    low.generated(pad(spec), [low.ordered(x, order).buffer], [low.result(operation.result, order)], "pad")
+
+
+def lower_reverse(low: Lowering, operation: Operation) -> None:
+    """Reversed axes are read backwards where they lie."""
+    view = low.view(_source(operation))
+    rank = len(view.shape)
+    axes = operation.attributes["axes"]
+    reversed_axes = set(range(rank)) if axes is None else {axis % rank for axis in axes}
+    starts = [dim - 1 if axis in reversed_axes else 0 for axis, dim in enumerate(view.shape)]
+    steps = [-1 if axis in reversed_axes else 1 for axis in range(rank)]
+    low.define(operation.result, view.sliced(starts, steps, view.shape))
 
 
 def double_bits(value: float) -> int:

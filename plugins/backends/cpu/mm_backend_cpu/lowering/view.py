@@ -12,7 +12,7 @@ from mm_core.types import Dim, Shape
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A tensor of `shape`: element (i, j, ...) is number `offset + i * strides[0] + j * strides[1] + ...` of the buffer.
+    """A tensor of `shape`: element (i, j, ...) is `offset + i * strides[0] + j * strides[1] + ...` of the buffer.
 
     Offset and strides count elements.
     """
