@@ -11,6 +11,8 @@ from mm_core.ir import Builder, Graph, Operation, Value, compatible
 from mm_core.ops import OpDef, Trait
 from mm_core.types import SymDim, TensorType, ValueType
 
+IMPURE = frozenset({Trait.RANDOM, Trait.EFFECT})
+
 
 class Rewriter(Builder):
     """Builds in front of `root`. New operations carry the locations of everything that they replace.
@@ -134,6 +136,11 @@ class Rewriter(Builder):
 def has_effect(operation: Operation) -> bool:
     """Whether the operation, or one in its regions, must run even if nobody reads its results."""
     return any(Trait.EFFECT in inner.definition.traits for inner in operation.walk())
+
+
+def is_pure(operation: Operation) -> bool:
+    """Whether the operation gives the same results each time and does nothing else."""
+    return IMPURE.isdisjoint(operation.definition.traits)
 
 
 def is_dead(operation: Operation) -> bool:

@@ -20,6 +20,7 @@ from mm_core.passes import (
     PassManager,
     PassResult,
     Phase,
+    RewritePass,
     default_pipeline,
     load_reproducer,
     order_passes,
@@ -246,4 +247,6 @@ def test_every_installed_pass_loads_and_knows_its_order() -> None:
     for kind in kinds:
         assert kind.__doc__
         assert set(kind.before) | set(kind.after) <= known, kind.name
+        if issubclass(kind, RewritePass):
+            assert kind().self_test() == f"{len(kind.rules)} rules"
     order_passes(kinds)

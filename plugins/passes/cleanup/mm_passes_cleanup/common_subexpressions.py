@@ -12,9 +12,8 @@ from blake3 import blake3
 from mm_core.ir import Graph, Network, Operation
 from mm_core.ops import Trait
 from mm_core.passes import Pass, PassContext, PassResult, Phase
+from mm_core.rewrite import is_pure
 from mm_core.types import TensorData
-
-NEVER = frozenset({Trait.RANDOM, Trait.EFFECT})
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class EliminateCommonSubexpressions(Pass):
                 if operation.name != "mm.fused":
                     merged += sum(self._merge(region) for region in operation.regions)
                 continue
-            if not operation.results or not NEVER.isdisjoint(operation.definition.traits):
+            if not operation.results or not is_pure(operation):
                 continue
             first = seen.setdefault(self._key(operation), operation)
             if first is not operation:

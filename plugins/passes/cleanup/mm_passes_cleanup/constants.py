@@ -8,12 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mm_core.ir import Builder, Graph, Network, Operation, Value, known_value
-from mm_core.ops import Trait
 from mm_core.passes import Pass, PassContext, PassResult, Phase
-from mm_core.rewrite import constant_of
+from mm_core.rewrite import constant_of, is_pure
 from mm_core.types import TensorData, TensorType
-
-NEVER = frozenset({Trait.RANDOM, Trait.EFFECT})
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,7 @@ class FoldConstants(Pass):
         return folded
 
     def _results(self, operation: Operation, notes: list[str]) -> list[TensorData] | None:
-        if operation.name == "mm.constant" or not operation.results or operation.regions:
-            return None
-        if not NEVER.isdisjoint(operation.definition.traits):
+        if operation.name == "mm.constant" or not operation.results or operation.regions or not is_pure(operation):
             return None
         known = [_known_array(result) for result in operation.results]
         if all(array is not None for array in known):
