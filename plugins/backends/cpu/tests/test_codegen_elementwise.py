@@ -105,6 +105,19 @@ def test_other_dtypes(isa, dtype):
 
 
 @ISAS
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint8], ids=lambda t: t.__name__)
+def test_integers_wrap(isa, dtype):
+    limits = np.iinfo(dtype)
+    a = np.array([limits.min, limits.max, limits.max - 1, limits.max // 2 + 1, 1, 0] * 5, dtype)
+    b = np.array([limits.max, limits.max, 2, 3, limits.min, limits.min] * 5, dtype)
+    nodes = [Node(op, (IN(0), IN(1))) for op in ("add", "sub", "mul")]
+    nodes += [Node(op, (IN(0),)) for op in ("neg", "square", "abs")]
+    actual = compute(isa, nodes, [a, b], [(NODE(k), dtype) for k in range(len(nodes))])
+    for value, expected in zip(actual, (a + b, a - b, a * b, -a, a * a, np.abs(a))):
+        np.testing.assert_array_equal(value, expected)
+
+
+@ISAS
 def test_booleans_and_integers_in_vectors(isa):
     rng = np.random.default_rng(2)
     mask = rng.integers(0, 2, (4, 37)).astype(bool)
