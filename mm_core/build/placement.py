@@ -11,7 +11,7 @@ from mm_core.errors import BuildError, MMError, UnsupportedOpError
 from mm_core.ir import Builder, Graph, Network, Operation, Value, compatible, known_value
 from mm_core.model.report import FALLBACK, HOST_KIND, NATIVE, Placement
 from mm_core.ops import Tier
-from mm_core.runtime.host import HOST_FUNCTIONS
+from mm_core.runtime import HOST_FUNCTIONS
 
 HOST_DEVICE = -1
 CONTROL_FLOW = frozenset({"mm.if", "mm.loop"})

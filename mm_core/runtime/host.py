@@ -50,13 +50,13 @@ def split_to_sequence(x: Array, split: Array | None = None, *, axis: int = 0, ke
 
 def concat_from_sequence(sequence: list[Array], *, axis: int, new_axis: bool = False) -> Array:
     if not sequence:
-        raise InputError("an empty sequence has no concatenation")
+        raise InputError("the sequence is empty, its concatenation has no shape")
     return np.stack(sequence, axis) if new_axis else np.concatenate(sequence, axis)
 
 
 def optional_get_element(value: Any) -> Any:
     if value is None:
-        raise InputError("the optional is empty")
+        raise InputError("the optional is absent", remedy="ask optional_has_element first")
     return value
 
 

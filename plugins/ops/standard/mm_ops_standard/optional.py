@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from mm_core.errors import InputError, VerifyError
-from mm_core.ops import Arity, Attribute, OpDef, Operand, Result, Tier
+from mm_core.errors import VerifyError
+from mm_core.ops import Arity, Attribute, OpDef, Operand, Result
 from mm_core.types import OptionalType, TensorType
 from mm_core.types.dtypes import bool_
+from mm_ops_standard.sequence import HostOp
 
 
-class OptionalMake(OpDef):
+class OptionalMake(HostOp):
     """The value as an optional; without one, an absent value of the type in `type`."""
 
     name = "mm.optional"
-    tier = Tier.HOST
     operands = (Operand("value", None, Arity.OPTIONAL),)
     results = (Result("y", None),)
     attributes = (Attribute("type", object, None),)
@@ -27,15 +25,11 @@ class OptionalMake(OpDef):
             raise VerifyError(f"{self.name} needs a value or a type")
         return OptionalType(type if types[0] is None else types[0])
 
-    def reference(self, value: Any = None, *, type: Any) -> Any:
-        return value
 
-
-class OptionalHasElement(OpDef):
+class OptionalHasElement(HostOp):
     """Whether the value is there, as a bool scalar. What is not an optional always is."""
 
     name = "mm.optional_has_element"
-    tier = Tier.HOST
     operands = (Operand("value", None, Arity.OPTIONAL),)
     results = (Result("y", bool_),)
     accepts_unranked = True
@@ -43,26 +37,17 @@ class OptionalHasElement(OpDef):
     def infer(self, types: Any, values: Any) -> Any:
         return TensorType(bool_, ())
 
-    def reference(self, value: Any = None) -> Any:
-        return np.array(value is not None)
 
-
-class OptionalGetElement(OpDef):
+class OptionalGetElement(HostOp):
     """The value inside. Asking an absent one is an error while running."""
 
     name = "mm.optional_get_element"
-    tier = Tier.HOST
     operands = (Operand("value", None),)
     results = (Result("y", None),)
     accepts_unranked = True
 
     def infer(self, types: Any, values: Any) -> Any:
         return types[0].element if isinstance(types[0], OptionalType) else types[0]
-
-    def reference(self, value: Any) -> Any:
-        if value is None:
-            raise InputError(f"{self.name}: the optional is absent", remedy="ask optional_has_element first")
-        return value
 
 
 OPS: tuple[type[OpDef], ...] = (OptionalMake, OptionalHasElement, OptionalGetElement)

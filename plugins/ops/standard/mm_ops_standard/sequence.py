@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from mm_core.errors import InputError, VerifyError
+from mm_core.errors import VerifyError
 from mm_core.ir import Graph
 from mm_core.ops import ALL, INDEX, Arity, Attribute, OpDef, Operand, Result, Tier
+from mm_core.runtime import host_function
 from mm_core.types import DType, SequenceType, TensorType
 from mm_core.types.dtypes import bool_, int64
 from mm_ops_standard.control import check_arguments
@@ -17,10 +16,18 @@ from mm_ops_standard.known import integers
 from mm_ops_standard.shapes import axis_of
 
 
-class SequenceOp(OpDef):
-    """Runs on the host: a sequence is a Python list there."""
+class HostOp(OpDef):
+    """An operator that the runtime runs itself; what it does there is its reference."""
 
     tier = Tier.HOST
+
+    def reference(self, *values: Any, **attributes: Any) -> Any:
+        return host_function(self.name)(*values, **attributes)
+
+
+class SequenceOp(HostOp):
+    """Runs on sequences, which are Python lists while running."""
+
     operands = (Operand("sequence", None),)
     results = (Result("y", None),)
     accepts_unranked = True
@@ -32,13 +39,6 @@ class SequenceOp(OpDef):
         return type_.element
 
 
-def _position(sequence: list[Any], position: Any, last: int) -> int:
-    place = last if position is None else int(np.asarray(position).item())
-    if not -len(sequence) <= place <= last:
-        raise InputError(f"position {place} is out of a sequence of {len(sequence)}")
-    return place + len(sequence) if place < 0 else place
-
-
 class SequenceConstruct(SequenceOp):
     """The operands as a sequence."""
 
@@ -47,9 +47,6 @@ class SequenceConstruct(SequenceOp):
 
     def infer(self, types: Any, values: Any) -> Any:
         return SequenceType(join(types, f"{self.name}: an element"))
-
-    def reference(self, *items: Any) -> Any:
-        return list(items)
 
 
 class SequenceEmpty(SequenceOp):
@@ -62,9 +59,6 @@ class SequenceEmpty(SequenceOp):
     def infer(self, types: Any, values: Any, *, dtype: DType) -> Any:
         return SequenceType(TensorType(dtype, None))
 
-    def reference(self, *, dtype: DType) -> Any:
-        return []
-
 
 class SequenceInsert(SequenceOp):
     """The sequence with a value put before `position`, by default at its end."""
@@ -74,10 +68,6 @@ class SequenceInsert(SequenceOp):
 
     def infer(self, types: Any, values: Any) -> Any:
         return SequenceType(join([self.element(types[0]), types[1]], f"{self.name}: an element"))
-
-    def reference(self, sequence: Any, value: Any, position: Any = None) -> Any:
-        place = _position(sequence, position, len(sequence))
-        return [*sequence[:place], value, *sequence[place:]]
 
 
 class SequenceErase(SequenceOp):
@@ -89,10 +79,6 @@ class SequenceErase(SequenceOp):
     def infer(self, types: Any, values: Any) -> Any:
         return SequenceType(self.element(types[0]))
 
-    def reference(self, sequence: Any, position: Any = None) -> Any:
-        place = _position(sequence, position, len(sequence) - 1)
-        return [*sequence[:place], *sequence[place + 1 :]]
-
 
 class SequenceAt(SequenceOp):
     """The value at `position`."""
@@ -103,9 +89,6 @@ class SequenceAt(SequenceOp):
     def infer(self, types: Any, values: Any) -> Any:
         return self.element(types[0])
 
-    def reference(self, sequence: Any, position: Any) -> Any:
-        return sequence[_position(sequence, position, len(sequence) - 1)]
-
 
 class SequenceLength(SequenceOp):
     """The number of values, as an int64 scalar."""
@@ -115,9 +98,6 @@ class SequenceLength(SequenceOp):
     def infer(self, types: Any, values: Any) -> Any:
         self.element(types[0])
         return TensorType(int64, ())
-
-    def reference(self, sequence: Any) -> Any:
-        return np.array(len(sequence), np.int64)
 
 
 class SplitToSequence(SequenceOp):
@@ -142,18 +122,6 @@ class SplitToSequence(SequenceOp):
         piece = sizes.pop() if even else None
         return SequenceType(types[0].with_shape((*shape[:axis], piece, *shape[axis + 1 :])))
 
-    def reference(self, x: Any, split: Any = None, *, axis: int, keepdims: bool) -> Any:
-        size = x.shape[axis]
-        if split is None:
-            pieces = np.split(x, size, axis) if size else []
-            return pieces if keepdims else [np.squeeze(piece, axis) for piece in pieces]
-        split = np.asarray(split)
-        if split.ndim == 0:
-            return np.split(x, range(int(split), size, int(split)), axis) if size else []
-        if split.sum() != size:
-            raise InputError(f"sizes {split.tolist()} do not make up an axis of {size}")
-        return np.split(x, np.cumsum(split)[:-1], axis)
-
 
 def _divides(size: Any, part: int) -> bool:
     return isinstance(size, int) and part > 0 and size % part == 0
@@ -173,11 +141,6 @@ class ConcatFromSequence(SequenceOp):
             return element
         axis = axis_of(self.name, axis, len(element.shape) + new_axis)
         return element.with_shape((*element.shape[:axis], None, *element.shape[axis + (not new_axis) :]))
-
-    def reference(self, sequence: Any, *, axis: int, new_axis: bool) -> Any:
-        if not sequence:
-            raise InputError(f"{self.name}: the sequence is empty, its result has no shape")
-        return np.stack(sequence, axis) if new_axis else np.concatenate(sequence, axis)
 
 
 class SequenceMap(SequenceOp):
