@@ -10,7 +10,7 @@ from mm_core.compiler import Compiler, No
 from mm_core.errors import BuildError, MMError, UnsupportedOpError
 from mm_core.ir import Builder, Graph, Network, Operation, Value, compatible, known_value
 from mm_core.model.report import FALLBACK, HOST_KIND, NATIVE, Placement
-from mm_core.ops import Tier
+from mm_core.ops import Tier, lookup
 from mm_core.runtime import HOST_FUNCTIONS
 
 HOST_DEVICE = -1
@@ -98,16 +98,21 @@ class _Placer:
         values = decompose(operation) if depth <= _MAX_DECOMPOSITION else None
         if values is None:
             return ", and it has no decomposition"
+        # What is built may itself be replaced by its parts: a reader beside the graph keeps track of the results.
+        reader = Operation(lookup("mm.yield"), values, (), {})
         for made in _between(marker, operation, graph):
             if made.name == "mm.constant":
                 continue
             if device == HOST_DEVICE:
                 self._operation(made)
             elif obstacle := self._refusal(made, device, depth):
+                reader.erase()
                 for leftover in reversed(_between(marker, operation, graph)):
                     self.placed.device.pop(leftover, None)
                     leftover.erase()
                 return f", and of its decomposition {obstacle}"
+        values = [value for value in reader.operands if value is not None]
+        reader.erase()
         operation.replace_with(values)
         return ""
 

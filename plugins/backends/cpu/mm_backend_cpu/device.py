@@ -67,13 +67,13 @@ class CpuProgram(Program):
         self.generated = generated
         self.traces = traces
         self.threads = threads
-        self.outputs = sorted(
-            {b.index: b for b in steps.buffers if b.space == "output"}.items(), key=lambda item: item[0]
-        )
+        # An output's first buffer has its shape; later ones of the same index are views of it.
+        first = {buffer.index: buffer for buffer in reversed(steps.buffers) if buffer.space == "output"}
+        self.outputs = [first[index] for index in sorted(first)]
 
     def bind(self, dims: Mapping[str, int]) -> Bound:
         program = self.native(dims, keep=False)
-        shapes = tuple(tuple(evaluate_int(dim, dims) for dim in buffer.shape) for _, buffer in self.outputs)
+        shapes = tuple(tuple(evaluate_int(dim, dims) for dim in buffer.shape) for buffer in self.outputs)
         return Bound(shapes, program.arena_bytes(self.threads), _Binding(self, program, dict(dims)))
 
     def native(self, dims: Mapping[str, int], *, keep: bool) -> native.NativeProgram:
