@@ -1,4 +1,4 @@
-"""What detectors do with their boxes."""
+"""What detectors do with their boxes: choose among them, and pool what is inside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 
 from mm_core.ops import FLOATS, Arity, Attribute, KnownValues, OpDef, Operand, Result, Tier
 from mm_core.types import BY_NAME, Array
-from mm_ops_standard.checks import require_rank, same
+from mm_ops_standard.checks import require, require_rank, same
+from mm_ops_standard.eager import Eager, counted, element_type, sizes
+from mm_ops_standard.precision import in_float32, wide
 
 _INT64 = BY_NAME["int64"]
 
@@ -93,4 +95,55 @@ def _overlap(box: Array, others: Array) -> Array:
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
-OPS: tuple[type[OpDef], ...] = (NonMaxSuppression,)
+class MaxRoiPool(OpDef):
+    """The maxima over the cells of regions of x [N, C, H, W] (arXiv 1504.08083; ONNX MaxRoiPool).
+
+    `rois` is [R, 5]: the image's number and the first and last column and row (x1, y1, x2, y2), which are multiplied by
+    `spatial_scale` and rounded. Neighbouring cells share the elements on their border; an empty cell gives zero.
+    """
+
+    name = "mm.max_roi_pool"
+    operands = (Operand("x"), Operand("rois"))
+    dtypes = {"T": FLOATS}
+    attributes = (Attribute("pooled_shape", (int,)), Attribute("spatial_scale", float, 1.0))
+
+    def infer(self, types: Any, values: KnownValues, *, pooled_shape: tuple[int, ...], spatial_scale: float) -> Any:
+        x, rois = types[0].shape, types[1].shape
+        require_rank(self.name, "x", x, 4)
+        require_rank(self.name, "rois", rois, 2)
+        same(rois[1], 5, f"{self.name}: numbers that a region has, and 5")
+        fits = len(pooled_shape) == 2 and min(pooled_shape) >= 1
+        require(fits, f"{self.name}: pooled_shape {list(pooled_shape)} must be two positive sizes")
+        return (rois[0], x[1], *pooled_shape)
+
+    def reference(self, x: Array, rois: Array, **attributes: Any) -> Array:
+        return self._pool(Eager(), wide(x), wide(rois), **attributes).astype(x.dtype)
+
+    def decompose(self, graph: Any, x: Any, rois: Any, **attributes: Any) -> Any:
+        return in_float32(graph, lambda x, rois: self._pool(graph, x, rois, **attributes), x, rois)
+
+    def _pool(self, g: Any, x: Any, rois: Any, *, pooled_shape: tuple[int, ...], spatial_scale: float) -> Any:
+        """One axis after the other: what lies outside a cell becomes minus infinity before the maximum is taken."""
+        image = g.cast(g.slice(rois, [0], [1], [1]), to="int64")
+        values = g.gather(x, g.squeeze(image, axes=(1,)), axis=0)
+        for axis, cells in enumerate(pooled_shape):
+            # Halves are rounded up, as C's round does for what lies inside the image.
+            first, last = (
+                g.floor(g.add(g.mul(g.slice(rois, [column], [column + 1], [1]), spatial_scale), 0.5))
+                for column in (2 - axis, 4 - axis)
+            )
+            share = g.div(g.maximum(g.add(g.sub(last, first), 1.0), 1.0), float(cells))
+            begins, ends = (np.arange(offset, cells + offset, dtype=element_type(g, x)) for offset in (0, 1))
+            begin = g.add(g.floor(g.mul(share, begins)), first)
+            end = g.add(g.ceil(g.mul(share, ends)), first)
+            elements = g.cast(counted(g, sizes(g, x)[2 + axis]), to=element_type(g, x))
+            begin, end = (g.unsqueeze(border, axes=(2,)) for border in (begin, end))
+            inside = g.logical_and(g.less_or_equal(begin, elements), g.less(elements, end))
+            # values are [R, C, H, W], then [R, C, cells, W]
+            inside = g.unsqueeze(inside, axes=(1, 4) if axis == 0 else (1, 2))
+            spread = g.unsqueeze(values, axes=(2,) if axis == 0 else (3,))
+            values = g.reduce_max(g.select(inside, spread, -np.inf), axes=(3 + axis,), keepdims=False)
+        return g.select(g.is_inf(values, detect_positive=False), 0.0, values)
+
+
+OPS: tuple[type[OpDef], ...] = (NonMaxSuppression, MaxRoiPool)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mm_core.ops import lookup
 from mm_core.types import Array
+from mm_ops_standard.places import places
 from mm_ops_standard.shapes import Size, sizes_of
 
 
@@ -54,3 +55,13 @@ def sizes(g: Any, x: Any) -> list[Size]:
 def number(g: Any, size: Size, dtype: Any) -> Any:
     """A size as a float: a Python number where it is static."""
     return float(size) if isinstance(size, int) else g.cast(g.reshape(size, []), to=dtype)
+
+
+def element_type(g: Any, x: Any) -> Any:
+    """The numpy type of an array's or a value's elements."""
+    return x.dtype if isinstance(g, Eager) else x.type.dtype.numpy
+
+
+def counted(g: Any, size: Size) -> Any:
+    """0, 1, ... size - 1."""
+    return np.arange(size) if isinstance(size, int) else places(g, size)

@@ -14,8 +14,7 @@ import numpy as np
 from mm_core.ops import FLOATS, INDEX, Arity, Attribute, KnownValues, OpDef, Operand
 from mm_core.types import Array
 from mm_ops_standard.checks import require, require_multiple, require_rank, same
-from mm_ops_standard.eager import Eager, number, sizes
-from mm_ops_standard.places import places as count
+from mm_ops_standard.eager import Eager, counted, element_type, number, sizes
 from mm_ops_standard.precision import in_float32, wide
 from mm_ops_standard.shapes import reshape, times
 from mm_ops_standard.windows import make_window
@@ -24,18 +23,9 @@ _FAR = 2.0**20
 """Places are bounded by this, so that infinite ones have an index too; float32 still counts single elements there."""
 
 
-def _dtype(g: Any, x: Any) -> Any:
-    return x.dtype if isinstance(g, Eager) else x.type.dtype
-
-
-def _counted(g: Any, size: Any, dtype: Any) -> Any:
-    """0, 1, ... size - 1 as floats."""
-    return g.cast(np.arange(size) if isinstance(size, int) else count(g, size), to=dtype)
-
-
 def _tap(g: Any, place: Any, size: Any, padding: str, align_corners: bool) -> tuple[Any, Any]:
     """(index, whether it counts) of a whole-numbered place along an axis of `size` elements."""
-    dtype = _dtype(g, place)
+    dtype = element_type(g, place)
     length = number(g, size, dtype)
     last = length - 1 if isinstance(length, float) else g.sub(length, 1)
     inside = None
@@ -137,7 +127,7 @@ class GridSample(OpDef):
         at = []
         for axis, size in enumerate(spatial):
             coordinate = g.gather(rows, np.array(len(spatial) - 1 - axis), axis=2)
-            shifted, length = g.add(coordinate, 1.0), number(g, size, _dtype(g, x))
+            shifted, length = g.add(coordinate, 1.0), number(g, size, element_type(g, x))
             if align_corners:
                 at.append(g.mul(shifted, g.mul(g.sub(length, _one(g, x)), 0.5)))
             else:
@@ -235,7 +225,7 @@ class RoiAlign(OpDef):
         for axis, (cell, ratio, size) in enumerate(zip(cells, ratios, spatial)):
             start, end = (g.slice(regions, [first], [first + 1], [1]) for first in (1 - axis, 3 - axis))
             span = g.sub(end, start) if half_pixel else g.maximum(g.sub(end, start), 1.0)
-            steps = ((np.arange(cell * ratio) + 0.5) / (cell * ratio)).astype(_numpy(g, x))
+            steps = ((np.arange(cell * ratio) + 0.5) / (cell * ratio)).astype(element_type(g, x))
             weights.append(_linear_matrices(g, g.add(start, g.mul(span, steps)), size))
         images = g.gather(x, batch, axis=0)
         rows, columns = ([g.unsqueeze(matrix, axes=(1,)) for matrix in pair] for pair in weights)
@@ -253,20 +243,16 @@ class RoiAlign(OpDef):
         return pool(reshape(g, samples, shape), axes=(3, 5), keepdims=False)
 
 
-def _numpy(g: Any, x: Any) -> Any:
-    return x.dtype if isinstance(g, Eager) else x.type.dtype.numpy
-
-
 def _linear_matrices(g: Any, at: Any, size: Any) -> tuple[Any, Any]:
     """Weights [R, P, size] of the lower and the upper neighbour of places [R, P]; none beyond one element outside."""
-    dtype = _dtype(g, at)
+    dtype = element_type(g, at)
     length = number(g, size, dtype)
     last = length - 1 if isinstance(length, float) else g.sub(length, 1)
     inside = g.logical_and(g.less_or_equal(-1.0, at), g.less_or_equal(at, length))
     place = g.minimum(g.maximum(at, 0.0), last)
     base = g.floor(place)
     fraction = g.sub(place, base)
-    elements = _counted(g, size, dtype)
+    elements = g.cast(counted(g, size), to=dtype)
 
     def matrix(index: Any, weight: Any) -> Any:
         hit = g.logical_and(g.equal(g.unsqueeze(index, axes=(2,)), elements), g.unsqueeze(inside, axes=(2,)))
@@ -337,8 +323,8 @@ class DeformConv(OpDef):
         moved = reshape(g, offset, [images, kh * kw, 2, rows, columns])
         at = []
         for axis, (size, kernel) in enumerate(zip((rows, columns), (kh, kw))):
-            starts = g.mul(_counted(g, size, _dtype(g, x)), float(window.strides[axis]))
-            inner = (np.arange(kernel) * window.dilations[axis] - window.begins[axis]).astype(_numpy(g, x))
+            starts = g.mul(g.cast(counted(g, size), to=element_type(g, x)), float(window.strides[axis]))
+            inner = (np.arange(kernel) * window.dilations[axis] - window.begins[axis]).astype(element_type(g, x))
             inner = np.repeat(inner, kw) if axis == 0 else np.tile(inner, kh)
             starts = g.reshape(starts, [-1, 1] if axis == 0 else [1, -1])
             grid = g.add(inner.reshape(-1, 1, 1), starts)
