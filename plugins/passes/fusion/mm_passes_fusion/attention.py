@@ -13,7 +13,18 @@ import numpy as np
 
 from mm_core.ir import Value
 from mm_core.passes import Phase, RewritePass
-from mm_core.rewrite import Match, Pattern, PatternBuilder, Reason, Rewriter, Rule, Term, constant_of, shape_of
+from mm_core.rewrite import (
+    Match,
+    Pattern,
+    PatternBuilder,
+    Reason,
+    Rewriter,
+    Rule,
+    Term,
+    constant_of,
+    shape_of,
+    uniform_number,
+)
 from mm_core.types import Array
 
 HIDDEN = -1e4
@@ -112,6 +123,17 @@ def is_causal(keep: Array, scores: tuple[Any, ...]) -> bool:
     return bool((keep.reshape(scores[-2:]) == (np.tri(*scores[-2:]) > 0)).all())
 
 
+def _number(value: Value | None) -> float | None:
+    """The one number that all elements are, seen through `expand` and through `select` with a known condition."""
+    maker = None if value is None else value.defining_op
+    if maker is not None and maker.name == "mm.expand":
+        return _number(maker.operands[0])
+    if maker is not None and maker.name == "mm.select":
+        condition = _number(maker.operands[0])
+        return None if condition is None else _number(maker.operands[1 if condition else 2])
+    return uniform_number(value)
+
+
 def _adds_causal(match: Match, scores: tuple[Any, ...]) -> bool:
     """Whether the mask that is added is constant and does no more than causality."""
     data = constant_of(match["mask"])
@@ -127,7 +149,7 @@ def _adds_causal(match: Match, scores: tuple[Any, ...]) -> bool:
 def _read_mask(g: Rewriter, match: Match, scores: tuple[Any, ...]) -> tuple[bool, Value | None]:
     """Whether attention is causal, and what else masks it: to be selected by or added."""
     causal = _adds_causal(match, scores)
-    added: Value | None = None if causal else match["mask"]
+    added: Value | None = None if causal or _number(match["mask"]) == 0 else match["mask"]
     condition, keeps = _condition(match)
     fill = match.number("fill")
     if condition is None or fill is None:

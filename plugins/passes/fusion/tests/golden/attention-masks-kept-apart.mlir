@@ -34,8 +34,21 @@
   %24 = "mm.matmul"(%q, %23) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
   %25 = "mm.softmax"(%24) {axis = 2 : i64} : (tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
   %axis_refused = "mm.matmul"(%25, %v) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
-  "mm.yield"(%refused, %causal, %causal_and_mask, %scale_refused, %axis_refused) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> ()
-}) {name = "attention_masks_kept_apart", inputs = ["q", "k", "v", "m", "c"], outputs = ["refused", "causal", "causal_and_mask", "scale_refused", "axis_refused"]} : () -> ()
+  %26 = "mm.shape"(%q) {start = 0 : i64, end = 1 : i64} : (tensor<?x2x4x4xf32, ["B"]>) -> tensor<1xi64>
+  %27 = "mm.constant"() {value = dense<[1, 4, 4]> : tensor<3xi64>} : () -> tensor<3xi64>
+  %28 = "mm.concat"(%26, %27) {axis = 0 : i64} : (tensor<1xi64>, tensor<3xi64>) -> tensor<4xi64>
+  %29 = "mm.constant"() {value = dense<[[[[true], [true], [true], [true]]]]> : tensor<1x1x4x1xi1>} : () -> tensor<1x1x4x1xi1>
+  %30 = "mm.expand"(%29, %28) : (tensor<1x1x4x1xi1>, tensor<4xi64>) -> tensor<?x1x4x4xi1, ["B"]>
+  %31 = "mm.transpose"(%k) {permutation = [0 : i64, 1 : i64, 3 : i64, 2 : i64]} : (tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
+  %32 = "mm.matmul"(%q, %31) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
+  %33 = "mm.constant"() {value = dense<0.0> : tensor<f32>} : () -> tensor<f32>
+  %34 = "mm.constant"() {value = dense<0xFF800000> : tensor<f32>} : () -> tensor<f32>
+  %35 = "mm.select"(%30, %33, %34) : (tensor<?x1x4x4xi1, ["B"]>, tensor<f32>, tensor<f32>) -> tensor<?x1x4x4xf32, ["B"]>
+  %36 = "mm.add"(%32, %35) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x1x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
+  %37 = "mm.softmax"(%36) {axis = -1 : i64} : (tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
+  %mask_of_zeros = "mm.matmul"(%37, %v) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
+  "mm.yield"(%refused, %causal, %causal_and_mask, %scale_refused, %axis_refused, %mask_of_zeros) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> ()
+}) {name = "attention_masks_kept_apart", inputs = ["q", "k", "v", "m", "c"], outputs = ["refused", "causal", "causal_and_mask", "scale_refused", "axis_refused", "mask_of_zeros"]} : () -> ()
 // -----
 "mm.network"() ({
 ^bb0(%q: tensor<?x2x4x4xf32, ["B"]>, %k: tensor<?x2x4x4xf32, ["B"]>, %v: tensor<?x2x4x4xf32, ["B"]>, %m: tensor<?x1x1x4xf32, ["B"]>, %c: tensor<?x1x4x4xi1, ["B"]>):
@@ -57,5 +70,6 @@
   %11 = "mm.matmul"(%q, %10) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
   %12 = "mm.softmax"(%11) {axis = 2 : i64} : (tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
   %axis_refused = "mm.matmul"(%12, %v) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
-  "mm.yield"(%refused, %causal, %causal_and_mask, %scale_refused, %axis_refused) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> ()
-}) {name = "attention_masks_kept_apart", inputs = ["q", "k", "v", "m", "c"], outputs = ["refused", "causal", "causal_and_mask", "scale_refused", "axis_refused"]} : () -> ()
+  %mask_of_zeros = "mm.attention"(%q, %k, %v) {scale = 1.0 : f64, causal = false, alignment = "top_left", softcap = 0.0 : f64, left_window = -1 : i64, right_window = -1 : i64} : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> tensor<?x2x4x4xf32, ["B"]>
+  "mm.yield"(%refused, %causal, %causal_and_mask, %scale_refused, %axis_refused, %mask_of_zeros) : (tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>, tensor<?x2x4x4xf32, ["B"]>) -> ()
+}) {name = "attention_masks_kept_apart", inputs = ["q", "k", "v", "m", "c"], outputs = ["refused", "causal", "causal_and_mask", "scale_refused", "axis_refused", "mask_of_zeros"]} : () -> ()
