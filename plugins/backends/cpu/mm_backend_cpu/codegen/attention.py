@@ -76,7 +76,7 @@ class _Writer:
         newline = "\n    "
         text = "\n".join(functions) + f"""
 static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
-  const int64_t queries = {c(spec.queries)}, all_keys = {c(spec.keys)}, blocks = {c(ceildiv(spec.queries, self.block))};
+  const int64_t queries = {c(spec.queries)}, blocks = {c(ceildiv(spec.queries, self.block))};
   {(newline[:-2]).join(pointers)}
   for (int64_t task = begin; task < end; task++) {{
     const int64_t first_query = task % blocks * {self.block};
@@ -102,7 +102,7 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
       KERNEL_NAME_values(scores, value_block, count, correction, valid, results);
     }}
     for (int64_t q = 0; q < valid; q++) {{
-      const float share = all_keys ? 1.0f / total[q] : 0.0f;
+      const float share = total[q] == 0 ? 0.0f : 1.0f / total[q];  /* no key is seen: zeros */
       float* row = output + q * {c(spec.output.row)};
       for (int64_t d = 0; d < {spec.value_size}; d++) row[d] = results[q * {padded} + d] * share;
     }}

@@ -18,14 +18,14 @@ def attention_step(spec: AttentionSpec) -> KernelSource:
 
     def exponential(tail: bool) -> str:
         load = VectorAccess().load("v", "scores", "f32", "1", tail)
-        return f"{load} const mm_vf e = mm_exp(v - largest); {VectorAccess().store('scores', 'e', 'f32', tail)}"
+        return f"{load} const mm_vf e = mm_exp(v - shift); {VectorAccess().store('scores', 'e', 'f32', tail)}"
 
     largest = reduce_row(
         REDUCTIONS["max"], "largest", "v", lambda tail: VectorAccess().load("v", "scores", "f32", "1", tail)
     )
     text = f"""static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   float* scores = (float*)scratch;
-  const int64_t all_keys = {c(spec.keys)}, count = {at.visible_keys("1")};
+  const int64_t count = {at.visible_keys("1")};
   for (int64_t task = begin; task < end; task++) {{
     {at.task("task")}
     {at.pointer("query", spec.query, "head")}
@@ -37,8 +37,9 @@ def attention_step(spec: AttentionSpec) -> KernelSource:
     for (; key + {_SIDE_BY_SIDE} <= count; key += {_SIDE_BY_SIDE}) {{ {_scores(spec, parameters, _SIDE_BY_SIDE)} }}
     for (; key < count; key++) {{ {_scores(spec, parameters, 1)} }}
     {largest}
+    const float shift = largest == -__builtin_inff() ? 0.0f : largest;  /* no key is seen: zeros, not NaN */
     {reduce_row(REDUCTIONS["sum"], "total", "e", exponential)}
-    const float share = all_keys ? 1.0f / total : 0.0f;
+    const float share = total == 0 ? 0.0f : 1.0f / total;
     int64_t column = 0;
     for (; column + MM_LANES <= {spec.value_size}; column += MM_LANES) {{ {_column(spec, parameters, False)} }}
     if (column < {spec.value_size}) {{ {_column(spec, parameters, True)} }}

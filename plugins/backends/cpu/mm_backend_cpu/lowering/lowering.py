@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, permutations
 from math import prod
 from typing import Any
 
@@ -141,18 +142,19 @@ class Lowering:
         self._library_copy(source, dtype, target)
 
     def _library_copy(self, source: View, dtype: str, target: int) -> None:
-        """A copy by the library: slices are cut out of the dense buffer, then axes are put in order."""
-        base = self.buffers[source.buffer]
-        order = sorted(range(len(source.shape)), key=lambda axis: -_size(source.strides[axis]))
-        if View.in_order(source.buffer, source.shape, order) == source or source.lies_in(order):
-            sorted_shape = tuple(source.shape[axis] for axis in order)
-            from_buffer = self.dense_alias(source.buffer, sorted_shape)
-            permutation = [order.index(axis) for axis in range(len(order))]
-            self.library("transpose", [from_buffer], [target], permutation)
+        """A copy by the library, whose views are transposes of a dense buffer: the axes are put in order."""
+        if 0 in source.shape:
             return
-        raise CompileError(
-            f"a view of {list(map(str, base.shape))} cannot be copied without generated code", where=self.where
-        )
+        axes = range(len(source.shape))
+        likely = tuple(sorted(axes, key=lambda axis: -self.estimate(source.strides[axis])))
+        order = next((order for order in chain([likely], permutations(axes)) if source.lies_in(order)), None)
+        if order is None:
+            base = self.buffers[source.buffer].shape
+            raise CompileError(
+                f"a view of {list(map(str, base))} cannot be copied without generated code", where=self.where
+            )
+        from_buffer = self.dense_alias(source.buffer, tuple(source.shape[axis] for axis in order))
+        self.library("transpose", [from_buffer], [target], [order.index(axis) for axis in axes])
 
     def dense(self, value: Value) -> int:
         """A buffer with the value row-major, its shape the value's."""
@@ -308,7 +310,3 @@ def constant_data(value: Value | None) -> TensorData | None:
         return None
     data: TensorData = operation.attributes["value"]
     return data
-
-
-def _size(stride: Dim) -> int:
-    return stride if isinstance(stride, int) else evaluate_int(stride, dict.fromkeys(symbols(stride), SYMBOL_GUESS))

@@ -10,7 +10,7 @@ from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.lowering.lowering import TYPE_SIZES, Lowering, constant_data, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import View
 from mm_core.ir import Operation, Value, known_value
-from mm_core.types import Dim, Shape
+from mm_core.types import Dim, Shape, dim_max, dim_min, is_non_negative
 
 
 def always(operation: Operation) -> str:
@@ -71,16 +71,20 @@ def slice_bounds(operation: Operation) -> tuple[list[Dim], list[int]] | str:
     for number, axis in enumerate(all_axes):
         begin, size = starts[number], shape[axis]
         stride = 1 if steps is None else steps[number]
-        if not isinstance(stride, int) or begin is None:
+        if not isinstance(stride, int) or begin is None or not (isinstance(begin, int) or is_non_negative(begin)):
             return "bounds known only when running"
         step[axis] = stride
-        if isinstance(begin, int) and isinstance(size, int):
-            first[axis] = slice(begin, None, stride).indices(size)[0]
-        elif stride < 0 or not isinstance(begin, int):
-            return "bounds known only when running"
-        else:
-            first[axis] = begin if begin >= 0 else size + begin
+        first[axis] = _first_element(begin, size, stride)
     return first, step
+
+
+def _first_element(begin: Dim, size: Dim, step: int) -> Dim:
+    """Where a slice of an axis starts by Python's rule; of an empty one any place will do."""
+    if isinstance(begin, int) and isinstance(size, int):
+        return slice(begin, None, step).indices(size)[0]
+    if isinstance(begin, int) and begin < 0:
+        return size + begin if step < 0 else dim_max(size + begin, 0)
+    return dim_min(begin, size - 1) if step < 0 else begin
 
 
 def check_slice(operation: Operation) -> str:
