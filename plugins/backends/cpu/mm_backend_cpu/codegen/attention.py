@@ -76,7 +76,7 @@ class _Writer:
         newline = "\n    "
         text = "\n".join(functions) + f"""
 static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
-  const int64_t queries = {c(spec.queries)}, blocks = {c(ceildiv(spec.queries, self.block))};
+  const int64_t queries = {c(spec.queries)}, all_keys = {c(spec.keys)}, blocks = {c(ceildiv(spec.queries, self.block))};
   {(newline[:-2]).join(pointers)}
   for (int64_t task = begin; task < end; task++) {{
     const int64_t first_query = task % blocks * {self.block};

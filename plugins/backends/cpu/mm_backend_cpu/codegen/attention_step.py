@@ -25,7 +25,7 @@ def attention_step(spec: AttentionSpec) -> KernelSource:
     )
     text = f"""static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   float* scores = (float*)scratch;
-  const int64_t count = {at.visible_keys("1")};
+  const int64_t all_keys = {c(spec.keys)}, count = {at.visible_keys("1")};
   for (int64_t task = begin; task < end; task++) {{
     {at.task("task")}
     {at.pointer("query", spec.query, "head")}
