@@ -1,0 +1,30 @@
+"""Importers of the standard ONNX operators, a module for each family. `TABLE` is all of them."""
+
+from mm_parser_onnx.importers import (
+    activation,
+    attention,
+    contraction,
+    control,
+    convolution,
+    elementwise,
+    indexing,
+    normalization,
+    quantization,
+    random,
+    recurrent,
+    reduction,
+    resize,
+    sequence,
+    shape,
+    slicing,
+    source,
+)
+from mm_parser_onnx.table import Table
+
+TABLE = Table(
+    module.FAMILY
+    for module in (
+        activation, attention, contraction, control, convolution, elementwise, indexing, normalization, quantization,
+        random, recurrent, reduction, resize, sequence, shape, slicing, source,
+    )
+)  # fmt: skip

@@ -1,0 +1,128 @@
+"""Control flow: subgraphs become regions, and what they read from outside becomes operands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mm_core.ir import Graph, Value
+from mm_core.types import BY_NAME, Dim, TensorType, ValueType
+from mm_parser_onnx.node import Node
+from mm_parser_onnx.table import Family
+
+FAMILY = Family()
+op = FAMILY.op
+_INT64, _BOOL = BY_NAME["int64"], BY_NAME["bool"]
+
+
+@op("If")
+def if_(g: Graph, node: Node) -> Any:
+    """A branch that can be chosen while parsing is read in place of the node."""
+    branches, reader = (node.graph("then_branch"), node.graph("else_branch")), node.reader
+    known = node.constant(0)
+    if known is not None:
+        return reader.read_inline(node, branches[0 if known.all() else 1])
+    captures = reader.captures(node.scope, *branches)
+    regions = tuple(
+        reader.read_region(node, branch, (), captures, label) for branch, label in zip(branches, ("then", "else"))
+    )
+    return g.if_(node.input(), *captures.operands, regions=regions)
+
+
+@op("Loop")
+def loop(g: Graph, node: Node) -> Any:
+    trips, condition = (_scalar(g, node.optional(index)) for index in (0, 1))
+    initial = [node.input(index) for index in range(2, len(node.inputs))]
+    body = node.graph("body")
+    captures = node.reader.captures(node.scope, body)
+    scalars = (TensorType(_INT64, ()), TensorType(_BOOL, ()))
+
+    def read(types: Sequence[ValueType]) -> tuple[Graph, Sequence[ValueType]]:
+        region = node.reader.read_region(node, body, (*scalars, *types), captures, "body")
+        return region, region.output_types[1:]
+
+    region = _settled(node, [value.type for value in initial], read)
+    return g.loop(trips, condition, *initial, *captures.operands, carried=len(initial), regions=(region,))
+
+
+def _scalar(g: Graph, value: Value | None) -> Value | None:
+    """ONNX also lets a trip count or condition have shape [1]."""
+    if value is None or value.type.shape in ((), None):  # type: ignore[union-attr]
+        return value
+    return g.reshape(value, [])  # type: ignore[no-any-return]
+
+
+@op("Scan")
+def scan_8(g: Graph, node: Node) -> Any:
+    raise node.unsupported("the batched form of version 8 is not offered", remedy="export with version 9 or later")
+
+
+@op("Scan", since=9)
+def scan_9(g: Graph, node: Node) -> Any:
+    scans, operands = node.int("num_scan_inputs", 0), node.operands()
+    states = len(operands) - scans
+    body = node.graph("body")
+    if not 1 <= scans <= len(operands):
+        raise node.unsupported(f"num_scan_inputs is {scans} of {len(operands)} inputs")
+    axes = node.ints("scan_input_axes", (0,) * scans)
+    slices = []
+    for index, axis in zip(range(states, len(operands)), axes):
+        shape = list(node.shape(index))
+        del shape[axis]
+        slices.append(node.type(index).with_shape(shape))
+    captures = node.reader.captures(node.scope, body)
+
+    def read(types: Sequence[ValueType]) -> tuple[Graph, Sequence[ValueType]]:
+        region = node.reader.read_region(node, body, (*types, *slices), captures, "body")
+        return region, region.output_types
+
+    region = _settled(node, [value.type for value in operands[:states]], read)
+    return g.scan(
+        *operands,
+        *captures.operands,
+        states=states,
+        scans=scans,
+        input_axes=axes,
+        input_reverse=tuple(map(bool, node.ints("scan_input_directions", ()))),
+        output_axes=node.ints("scan_output_axes", ()),
+        output_reverse=tuple(map(bool, node.ints("scan_output_directions", ()))),
+        regions=(region,),
+    )
+
+
+def _settled(
+    node: Node, types: list[ValueType], read: Callable[[Sequence[ValueType]], tuple[Graph, Sequence[ValueType]]]
+) -> Graph:
+    """The region of a loop. Sizes that change from one iteration to the next are made unknown, until none does."""
+    changing: set[Dim] = set()
+
+    def fresh() -> Dim:
+        dim = node.reader.symbols.fresh(node.scope.graph)
+        changing.add(dim)
+        return dim
+
+    for last in (False, True):
+        region, outputs = read(types)
+        wider = [_wider(before, after, changing, None if last else fresh) for before, after in zip(types, outputs)]
+        if wider == types:
+            return region
+        types = wider
+    return read(types)[0]
+
+
+def _wider(before: ValueType, after: ValueType, changing: set[Dim], fresh: Callable[[], Dim] | None) -> ValueType:
+    """A type that holds both; `before` itself if it does. Without `fresh` any difference gives the shape up."""
+    if not isinstance(before, TensorType) or not isinstance(after, TensorType):
+        if type(before) is not type(after) or isinstance(before, TensorType) or isinstance(after, TensorType):
+            return before  # The operator's own check says what is wrong.
+        return type(before)(_wider(before.element, after.element, changing, fresh))
+    if before.shape is None or before.shape == after.shape:
+        return before
+    if after.shape is None or len(after.shape) != len(before.shape):
+        return TensorType(before.dtype, None)
+    fixed = [mine == other or mine in changing for mine, other in zip(before.shape, after.shape)]
+    if all(fixed):
+        return before
+    if fresh is None:
+        return TensorType(before.dtype, None)
+    return before.with_shape(mine if stays else fresh() for mine, stays in zip(before.shape, fixed))

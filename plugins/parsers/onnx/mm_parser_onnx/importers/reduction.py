@@ -1,0 +1,84 @@
+"""Reductions over axes, positions of extremes, running sums, top k."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mm_core.ir import Graph
+from mm_parser_onnx.node import Node
+from mm_parser_onnx.table import Family, Importer
+
+FAMILY = Family()
+op = FAMILY.op
+
+_REDUCTIONS = (
+    ("ReduceL1", "reduce_l1"), ("ReduceL2", "reduce_l2"), ("ReduceLogSum", "reduce_log_sum"),
+    ("ReduceLogSumExp", "reduce_log_sum_exp"), ("ReduceMax", "reduce_max"), ("ReduceMean", "reduce_mean"),
+    ("ReduceMin", "reduce_min"), ("ReduceProd", "reduce_prod"), ("ReduceSumSquare", "reduce_sum_square"),
+)  # fmt: skip
+_SUM = (("ReduceSum", "reduce_sum"),)
+
+
+def _axes_attribute(name: str) -> Importer:
+    def build(g: Graph, node: Node) -> Any:
+        return g.op(f"mm.{name}", node.input(), axes=node.ints("axes"), keepdims=node.flag("keepdims", True))
+
+    return build
+
+
+def _axes_input(name: str) -> Importer:
+    """No axes mean all of them, or with `noop_with_empty_axes` none: the element-wise part is still done."""
+
+    def build(g: Graph, node: Node) -> Any:
+        axes = node.constant_ints(1, "the axes")
+        nothing = node.flag("noop_with_empty_axes")
+        return g.op(
+            f"mm.{name}", node.input(), axes=axes or (() if nothing else None), keepdims=node.flag("keepdims", True)
+        )
+
+    return build
+
+
+FAMILY.rows((*_REDUCTIONS, *_SUM), _axes_attribute)
+FAMILY.rows(_SUM, _axes_input, since=13)
+FAMILY.rows(_REDUCTIONS, _axes_input, since=18)
+
+
+def _position(name: str) -> Importer:
+    def build(g: Graph, node: Node) -> Any:
+        return g.op(
+            f"mm.{name}",
+            node.input(),
+            axis=node.int("axis", 0),
+            keepdims=node.flag("keepdims", True),
+            select_last_index=node.flag("select_last_index"),
+        )
+
+    return build
+
+
+FAMILY.rows((("ArgMax", "argmax"), ("ArgMin", "argmin")), _position)
+
+
+@op("CumSum")
+def cumsum(g: Graph, node: Node) -> Any:
+    (axis,) = node.constant_ints(1, "the axis") or (0,)
+    return g.cumsum(node.input(), axis=axis, exclusive=node.flag("exclusive"), reverse=node.flag("reverse"))
+
+
+@op("TopK")
+def topk_1(g: Graph, node: Node) -> Any:
+    return g.topk(node.input(), np.array([node.int("k")], np.int64), axis=node.int("axis", -1))
+
+
+@op("TopK", since=10)
+def topk_10(g: Graph, node: Node) -> Any:
+    return g.topk(
+        node.input(0),
+        node.input(1),
+        axis=node.int("axis", -1),
+        largest=node.flag("largest", True),
+        sorted=node.flag("sorted", True),
+    )
