@@ -44,8 +44,10 @@ def _check_grain(op: str, x: tuple[Dim, ...], scale: tuple[Dim, ...], zero: Any,
         if len(scale) == 1 and scale[0] != 1:
             same(scale[0], x[axis_of(op, axis, len(x))], f"{op}: scales and elements along axis {axis}")
     if zero is not None:
-        require_rank(op, "zero_point", zero.shape, len(scale))
-        for left, right in zip(zero.shape, scale):
+        # One element may be written as a scalar or as a vector of it.
+        single = all(shape in ((), (1,)) for shape in (zero.shape, scale))
+        require_rank(op, "zero_point", zero.shape, *((0, 1) if single else (len(scale),)))
+        for left, right in () if single else zip(zero.shape, scale):
             same(left, right, f"{op}: sizes of the zero point and the scale")
 
 

@@ -58,6 +58,14 @@ def test_small_types_are_onnxs(reference: Any, run_onnx: Any, dtype: Any) -> Non
     opcheck("mm.dequantize", [found, scale])
 
 
+def test_one_element_may_be_a_scalar_or_a_vector(reference: Any) -> None:
+    scale, zero = np.array([0.5], np.float32), np.array(3, np.uint8)
+    found = reference("mm.quantize", X, scale, zero)
+    np.testing.assert_array_equal(found, reference("mm.quantize", X, scale[0], zero))
+    opcheck("mm.quantize", [X, scale, zero])
+    opcheck("mm.dequantize", [found, scale.reshape(()), zero.reshape(1)])
+
+
 def test_halves_go_to_even_and_ends_saturate(reference: Any) -> None:
     x = np.array([0.5, 1.5, 2.5, -0.5, 1e9, -1e9, np.inf, -np.inf], np.float32)
     found = reference("mm.quantize", x, np.array(1, np.float32), to="int8")
