@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-
-import mm_core as mm
 from mm_backend_cpu import compiler
 from mm_backend_reference import interpret
+
+import mm_core as mm
 from mm_core.errors import CompileError
 
 Array = np.ndarray

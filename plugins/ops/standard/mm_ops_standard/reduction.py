@@ -221,6 +221,12 @@ class CumSum(OpDef):
         axis_of(self.name, axis, len(types[0].shape))
         return types[0].shape
 
+    def known(self, types: Any, values: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
+        x = values[0]
+        if x is None or any(item is None for item in x.flat):
+            return None
+        return self.reference(x, axis=axis, exclusive=exclusive, reverse=reverse)
+
     def reference(self, x: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
         return _running(np.cumsum, 0, x, axis, exclusive, reverse)
 
