@@ -13,7 +13,7 @@ import numpy as np
 from mm_core.errors import InputError
 from mm_core.ops import FLOATS, INDEX, NUMERIC, Arity, Attribute, KnownValues, OpDef, Operand, Tier
 from mm_core.types import Array, Dim, floordiv
-from mm_ops_standard.checks import require, require_rank
+from mm_ops_standard.checks import require, require_rank, same
 from mm_ops_standard.known import dims
 from mm_ops_standard.shapes import axes_of
 
@@ -43,15 +43,21 @@ class _Axis:
 class Resize(OpDef):
     """x resampled along `axes` (default all) by `scales`, or to `sizes` (ONNX Resize).
 
-    `roi`, starts then ends in fractions of the axes, matters to `tf_crop_and_resize` only. Interpolation is nearest,
-    linear or cubic (with `cubic_coeff_a`); `antialias` widens the filter when an axis shrinks. With a
-    `keep_aspect_ratio_policy` other than stretch, `sizes` bound the result from above or below.
+    Scales that only running tells are the operand `factors`; the result's sizes are unknown then. `roi`, starts then
+    ends in fractions of the axes, matters to `tf_crop_and_resize` only. Interpolation is nearest, linear or cubic
+    (with `cubic_coeff_a`); `antialias` widens the filter when an axis shrinks. With a `keep_aspect_ratio_policy`
+    other than stretch, `sizes` bound the result from above or below.
     """
 
     name = "mm.resize"
     tier = Tier.DEVICE
-    operands = (Operand("x"), Operand("sizes", "I", Arity.OPTIONAL), Operand("roi", "R", Arity.OPTIONAL))
-    dtypes = {"T": NUMERIC, "I": INDEX, "R": FLOATS}
+    operands = (
+        Operand("x"),
+        Operand("sizes", "I", Arity.OPTIONAL),
+        Operand("roi", "R", Arity.OPTIONAL),
+        Operand("factors", "F", Arity.OPTIONAL),
+    )
+    dtypes = {"T": NUMERIC, "I": INDEX, "R": FLOATS, "F": FLOATS}
     attributes = (
         Attribute("scales", (float,), ()),
         Attribute("axes", (int,), None),
@@ -68,7 +74,8 @@ class Resize(OpDef):
     def infer(self, types: Any, values: KnownValues, *, scales: Any, axes: Any, **attributes: Any) -> Any:
         shape = types[0].shape
         picked = axes_of(self.name, axes, len(shape))
-        require(bool(scales) != (types[1] is not None), f"{self.name}: give either scales or sizes")
+        ways = bool(scales) + (types[1] is not None) + (types[3] is not None)
+        require(ways == 1, f"{self.name}: give either scales or sizes, or scales as the operand factors")
         require(
             not attributes["antialias"] or attributes["mode"] != "nearest",
             f"{self.name}: antialias needs the mode linear or cubic",
@@ -82,6 +89,10 @@ class Resize(OpDef):
             require(len(scales) == len(picked), f"{self.name}: {len(scales)} scales for {len(picked)} axes")
             require(min(scales) > 0, f"{self.name}: scales {list(scales)} must be positive")
             targets = [_scaled(shape[axis], scale) for axis, scale in zip(picked, scales)]
+        elif types[3] is not None:
+            require_rank(self.name, "factors", types[3].shape, 1)
+            same(types[3].shape[0], len(picked), f"{self.name}: factors and axes")
+            targets = (None,) * len(picked)
         else:
             require_rank(self.name, "sizes", types[1].shape, 1)
             targets = dims(values[1], types[1]) or (None,) * len(picked)
@@ -97,9 +108,19 @@ class Resize(OpDef):
         return tuple(result)
 
     def reference(
-        self, x: Array, sizes: Array | None = None, roi: Array | None = None, *, scales: Any, axes: Any, **how: Any
+        self,
+        x: Array,
+        sizes: Array | None = None,
+        roi: Array | None = None,
+        factors: Array | None = None,
+        *,
+        scales: Any,
+        axes: Any,
+        **how: Any,
     ) -> Array:
         y = x.astype(np.float64)
+        if factors is not None:
+            scales = tuple(map(float, factors))
         for axis in self._plan(x.shape, sizes, roi, scales, axes, how["keep_aspect_ratio_policy"]):
             whole = axis.size == axis.target and axis.scale == 1 and (axis.start, axis.end) == (0, 1)
             if not whole:

@@ -31,6 +31,9 @@ def test_scales(reference: Any, run_onnx: Any, mode: str, coordinates: str, scal
         wanted = run_onnx("Resize", *given, **EVALUATED, **how, **{name: int(bit) for name, bit in bits.items()})
         found = reference("mm.resize", X, scales=scales, axes=(2, 3), **how, **bits)
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+        factors = np.array(scales, np.float32)
+        np.testing.assert_array_equal(reference("mm.resize", X, None, None, factors, axes=(2, 3), **how, **bits), found)
+        opcheck("mm.resize", [X, None, None, factors], {"axes": (2, 3), **how, **bits})
 
 
 @pytest.mark.parametrize("mode", ["linear", "cubic", "nearest"])
