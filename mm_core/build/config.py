@@ -31,10 +31,11 @@ class BuilderConfig:
     """Choices of a build.
 
     `backends` is the complete list in order of preference; only `reference` is appended, and never under `strict`,
-    which refuses every fallback. `opt_level` runs from 0 (as parsed) to 3 (also kernels that round more). `threads` is the
-    number of threads to plan for. `dim_range` bounds symbols: `{"N": (1, 64)}`. `target` holds options that backends
-    declare, by name. `passes` replaces the default pipeline by one given as text. `print_ir` is a folder for the
-    network after each pass and for every stage's artefact. `progress(step, fraction)` is called as the build goes on.
+    which refuses every fallback. `opt_level` runs from 0 (as parsed) to 3 (kernels that round more too). `threads` is
+    the number of threads to plan for. `dim_range` bounds symbols: `{"N": (1, 64)}`. `target` holds options that
+    backends declare, by name. `passes` replaces the default pipeline by one given as text. `print_ir` is a folder for
+    the network after each pass and for every stage's artefact. `progress(step, fraction)` is called as the build goes
+    on.
     """
 
     backends: Sequence[str] = ("cpu",)
@@ -149,7 +150,9 @@ def _optimisation(options: dict[str, Any], value: Any) -> None:
                 family = {"conv_scale_fold": "fold-affine", "auto_fusion_enable": "fuse-epilogue"}[key]
                 options["disable_passes"] = (*options.get("disable_passes", ()), family)
             continue
-        raise BuildError(f"opt_config.{key} is unknown", available="type64to32_conversion, conv_scale_fold, auto_fusion_enable")
+        raise BuildError(
+            f"opt_config.{key} is unknown", available="type64to32_conversion, conv_scale_fold, auto_fusion_enable"
+        )
 
 
 def _debug(options: dict[str, Any], value: Any) -> None:

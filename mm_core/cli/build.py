@@ -105,7 +105,7 @@ def _remember_target(context: click.Context, parameter: click.Parameter, value: 
 @click.option("--input_dims", type=InputDims(), multiple=True, help="Input shapes, by name or position.")
 @click.option("--batch_size", type=BatchSizes(), default=(), help="First dimension of the inputs.")
 @click.option("--build_config", metavar="JSON", help="Configuration file or text; options given here go before it.")
-@click.option("--opt_level", type=click.IntRange(0, 3), help="0: as parsed, 3: also kernels that round more.")
+@click.option("--opt_level", type=click.IntRange(0, 3), help="0: as parsed, 3: kernels that round more too.")
 @click.option("--disable_pass", "disable_passes", multiple=True, metavar="NAME", help="Leave out a pass.")
 @click.option("--passes", metavar="PIPELINE", help="The passes to run, as text, in place of the default.")
 @click.option("--strict", is_flag=True, default=None, help="Refuse operators that only numpy references run.")
