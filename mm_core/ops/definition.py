@@ -26,12 +26,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast, get_args
 
 import numpy as np
 
 from mm_core.errors import MMError, UnsupportedOpError, VerifyError
-from mm_core.types import BY_NAME, DTYPES, Dim, DType, TensorData, TensorType, ValueType, as_dtype
+from mm_core.types import BY_NAME, DTYPES, Dim, DType, Shape, TensorData, TensorType, ValueType, as_dtype
 
 FLOATS = frozenset(dtype for dtype in DTYPES if dtype.is_float and dtype.bits >= 16)
 SMALL_FLOATS = frozenset(dtype for dtype in DTYPES if dtype.is_float and dtype.bits < 16)
@@ -278,10 +278,10 @@ class OpDef:
             dtype = attributes[dtype[1:]] if dtype.startswith("@") else bound.get(dtype)
         if not isinstance(dtype, DType):
             raise VerifyError(f"{self.name}: infer must state the element type of result {index}")
-        return TensorType(dtype, shape)
+        return TensorType(dtype, cast(Shape | None, shape))  # None dimensions are the graph's to fill
 
 
-_VALUE_TYPES = (TensorType, *(t for t in ValueType.__args__ if t is not TensorType))  # type: ignore[attr-defined]
+_VALUE_TYPES = get_args(ValueType)
 
 
 def _coerce(op: str, attribute: Attribute, value: Any) -> Any:

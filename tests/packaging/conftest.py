@@ -58,7 +58,7 @@ class Environment:
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what the repository holds, so that building leaves nothing in the repository and takes nothing from it."""
+    """A copy of what the repository holds, so that a build takes nothing else from it and leaves nothing in it."""
     copy = tmp_path_factory.mktemp("source")
     for path in repository_files():
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def wheels(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def environment(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Environment]:
-    """`environment("mm-core", ...)`: these distributions and what they declare to need, in an environment of their own."""
+    """`environment("mm-core", ...)`: an environment with these distributions and what they declare to need."""
 
     @cache
     def make(*names: str) -> Environment:

@@ -93,7 +93,9 @@ def test_entry_points_resolve(distribution: Distribution) -> None:
 
 @each
 def test_the_environment_has_the_entry_points_that_the_source_declares(distribution: Distribution) -> None:
-    installed = {(point.group, point.name, point.value) for point in metadata.distribution(distribution.name).entry_points}
+    installed = {
+        (point.group, point.name, point.value) for point in metadata.distribution(distribution.name).entry_points
+    }
     declared = {
         (group, name, value)
         for group, points in distribution.project.get("entry-points", {}).items()

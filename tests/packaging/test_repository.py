@@ -8,7 +8,7 @@ import pytest
 
 from tests.packaging.distributions import ROOT, repository_files
 
-# Folders that exist on one machine only. /tmp, /home and the like are written here so that the test does not find itself.
+# Folders that exist on one machine only.
 MACHINE_PATH = re.compile(r"(?<![\w.~/$}-])/(?:home|root|work|tmp|Users|workspace|opt|mnt)/[\w.-]+")
 REGISTRY = re.compile(r"\b(?:index-url|extra-index-url|trusted-host|file://\w*/)", re.IGNORECASE)
 

@@ -76,7 +76,10 @@ def test_only_the_native_wheel_is_bound_to_a_platform(wheels: Path, distribution
 
 
 def test_the_native_library_is_built_for_every_processor_of_its_kind(wheels: Path) -> None:
-    build_files = [*(ROOT / "plugins/backends/cpu/native").rglob("CMakeLists.txt"), ROOT / "plugins/backends/cpu/pyproject.toml"]
+    build_files = [
+        *(ROOT / "plugins/backends/cpu/native").rglob("CMakeLists.txt"),
+        ROOT / "plugins/backends/cpu/pyproject.toml",
+    ]
     assert not any("march=native" in path.read_text() for path in build_files)
     (cpu,) = [distribution for distribution in DISTRIBUTIONS if distribution.name == "mm-backend-cpu"]
     library = wheel(wheels, cpu).read(NATIVE)
