@@ -10,9 +10,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from mm_core.errors import ParseError
 
 
-def map_file(path: Path) -> memoryview:
-    """A whole regular file as read-only memory; nothing is read before it is needed. OSError as `open` raises it."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+def map_file(path: Path, *, follow: bool) -> memoryview:
+    """A whole regular file as read-only memory; nothing is read before it is needed. OSError as `open` raises it.
+
+    With `follow`, the path may be a symbolic link.
+    """
+    # A pipe without a writer would block forever; a link may have been put in place since it was checked.
+    flags = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -52,7 +57,7 @@ class ExternalFiles:
                 raise _refused(what, location, "it is a link")
             if status.st_nlink > 1:
                 raise _refused(what, location, "it is a hard link, which may lead out of the model's folder")
-            return map_file(path)
+            return map_file(path, follow=False)
         except FileNotFoundError:
             files = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else []
             raise ParseError(

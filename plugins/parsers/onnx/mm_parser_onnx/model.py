@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +12,54 @@ from google.protobuf.message import DecodeError
 
 from mm_core.errors import MMError, ParseError
 from mm_core.ir import Network
-from mm_parser_onnx.external import ExternalFiles
+from mm_core.parsing import InputShapes
+from mm_parser_onnx.external import ExternalFiles, map_file
 from mm_parser_onnx.order import count_nodes
 from mm_parser_onnx.reader import Reader, Scope, opset_versions
 from mm_parser_onnx.types import override_shapes
 from mm_parser_onnx.weights import Weights
+from mm_parser_onnx.wire import slim
 
 _SPARE_NODES = 100_000
 
 
-def read_network(source: Any, input_shapes: dict[str, Sequence[int | str | None]]) -> Network:
+def read_network(source: Any, input_shapes: InputShapes) -> Network:
     """The network of a path, bytes or ModelProto."""
     is_path = isinstance(source, (str, os.PathLike))
     where = os.fspath(source) if is_path else "the model"
     try:
-        return _read(_model(source), Path(source).parent if is_path else None, input_shapes)
+        model, weights = _load(source)
+        return _read(model, weights, Path(source).parent if is_path else None, input_shapes)
     except MMError as error:
         raise error.located(where) from error.__cause__
 
 
-def _model(source: Any) -> Any:
+def _load(source: Any) -> tuple[Any, Mapping[int, memoryview]]:
+    """The model as protobuf has it, and large weights that stay in the source, by index of their initializer."""
     if isinstance(source, onnx.ModelProto):
-        return source
+        return source, {}
     try:
-        data = bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else Path(source).read_bytes()
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            data = memoryview(source).cast("B")
+        else:
+            data = map_file(Path(source), follow=True)
     except (OSError, TypeError) as error:
         raise ParseError(f"the source cannot be read: {error}") from error
+    split = slim(data)
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(data)
+        model.ParseFromString(split.data)
     except (DecodeError, RuntimeError) as error:
         raise ParseError(
             f"this is not a complete ONNX model: {error}",
             remedy="the file is truncated, damaged or of another kind; download or export it again",
         ) from error
-    return model
+    return model, split.weights
 
 
-def _read(model: Any, folder: Path | None, input_shapes: dict[str, Sequence[int | str | None]]) -> Network:
+def _read(
+    model: Any, weights: Mapping[int, memoryview], folder: Path | None, input_shapes: InputShapes
+) -> Network:
     if not model.HasField("graph") or not model.ir_version:
         raise ParseError("there is no graph in this file", remedy="it is empty, damaged or not an ONNX model")
     graph = model.graph
@@ -59,7 +69,7 @@ def _read(model: Any, folder: Path | None, input_shapes: dict[str, Sequence[int 
     # Files of IR version 1 and 2 may leave the operator set out: it is the first.
     scope = Scope(Network(graph.name or "network"), opset_versions(model.opset_import) or {"": 1})
     _add_inputs(reader, scope, graph, input_shapes)
-    outputs = reader.read_graph(scope, graph)
+    outputs = reader.read_graph(scope, graph, weights)
     network = scope.graph
     assert isinstance(network, Network)
     if not outputs:
@@ -69,9 +79,7 @@ def _read(model: Any, folder: Path | None, input_shapes: dict[str, Sequence[int 
     return network
 
 
-def _add_inputs(
-    reader: Reader, scope: Scope, graph: Any, input_shapes: dict[str, Sequence[int | str | None]]
-) -> None:
+def _add_inputs(reader: Reader, scope: Scope, graph: Any, input_shapes: InputShapes) -> None:
     """The graph's inputs as the network's. Up to IR version 3 initializers are inputs too: these are constants."""
     network = scope.graph
     assert isinstance(network, Network)

@@ -11,6 +11,7 @@ from typing import Any
 from mm_core.errors import MMError, ParseError, UnsupportedOpError
 from mm_core.ir import Graph, Location, Value
 from mm_core.types import TensorData, TensorType, ValueType
+from mm_parser_onnx.captures import Captures
 from mm_parser_onnx.importers import TABLE
 from mm_parser_onnx.node import Node, constant_of
 from mm_parser_onnx.order import free_names, ordered
@@ -21,6 +22,7 @@ from mm_parser_onnx.vendor import vendor_importer
 from mm_parser_onnx.weights import Weights
 
 SOURCE = "onnx"
+_NONE: Mapping[int, memoryview] = {}
 MAX_DEPTH = 32
 """Graphs within graphs and calls within functions, together, may not go deeper: each level takes Python's stack."""
 
@@ -71,18 +73,6 @@ class Scope:
         return found
 
 
-@dataclass(frozen=True)
-class Captures:
-    """What regions read from the graph around them: constants are copied, values become operands."""
-
-    constants: Mapping[str, TensorData]
-    values: Mapping[str, Value]
-
-    @property
-    def operands(self) -> tuple[Value, ...]:
-        return tuple(self.values.values())
-
-
 class Reader:
     """Reads one model. `functions` are the model's own, by domain and name; `budget` bounds the nodes built."""
 
@@ -100,11 +90,15 @@ class Reader:
 
     # --- graphs -------------------------------------------------------------------------------------------------------
 
-    def read_graph(self, scope: Scope, proto: Any) -> list[Value]:
-        """Build the nodes of a graph whose inputs are in the scope already; its outputs."""
+    def read_graph(self, scope: Scope, proto: Any, weights: Mapping[int, memoryview] = _NONE) -> list[Value]:
+        """Build the nodes of a graph whose inputs are in the scope already; its outputs.
+
+        `weights` holds the bytes of initializers that are not in the protobuf message, by their index.
+        """
         with self._deeper(f"the graph {proto.name!r}"):
-            for tensor in proto.initializer:
-                self._initializer(scope, tensor.name, self.weights.initializer(tensor, scope.prefix))
+            for index, tensor in enumerate(proto.initializer):
+                data = self.weights.initializer(tensor, scope.prefix, weights.get(index))
+                self._initializer(scope, tensor.name, data)
             for sparse in proto.sparse_initializer:
                 self._initializer(scope, sparse.values.name, self.weights.sparse(sparse, scope.prefix))
             scope.declared = {info.name: info.type for info in proto.value_info}
@@ -164,7 +158,12 @@ class Reader:
         outer = node.scope
         captures = self.captures(outer, proto)
         scope = Scope(
-            outer.graph, outer.opsets, f"{node.name}/", outer.attributes, dict(captures.values), dict(captures.constants)
+            outer.graph,
+            outer.opsets,
+            f"{node.name}/",
+            outer.attributes,
+            dict(captures.values),
+            dict(captures.constants),
         )
         if proto.input:
             raise ParseError(f"a branch of {node.op_type} must not have inputs, it has {len(proto.input)}")
@@ -189,14 +188,14 @@ class Reader:
                     f"this node cannot be read: {type(error).__name__}: {error}", where=str(location)
                 ) from error
         for name, value in zip(proto.output, results):
-            if name:
+            if name and value is not None:
                 self._refine(scope, name, value)
                 try:
                     scope.define(name, value)
                 except ParseError as error:
                     raise error.located(str(location)) from None
 
-    def _build(self, scope: Scope, proto: Any, label: str) -> Sequence[Value]:
+    def _build(self, scope: Scope, proto: Any, label: str) -> Sequence[Value | None]:
         domain = STANDARD if proto.domain == "ai.onnx" else proto.domain
         key = (domain, proto.op_type, proto.overload)
         version = scope.opsets.get(domain)
@@ -236,8 +235,8 @@ class Reader:
 
     # --- functions ----------------------------------------------------------------------------------------------------
 
-    def _call(self, node: Node, function: Any, key: tuple[str, str, str]) -> list[Value]:
-        """Expand a function's body in place of a node."""
+    def _call(self, node: Node, function: Any, key: tuple[str, str, str]) -> list[Value | None]:
+        """Expand a function's body in place of a node; results that nobody wants are None."""
         if key in self._calls:
             raise ParseError(f"the function {'.'.join(filter(None, key))} calls itself")
         defaults = {attribute.name: attribute for attribute in function.attribute_proto}
@@ -247,7 +246,7 @@ class Reader:
             raise UnsupportedOpError(f"the function {node.op_type} has no attribute {min(unknown)!r}")
         if len(node.inputs) > len(function.input):
             raise ParseError(f"the function {node.op_type} takes {len(function.input)} inputs, got {len(node.inputs)}")
-        opsets = opset_versions(function.opset_import) or node.scope.opsets
+        opsets = {**node.scope.opsets, **opset_versions(function.opset_import)}
         scope = Scope(node.scope.graph, opsets, f"{node.name}/", attributes)
         absent = set()
         for index, name in enumerate(function.input):
@@ -263,7 +262,7 @@ class Reader:
                     self.read_node(scope, _without(proto, absent))
         finally:
             self._calls.pop()
-        return [scope.value(name) for name in function.output[: node.result_count]]
+        return [scope.value(name) if node.wants(index) else None for index, name in enumerate(function.output)]
 
     @contextmanager
     def _deeper(self, what: str) -> Iterator[None]:

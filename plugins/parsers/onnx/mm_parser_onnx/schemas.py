@@ -53,8 +53,11 @@ def _complete(schema: Any, function: Any, node: Node) -> Any:
     """The body with the schema's attributes and their defaults, and the operator sets it is written in."""
     body = onnx.FunctionProto()
     body.CopyFrom(function)
-    if not body.opset_import:
+    domains = {item.domain for item in body.opset_import}
+    if schema.domain not in domains:
         body.opset_import.add(domain=schema.domain, version=node.version)
+    if "" not in domains | {schema.domain} | set(node.scope.opsets):
+        body.opset_import.add(domain="", version=onnx.defs.onnx_opset_version())
     defaults = {attribute.name for attribute in body.attribute_proto}
     for name, attribute in schema.attributes.items():
         if attribute.default_value.name and name not in defaults:

@@ -39,31 +39,21 @@ class Weights:
         self._keys.add(key)
         return key
 
-    def initializer(self, tensor: Any, prefix: str) -> TensorData:
-        """The handle of a named tensor."""
-        return self.tensor(tensor, f"the initializer {tensor.name!r}", self.key(prefix + tensor.name))
+    def initializer(self, tensor: Any, prefix: str, raw: memoryview | None = None) -> TensorData:
+        """The handle of a named tensor; `raw` are its bytes where the message does not hold them."""
+        return self.tensor(tensor, f"the initializer {tensor.name!r}", self.key(prefix + tensor.name), raw)
 
-    def tensor(self, tensor: Any, what: str, key: str | None = None) -> TensorData:
+    def tensor(self, tensor: Any, what: str, key: str | None = None, raw: memoryview | None = None) -> TensorData:
         """The handle of any TensorProto; `what` names it in messages."""
         dtype, shape = dtype_of(tensor.data_type, what), shape_of(tensor.dims, what)
         if tensor.HasField("segment"):
             raise ParseError(f"{what} is only a segment of a tensor", remedy="save the model with whole tensors")
-        return TensorData(dtype, shape, self._loader(tensor, dtype, shape, what), key=key)
-
-    def _loader(self, tensor: Any, dtype: DType, shape: tuple[int, ...], what: str) -> Callable[[], Array]:
         if tensor.data_location == EXTERNAL:
-            return _raw(self._external_bytes(tensor, raw_size(dtype, shape), what), dtype, shape, what)
-        if tensor.HasField("raw_data"):
-            return _raw(memoryview(tensor.raw_data), dtype, shape, what)
-        if dtype.kind == "string":
-            return _strings(tensor.string_data, shape, what)
-        field, storage = _TYPED.get(dtype.name, ("int32_data", np.int32))
-        items = getattr(tensor, field)
-        count = prod(shape) * (2 if dtype.kind == "complex" else 1)
-        if _is_packed(dtype):
-            count = raw_size(dtype, shape)
-        _check(len(items), count, f"{what}: {field}")
-        return lambda: _decode(np.fromiter(items, storage, count), dtype, shape)
+            raw = self._external_bytes(tensor, raw_size(dtype, shape), what)
+        elif raw is None and tensor.HasField("raw_data"):
+            raw = memoryview(tensor.raw_data)
+        load = _typed(tensor, dtype, shape, what) if raw is None else _raw(raw, dtype, shape, what)
+        return TensorData(dtype, shape, load, key=key)
 
     def _external_bytes(self, tensor: Any, size: int, what: str) -> memoryview:
         entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -127,6 +117,19 @@ def _is_packed(dtype: DType) -> bool:
 def _check(given: int, wanted: int, what: str) -> None:
     if given != wanted:
         raise ParseError(f"{what}: {given} given, the shape and element type need {wanted}")
+
+
+def _typed(tensor: Any, dtype: DType, shape: tuple[int, ...], what: str) -> Callable[[], Array]:
+    """Elements in the field that ONNX has for their type."""
+    if dtype.kind == "string":
+        return _strings(tensor.string_data, shape, what)
+    field, storage = _TYPED.get(dtype.name, ("int32_data", np.int32))
+    items = getattr(tensor, field)
+    count = prod(shape) * (2 if dtype.kind == "complex" else 1)
+    if _is_packed(dtype):
+        count = raw_size(dtype, shape)
+    _check(len(items), count, f"{what}: {field}")
+    return lambda: _decode(np.fromiter(items, storage, count), dtype, shape)
 
 
 def _raw(data: memoryview, dtype: DType, shape: tuple[int, ...], what: str) -> Callable[[], Array]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME, Dim, TensorType, ValueType
+from mm_parser_onnx.captures import Captures
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import Family
 
@@ -54,40 +55,64 @@ def _scalar(g: Graph, value: Value | None) -> Value | None:
 
 @op("Scan")
 def scan_8(g: Graph, node: Node) -> Any:
-    raise node.unsupported("the batched form of version 8 is not offered", remedy="export with version 9 or later")
+    """The first axis of everything is the batch: a scan over it, of the scan over the second axis."""
+    if node.optional(0) is not None:
+        raise node.unsupported("lengths of sequences (sequence_lens) are not offered")
+    operands = [node.input(index) for index in range(1, len(node.inputs))]
+    captures = node.reader.captures(node.scope, node.graph("body"))
+    outer = Graph(within=g)
+    rows = [outer.add_argument(value.type.with_shape(value.type.shape[1:])) for value in operands]  # type: ignore
+    captured = [outer.add_argument(value.type) for value in captures.operands]
+    reverse = tuple(map(bool, node.ints("directions", ())))
+    outer.set_outputs(_scan(outer, node, rows, captured, captures, input_reverse=reverse))
+    results = g.scan(*operands, *captures.operands, states=0, scans=len(operands), regions=(outer,))
+    return list(results)
 
 
 @op("Scan", since=9)
 def scan_9(g: Graph, node: Node) -> Any:
-    scans, operands = node.int("num_scan_inputs", 0), node.operands()
-    states = len(operands) - scans
-    body = node.graph("body")
-    if not 1 <= scans <= len(operands):
-        raise node.unsupported(f"num_scan_inputs is {scans} of {len(operands)} inputs")
-    axes = node.ints("scan_input_axes", (0,) * scans)
-    slices = []
-    for index, axis in zip(range(states, len(operands)), axes):
-        shape = list(node.shape(index))
-        del shape[axis]
-        slices.append(node.type(index).with_shape(shape))
-    captures = node.reader.captures(node.scope, body)
-
-    def read(types: Sequence[ValueType]) -> tuple[Graph, Sequence[ValueType]]:
-        region = node.reader.read_region(node, body, (*types, *slices), captures, "body")
-        return region, region.output_types
-
-    region = _settled(node, [value.type for value in operands[:states]], read)
-    return g.scan(
-        *operands,
-        *captures.operands,
-        states=states,
-        scans=scans,
-        input_axes=axes,
+    captures = node.reader.captures(node.scope, node.graph("body"))
+    return _scan(
+        g,
+        node,
+        node.operands(),
+        captures.operands,
+        captures,
+        input_axes=node.ints("scan_input_axes", ()),
         input_reverse=tuple(map(bool, node.ints("scan_input_directions", ()))),
         output_axes=node.ints("scan_output_axes", ()),
         output_reverse=tuple(map(bool, node.ints("scan_output_directions", ()))),
-        regions=(region,),
     )
+
+
+def _scan(
+    g: Graph, node: Node, operands: Sequence[Value], captured: Sequence[Value], captures: Captures, **places: Any
+) -> Any:
+    """A scan in `g`, where `captured` are the values that the body reads from outside."""
+    scans = node.int("num_scan_inputs", 0)
+    states = len(operands) - scans
+    if not 1 <= scans <= len(operands):
+        raise node.unsupported(f"num_scan_inputs is {scans} of {len(operands)} inputs")
+    slices = [
+        _slice_type(node, value, axis)
+        for value, axis in zip(operands[states:], places.get("input_axes") or (0,) * scans)
+    ]
+
+    def read(types: Sequence[ValueType]) -> tuple[Graph, Sequence[ValueType]]:
+        region = node.reader.read_region(node, node.graph("body"), (*types, *slices), captures, "body")
+        return region, region.output_types
+
+    region = _settled(node, [value.type for value in operands[:states]], read)
+    return g.scan(*operands, *captured, states=states, scans=scans, regions=(region,), **places)
+
+
+def _slice_type(node: Node, value: Value, axis: int) -> ValueType:
+    type_ = value.type
+    if not isinstance(type_, TensorType) or type_.shape is None or not -len(type_.shape) <= axis < len(type_.shape):
+        raise node.unsupported(f"a {type_} cannot be scanned along axis {axis}")
+    shape = list(type_.shape)
+    del shape[axis]
+    return type_.with_shape(shape)
 
 
 def _settled(

@@ -126,6 +126,8 @@ def depth_to_space(g: Graph, node: Node) -> Any:
 
 @op("SpaceToDepth")
 def space_to_depth(g: Graph, node: Node) -> Any:
+    if node.text("mode", "DCR") != "DCR":
+        return NotImplemented
     return g.space_to_depth(node.input(), blocksize=node.int("blocksize"))
 
 
