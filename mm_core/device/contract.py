@@ -141,7 +141,7 @@ class Queue(ABC):
         wait: Sequence[Event] = (),
         observer: Observer | None = None,
     ) -> Event:
-        """Run a program. Outputs of unknown size are None here and come with the event."""
+        """Run a program. Outputs of unknown size are None here and come with the event, in memory of their own."""
 
     @abstractmethod
     def copy(self, source: Buffer, target: Buffer, wait: Sequence[Event] = ()) -> Event:

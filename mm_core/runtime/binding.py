@@ -12,7 +12,7 @@ from mm_core.types import Array, Dim, Guard, TensorSpec, TensorType, ValueType, 
 
 
 def as_value(value: Any, spec: TensorSpec) -> Any:
-    """A request's value as the runtime holds it: C-contiguous native-endian arrays, lists of them, or None.
+    """A request's value as the runtime holds it: C-contiguous, aligned, native-endian arrays, lists of them, or None.
 
     Arrays are not copied where they can be read in place. DLPack objects are accepted. InputError says what was
     expected and what came.
@@ -36,12 +36,17 @@ def _convert(value: Any, type_: ValueType, spec: TensorSpec) -> Any:
             except (BufferError, RuntimeError, TypeError) as error:
                 raise InputError(f"the DLPack object cannot be read: {error}", where=f"input '{spec.name}'") from error
         else:
-            value = np.asarray(value)
+            try:
+                value = np.asarray(value)
+            except (ValueError, TypeError) as error:
+                raise InputError(f"the value is no array: {error}", where=f"input '{spec.name}'") from error
             if value.dtype != type_.dtype.numpy and value.dtype.kind in "biuf" and type_.dtype.kind != "string":
                 value = _exact(value, type_, spec)
     array: Array = value
     if type_.dtype.kind == "string" and array.dtype.kind in "SUT":
         array = array.astype(object)
+    elif not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype != type_.dtype.numpy:
         raise InputError(
             f"the element type is {array.dtype}, expected {type_.dtype.name}",
@@ -55,15 +60,13 @@ def _convert(value: Any, type_: ValueType, spec: TensorSpec) -> Any:
         raise InputError(
             f"the shape is {list(array.shape)}, expected [{', '.join(map(str, shape))}]", where=f"input '{spec.name}'"
         )
-    if not array.flags.c_contiguous or not array.dtype.isnative:
-        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    return array
+    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
 
 def _exact(value: Array, type_: TensorType, spec: TensorSpec) -> Array:
     """Python numbers and lists of them take the model's element type if it holds them exactly enough."""
     converted = value.astype(type_.dtype.numpy)
-    if type_.dtype.is_integer and not np.array_equal(converted, value):
+    if not type_.dtype.is_float and not np.array_equal(converted, value):
         raise InputError(f"the numbers do not fit {type_.dtype.name}", where=f"input '{spec.name}'")
     return converted
 
@@ -83,21 +86,29 @@ def bind_symbols(specs: Sequence[TensorSpec], values: Sequence[Any]) -> dict[str
 def solve_sizes(sizes: Sequence[tuple[Dim, int, str]], known: Mapping[str, int]) -> dict[str, int]:
     """`known` and the symbols of dimensions whose size is given, with a name for messages. InputError if none fits."""
     bound = dict(known)
-    for dim, size, where in sorted(sizes, key=lambda item: (len(symbols(item[0])), len(str(item[0])))):
-        value = evaluate(dim, bound)
-        if isinstance(value, int):
-            if value != size:
-                raise InputError(
-                    f"{dim} is {value} here, the size is {size}",
-                    where=where,
-                    available=", ".join(f"{name}={number}" for name, number in bound.items()),
-                )
-            continue
-        name, *others = sorted(symbols(value))
-        found = None if others else _solve(value, name, size)
-        if found is None:
-            raise InputError(f"no size of {name} makes {dim} equal to {size}", where=where)
-        bound[name] = found
+    pending = sorted(sizes, key=lambda item: (len(symbols(item[0])), len(str(item[0]))))
+    while pending:
+        left = []
+        for dim, size, where in pending:
+            value = evaluate(dim, bound)
+            if isinstance(value, int):
+                if value != size:
+                    raise InputError(
+                        f"{dim} is {value} here, the size is {size}",
+                        where=where,
+                        available=", ".join(f"{name}={number}" for name, number in bound.items()),
+                    )
+                continue
+            name, *others = sorted(symbols(value))
+            found = None if others else _solve(value, name, size)
+            if found is None:
+                left.append((dim, size, where))
+            else:
+                bound[name] = found
+        if len(left) == len(pending):
+            dim, size, where = left[0]
+            raise InputError(f"no size of {', '.join(sorted(symbols(dim)))} makes {dim} equal to {size}", where=where)
+        pending = left
     return bound
 
 

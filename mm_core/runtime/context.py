@@ -62,6 +62,8 @@ class Context:
         return queue.submit(work)
 
     def _values(self, inputs: Mapping[str, Any]) -> list[Any]:
+        if not isinstance(inputs, Mapping):
+            raise InputError(f"the inputs are a {type(inputs).__name__}", remedy="pass {name: array}")
         if inputs.keys() != self._names:
             missing = [spec.name for spec in self._specs if spec.name not in inputs]
             unknown = [name for name in inputs if name not in self._names]

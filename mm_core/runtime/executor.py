@@ -63,7 +63,7 @@ class Executor:
     ) -> list[Any]:
         """The results of the main block as arrays, lists or None. `outputs` gives arrays to fill, by result number."""
         main = self.engine.plan.main
-        wanted = {slot: outputs[index] for index, slot in enumerate(main.results) if index in outputs}
+        wanted = self._writable(values, outputs) if outputs else {}
         arguments = [self._from_host(value) for value in values]
         results = self._block(main, arguments, dims, wanted, observer)
         finished = [self._to_host(value) for value in results]
@@ -71,16 +71,28 @@ class Executor:
             finished[index] = self._own(finished[index], outputs.get(index), fresh=index in self._fresh)
         return finished
 
+    def _writable(self, values: Sequence[Any], outputs: Mapping[int, Array]) -> dict[int, Array]:
+        """The caller's arrays that results may be computed into, by slot: those that overlap nothing else of his."""
+        held = [*_arrays(values), *outputs.values()]
+        results = self.engine.plan.main.results
+        return {
+            results[index]: target
+            for index, target in outputs.items()
+            if sum(np.may_share_memory(target, other) for other in held) == 1
+        }
+
     @staticmethod
     def _own(value: Any, target: Array | None, fresh: bool) -> Any:
         """Results belong to the caller: what no launch of this request made for it alone is copied."""
+        if isinstance(value, list):
+            return [Executor._own(item, None, fresh=False) for item in value]
         if not isinstance(value, np.ndarray):
             return value
         if target is not None:
             if target.shape != value.shape:
                 shapes = f"{list(value.shape)}, the array given for it {list(target.shape)}"
                 raise InputError(f"the output has shape {shapes}")
-            if value is not target and not np.shares_memory(value, target):
+            if value is not target:
                 np.copyto(target, value)
             return target
         return value if fresh else value.copy()
@@ -158,7 +170,7 @@ class Executor:
             target = wanted.get(slot)
             if shape is None:
                 outputs.append(None)
-            elif target is not None and part.space == HOST and target.shape == shape and target.flags.c_contiguous:
+            elif target is not None and part.space == HOST and target.shape == shape and target.flags.carray:
                 outputs.append(Buffer(type_.dtype, shape, target))
             else:
                 outputs.append(device.allocate(type_.dtype, shape))
@@ -268,6 +280,17 @@ class Executor:
         assert isinstance(type_, TensorType)
         sizes = [evaluate(dim, dims) for dim in (type_.shape or (0,))[1:]]
         return np.empty([0, *(size if isinstance(size, int) else 0 for size in sizes)], type_.dtype.numpy)
+
+
+def _arrays(values: Sequence[Any]) -> list[Array]:
+    """All arrays among values, those inside sequences included."""
+    found: list[Array] = []
+    for value in values:
+        if isinstance(value, list):
+            found += _arrays(value)
+        elif isinstance(value, np.ndarray):
+            found.append(value)
+    return found
 
 
 def part_dims(info: PartInfo, inputs: Sequence[Any], dims: Mapping[str, int]) -> dict[str, int]:

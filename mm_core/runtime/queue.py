@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -38,14 +39,27 @@ class Queue:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="mm-queue")
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self._pending: set[Future[dict[str, Any]]] = set()
-        self._failure: BaseException | None = None
+        self._failures: list[BaseException] = []  # The first since the last sync, if there is one.
         self._finalizer = weakref.finalize(self, self._executor.shutdown, wait=False)
 
     def submit(self, work: Callable[[], dict[str, Any]]) -> Task:
-        """Append work. DeviceError after `close`."""
+        """Append work. DeviceError after `close`, and in a forked child: the queue's thread stayed with the parent."""
+        if os.getpid() != self._process:
+            raise DeviceError("the queue belongs to another process", remedy="create a queue after forking")
+        failures = self._failures
+
+        def watched() -> dict[str, Any]:
+            # A failure is kept before the future is done, so that whoever waits for the future finds it.
+            try:
+                return work()
+            except BaseException as error:
+                failures[:] = failures or [error]
+                raise
+
         try:
-            future = self._executor.submit(work)
+            future = self._executor.submit(watched)
         except RuntimeError as error:
             raise DeviceError("the queue is closed") from error
         with self._lock:
@@ -56,8 +70,6 @@ class Queue:
     def _finished(self, future: Future[dict[str, Any]]) -> None:
         with self._lock:
             self._pending.discard(future)
-            if not future.cancelled() and future.exception() is not None and self._failure is None:
-                self._failure = future.exception()
 
     def sync(self) -> None:
         """Block until everything submitted so far has ended; raises the first failure since the last sync."""
@@ -66,10 +78,8 @@ class Queue:
         for future in pending:
             if not future.cancelled():
                 future.exception()
-        with self._lock:
-            failure, self._failure = self._failure, None
-        if failure is not None:
-            raise failure
+        if self._failures:
+            raise self._failures.pop()
 
     def close(self) -> None:
         """Finish what was submitted and stop the thread."""

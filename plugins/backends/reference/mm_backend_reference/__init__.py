@@ -82,8 +82,14 @@ class ReferenceQueue(HostQueue):
         observer: Observer | None,
     ) -> Sequence[Buffer]:
         arrays = [None if buffer is None else buffer.array for buffer in inputs]
-        results = interpret(bound.handle, arrays, observer)
-        return [Buffer(as_dtype(array.dtype), array.shape, array) for array in results]
+        held = [array for array in arrays if array is not None]
+        produced = []
+        for array in interpret(bound.handle, arrays, observer):
+            if not array.flags.writeable or any(np.may_share_memory(array, other) for other in held):
+                array = array.copy()  # References give views of operands and constants; results are memory of their own.
+            held.append(array)
+            produced.append(Buffer(as_dtype(array.dtype), array.shape, array))
+        return produced
 
 
 def interpret(graph: Graph, inputs: Sequence[Array | None], observer: Observer | None = None) -> list[Array]:
