@@ -147,5 +147,5 @@ def test_sequences_and_optionals() -> None:
     assert ready.run({"s": (), "o": item}) == {"length": 0, "present": True}
     with pytest.raises(InputError, match="input 's': a list is expected, got ndarray"):
         ready.run({"s": item, "o": None})
-    with pytest.raises(InputError, match="input 's'.*float64, expected float32"):
+    with pytest.raises(InputError, match=r"input 's'.*float64, expected float32"):
         ready.run({"s": [item.astype(np.float64)], "o": None})

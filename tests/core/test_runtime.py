@@ -147,7 +147,7 @@ def test_given_arrays_that_do_not_fit(target: object, message: str) -> None:
 
 
 def test_an_unknown_output_is_named() -> None:
-    with pytest.raises(InputError, match="no output 'maed'.*made"):
+    with pytest.raises(InputError, match=r"no output 'maed'.*made"):
         context(handed_through()).run({"x": np.zeros((2, 3), np.float32)}, {"maed": np.zeros((2, 3), np.float32)})
 
 

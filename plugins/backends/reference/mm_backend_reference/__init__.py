@@ -86,7 +86,7 @@ class ReferenceQueue(HostQueue):
         produced = []
         for array in interpret(bound.handle, arrays, observer):
             if not array.flags.writeable or any(np.may_share_memory(array, other) for other in held):
-                array = array.copy()  # References give views of operands and constants; results are memory of their own.
+                array = array.copy()  # A view of an operand or a constant: results are memory of their own.
             held.append(array)
             produced.append(Buffer(as_dtype(array.dtype), array.shape, array))
         return produced
