@@ -1,6 +1,6 @@
 # Everything a fresh machine needs is Python 3.11 or newer, a C and C++ compiler, and this file.
 #   make demo    build and run the handwritten-digits example
-#   make test    lint, types, all tests, packaging tests
+#   make test    lint, types, all tests
 #   make bench   engines side by side (BENCH="--models resnet50 --engines mm,ort" narrows it)
 #   make lint    lint and types alone
 # Each target sets up its own environment in $(VENV) and is quick when nothing has changed.
@@ -21,9 +21,8 @@ demo: $(STAMPS)/projects
 	$(BIN)/python examples/digits/demo.py
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not serial" --ignore=tests/packaging
-	$(BIN)/python -m pytest -m serial --ignore=tests/packaging
-	$(BIN)/python -m pytest tests/packaging
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not serial"
+	$(BIN)/python -m pytest -m serial
 
 lint: $(STAMPS)/test
 	$(BIN)/python -m ruff check .
@@ -40,7 +39,7 @@ $(BIN)/python:
 	  || { echo "mm needs Python 3.11 or newer; say which with: make PYTHON=/path/to/python3.11"; exit 1; }
 	@command -v $${CXX:-c++} > /dev/null \
 	  || { echo "mm needs a C and C++ compiler (Debian: apt install g++); or set CC and CXX"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # The in-tree distributions, editable; again whenever one of their build files or the native sources change.
 $(STAMPS)/projects: $(BIN)/python $(addsuffix /pyproject.toml,$(PROJECTS)) $(NATIVE)

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import os
 
-import pytest
-
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several workers share the cores: the peers' own thread pools would only fight each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "serial: measures time or memory, so nothing else may run beside it")

@@ -201,5 +201,6 @@ def test_running_a_model_loads_nothing_of_the_compiler(tmp_path: Path) -> None:
     assert loaded & COMPILER_SIDE <= {"ir"}
 
 
+@pytest.mark.serial
 def test_import_mm_core_adds_at_most_100_ms_to_numpy() -> None:
     assert import_seconds("mm_core") < 0.1

@@ -237,6 +237,7 @@ def test_mistakes_in_patterns_are_found_when_they_are_written_or_first_used() ->
         rewrite(mm.Network("n"), [Pattern("bad", lambda p, x: p.no_such_operator(x), lambda g, x: x)])
 
 
+@pytest.mark.serial
 def test_deep_commutative_patterns_do_not_blow_up() -> None:
     def find(p: object, x: object) -> object:
         for index in range(24):
@@ -260,6 +261,7 @@ def test_deep_commutative_patterns_do_not_blow_up() -> None:
     assert not report.changed
 
 
+@pytest.mark.serial
 def test_a_long_chain_is_rewritten_in_linear_time() -> None:
     pattern = Pattern("exp-log", lambda p, x: p.exp(p.log(x)), lambda g, x: g.abs(x))
 

@@ -454,6 +454,7 @@ def test_many_threads_read_one_container(large: Path) -> None:
     assert results == [expected] * 8
 
 
+@pytest.mark.serial
 def test_100_megabytes_open_and_verify_within_0_3_seconds(tmp_path: Path) -> None:
     path = tmp_path / "m.mm"
     random = np.random.default_rng(0)

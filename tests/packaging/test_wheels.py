@@ -11,6 +11,8 @@ import pytest
 
 from tests.packaging.distributions import DISTRIBUTIONS, ROOT, Distribution
 
+pytestmark = pytest.mark.serial
+
 each = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lambda distribution: distribution.name)
 
 NATIVE = "mm_backend_cpu/libmm_cpu.so"

@@ -159,6 +159,7 @@ def test_random_networks_keep_their_results_to_the_bit(network: mm.Network, seed
     assert not [what for what in again.counts if not what.startswith("refine-types")], again
 
 
+@pytest.mark.serial
 def test_ten_thousand_operations_with_little_to_do_are_quick() -> None:
     import time
 
