@@ -111,9 +111,7 @@ def test_code_compiled_elsewhere_runs_in_a_deployment(environment: Make, tmp_pat
     """A file built in this environment, whose kernels a compiler made, gives the same bits in the deployment."""
     model = mm.Builder(mm.BuilderConfig(backends=["cpu"])).build(mm.parse(DIGITS / "digits.onnx"))
     model.save(tmp_path / "digits.mm")
-    assert "conv+relu" in {
-        record.kernel for record in model.report.kernels
-    }  # fused kernels exist as generated code only
+    assert "conv+relu" in {record.kernel for record in model.report.kernels}  # fused: generated code
     images = np.random.default_rng(0).random((5, 1, 8, 8), np.float32)
     np.save(tmp_path / "images.npy", images)
     code = (
