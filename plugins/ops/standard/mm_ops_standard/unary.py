@@ -154,7 +154,8 @@ def _to_power_of_two(x: Any, round_mode: str) -> Any:
     mantissa, exponent = np.frexp(np.abs(x).astype(np.float64))
     lower = np.ldexp(0.5, exponent)
     up = {"up": mantissa > 0.5, "down": np.zeros_like(mantissa, bool), "nearest": mantissa >= 0.75}[round_mode]
-    rounded = np.clip(np.where(up, lower * 2, lower), 2.0**-127, 2.0**127)
+    rounded = np.where(mantissa == 0, 0, np.where(up, lower * 2, lower))
+    rounded = np.clip(rounded, 2.0**-127, 2.0**127)
     return np.where(np.isnan(x), np.nan, rounded)
 
 

@@ -10,7 +10,7 @@ from string import ascii_letters
 from mm_core.errors import ParseError
 from mm_core.ir import Graph, Value
 from mm_parser_onnx.node import Node
-from mm_parser_onnx.sizes import product, reshape, size_of
+from mm_parser_onnx.sizes import product, reshape, size_of, sizes_of
 
 Term = tuple[Value, str]
 """A tensor and its axes' labels, one character each, all different."""
@@ -41,9 +41,7 @@ def _labels(node: Node, equation: str, ranks: list[int]) -> tuple[list[str], str
     spare = "".join(chr(code) for code in range(0x100, 0x120))
     widths = [rank - len(part.replace("...", "")) if "..." in part else 0 for part, rank in zip(parts, ranks)]
     ellipsis = spare[-max(widths) :] if max(widths, default=0) > 0 else ""
-    inputs = [
-        part.replace("...", ellipsis[len(ellipsis) - width :]) for part, width in zip(parts, widths)
-    ]
+    inputs = [part.replace("...", ellipsis[len(ellipsis) - width :]) for part, width in zip(parts, widths)]
     if any(width < 0 or len(labels) != rank for width, labels, rank in zip(widths, inputs, ranks)):
         raise ParseError(f"the equation {equation!r} does not fit operands of ranks {ranks}", where=node.where)
     if arrow:
@@ -115,15 +113,16 @@ def _spread(g: Graph, value: Value, own: str, labels: str) -> Value:
     order = [own.index(label) for label in labels if label in own]
     value = value if order == sorted(order) else g.transpose(value, permutation=order)
     missing = tuple(place for place, label in enumerate(labels) if label not in own)
-    return g.unsqueeze(value, axes=missing) if missing else value  # type: ignore[no-any-return]
+    return g.unsqueeze(value, axes=missing) if missing else value
 
 
 def _as_matrices(g: Graph, value: Value, own: str, groups: tuple[str, str, str]) -> Value:
     """[*batch, rows, columns]: the labels of the last two groups joined into one axis each."""
     labels = "".join(groups)
-    value = value if own == labels else g.transpose(value, permutation=[own.index(label) for label in labels])
+    if own != labels:
+        value = g.transpose(value, permutation=[own.index(label) for label in labels])
     if len(groups[1]) == len(groups[2]) == 1:
         return value
-    sizes = [size_of(g, value, axis) for axis in range(len(labels))]
+    sizes = sizes_of(g, value)
     start, middle = len(groups[0]), len(groups[0]) + len(groups[1])
     return reshape(g, value, [*sizes[:start], product(g, sizes[start:middle]), product(g, sizes[middle:])])

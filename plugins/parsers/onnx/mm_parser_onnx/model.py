@@ -57,9 +57,7 @@ def _load(source: Any) -> tuple[Any, Mapping[int, memoryview]]:
     return model, split.weights
 
 
-def _read(
-    model: Any, weights: Mapping[int, memoryview], folder: Path | None, input_shapes: InputShapes
-) -> Network:
+def _read(model: Any, weights: Mapping[int, memoryview], folder: Path | None, input_shapes: InputShapes) -> Network:
     if not model.HasField("graph") or not model.ir_version:
         raise ParseError("there is no graph in this file", remedy="it is empty, damaged or not an ONNX model")
     graph = model.graph

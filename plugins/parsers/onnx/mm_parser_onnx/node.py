@@ -9,7 +9,7 @@ import numpy as np
 
 from mm_core.errors import ParseError, UnsupportedOpError
 from mm_core.ir import Value, known_value
-from mm_core.types import Array, Dim, DType, TensorData, TensorType, ValueType
+from mm_core.types import Array, Dim, DType, SymDim, TensorData, TensorType, ValueType
 from mm_parser_onnx.elements import dtype_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,13 @@ class Node:
             raise ParseError(f"{self.op_type} needs input {index}", where=self.where)
         return value
 
+    def scalar(self, index: int) -> Value:
+        """An operand of one element as a scalar: ONNX often lets shape [1] stand for it."""
+        value = self.input(index)
+        if self.type(index).shape in ((), None):
+            return value
+        return self.scope.graph.reshape(value, [])  # type: ignore[no-any-return]
+
     def operands(self) -> list[Value]:
         """All operands; none may be absent."""
         return [self.input(index) for index in range(len(self.inputs))]
@@ -88,7 +95,8 @@ class Node:
 
     def axis(self, name: str = "axis", default: int = 0, index: int = 0) -> int:
         """An axis attribute, counted from the front of an operand."""
-        axis, rank = self.int(name, default), self.rank(index)
+        rank = self.rank(index)
+        axis: int = self.int(name, default)
         if not -rank <= axis < max(rank, 1):
             raise ParseError(f"{name} {axis} is outside a tensor of rank {rank}", where=self.where)
         return axis % max(rank, 1)
@@ -231,8 +239,8 @@ def constant_of(value: Value) -> Array | None:
     if operation is not None and operation.name == "mm.constant":
         return operation.attributes["value"].numpy()  # type: ignore[no-any-return]
     known = known_value(value)
-    if known is None or not isinstance(value.type, TensorType) or not all(type(i) in (int, bool) for i in known.flat):
+    if known is None or not isinstance(value.type, TensorType):
+        return None
+    if any(item is None or isinstance(item, SymDim) for item in known.flat):
         return None
     return known.astype(value.type.dtype.numpy)
-
-

@@ -27,7 +27,7 @@ def schema_names(domain: str) -> frozenset[str]:
 def schema_function(node: Node, domain: str) -> Any:
     """The function body that ONNX gives for a node, for its attributes and the types of its inputs; else None."""
     try:
-        schema = onnx.defs.get_schema(node.op_type, min(node.version, onnx.defs.onnx_opset_version()), domain)
+        schema: Any = onnx.defs.get_schema(node.op_type, min(node.version, onnx.defs.onnx_opset_version()), domain)
     except onnx.defs.SchemaError:
         return None
     if schema.has_function:

@@ -131,8 +131,8 @@ def override_shapes(
                 available=f"the model states {list(map(str, stated.shape))}",
             )
         for before, now in zip(stated.shape or (), shape):
-            if isinstance(before, SymDim) and symbols(before) == {str(before)}:
-                if bindings.setdefault(str(before), now) != now:
-                    raise ParseError(f"the size {before} is given as {bindings[str(before)]} and as {now}")
+            is_name = isinstance(before, SymDim) and symbols(before) == {str(before)}
+            if is_name and bindings.setdefault(str(before), now) != now:
+                raise ParseError(f"the size {before} is given as {bindings[str(before)]} and as {now}")
         result[name] = TensorType(stated.dtype, shape)
     return {name: type_ if name in wanted else substitute(type_, bindings) for name, type_ in result.items()}

@@ -7,6 +7,7 @@ name is the node's in lower case with underscores, and attributes keep their nam
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from mm_core.errors import PluginMissingError, UnsupportedOpError
@@ -51,7 +52,7 @@ def _results(definition: OpDef, built: Any) -> Any:
 
 def _value(node: Node, attribute: Attribute) -> Any:
     """An attribute of the node in the Python type that the operator declares."""
-    readers = {
+    readers: dict[object, Callable[[str], Any]] = {
         int: node.int, float: node.float, str: node.text, bool: node.flag, DType: node.dtype, TensorData: node.tensor,
         (int,): node.ints, (float,): node.floats, (str,): node.texts, (bool,): node.ints,
     }  # fmt: skip

@@ -143,13 +143,15 @@ def _raw(data: memoryview, dtype: DType, shape: tuple[int, ...], what: str) -> C
 
 def _unpack(packed: Array, dtype: DType, shape: tuple[int, ...]) -> Array:
     """Elements of 2 or 4 bits, the first one in the lowest bits of a byte."""
-    places = np.arange(0, 8, dtype.bits, np.uint8)
-    codes = ((packed[:, None] >> places) & (2**dtype.bits - 1)).astype(np.uint8).reshape(-1)[: prod(shape)]
+    places = np.arange(0, 8, dtype.bits).astype(np.uint8)
+    codes: Array = (packed[:, None] >> places) & np.uint8(2**dtype.bits - 1)
+    codes = codes.reshape(-1)[: prod(shape)].reshape(shape)
+    if dtype.is_float:
+        return codes.view(dtype.numpy)
     if dtype.kind == "signed":
-        sign = 2 ** (dtype.bits - 1)
-        return ((codes.astype(np.int8) ^ sign) - sign).astype(dtype.numpy).reshape(shape)
-    elements = codes.view(dtype.numpy) if dtype.is_float else codes.astype(dtype.numpy)
-    return elements.reshape(shape)
+        sign = np.int8(2 ** (dtype.bits - 1))
+        codes = (codes.astype(np.int8) ^ sign) - sign
+    return codes.astype(dtype.numpy)
 
 
 def _decode(items: Array, dtype: DType, shape: tuple[int, ...]) -> Array:

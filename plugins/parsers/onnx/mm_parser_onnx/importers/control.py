@@ -32,7 +32,7 @@ def if_(g: Graph, node: Node) -> Any:
 
 @op("Loop")
 def loop(g: Graph, node: Node) -> Any:
-    trips, condition = (_scalar(g, node.optional(index)) for index in (0, 1))
+    trips, condition = (None if node.optional(index) is None else node.scalar(index) for index in (0, 1))
     initial = [node.input(index) for index in range(2, len(node.inputs))]
     body = node.graph("body")
     captures = node.reader.captures(node.scope, body)
@@ -44,13 +44,6 @@ def loop(g: Graph, node: Node) -> Any:
 
     region = _settled(node, [value.type for value in initial], read)
     return g.loop(trips, condition, *initial, *captures.operands, carried=len(initial), regions=(region,))
-
-
-def _scalar(g: Graph, value: Value | None) -> Value | None:
-    """ONNX also lets a trip count or condition have shape [1]."""
-    if value is None or value.type.shape in ((), None):  # type: ignore[union-attr]
-        return value
-    return g.reshape(value, [])  # type: ignore[no-any-return]
 
 
 @op("Scan")

@@ -158,5 +158,3 @@ def _rounding(node: Node) -> dict[str, Any]:
         "saturate": node.flag("saturate", True),
         "round_mode": node.choice("round_mode", ("up", "down", "nearest"), "up"),
     }
-
-

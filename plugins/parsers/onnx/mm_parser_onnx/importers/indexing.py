@@ -43,9 +43,7 @@ def scatter_nd(g: Graph, node: Node) -> Any:
 @op("TensorScatter")
 def tensor_scatter(g: Graph, node: Node) -> Any:
     mode = node.choice("mode", ("linear", "circular"), "linear")
-    return g.tensor_scatter(
-        node.input(0), node.input(1), node.optional(2), axis=node.int("axis", -2), mode=mode
-    )
+    return g.tensor_scatter(node.input(0), node.input(1), node.optional(2), axis=node.int("axis", -2), mode=mode)
 
 
 @op("OneHot")
@@ -77,9 +75,7 @@ def trilu(g: Graph, node: Node) -> Any:
     shape = g.shape(x, start=rank - 2)
     rows, columns = g.iota(shape, axis=0), g.iota(shape, axis=1)
     diagonal = rows if node.optional(1) is None else g.add(rows, g.reshape(node.input(1), []))
-    kept = (
-        g.less_or_equal(diagonal, columns) if node.flag("upper", True) else g.less_or_equal(columns, diagonal)
-    )
+    kept = g.less_or_equal(diagonal, columns) if node.flag("upper", True) else g.less_or_equal(columns, diagonal)
     dtype = node.type().dtype
     zero = False if dtype is BY_NAME["bool"] else 0
     return g.select(kept, x, g.constant(zero, dtype))

@@ -49,6 +49,4 @@ def bernoulli(g: Graph, node: Node) -> Any:
 @op("Multinomial")
 def multinomial(g: Graph, node: Node) -> Any:
     dtype = node.dtype("dtype", BY_NAME["int32"])
-    return g.multinomial(
-        node.input(), sample_size=node.int("sample_size", 1), dtype=dtype, seed=node.float("seed")
-    )
+    return g.multinomial(node.input(), sample_size=node.int("sample_size", 1), dtype=dtype, seed=node.float("seed"))

@@ -44,7 +44,7 @@ def _constant(node: Node, index: int, what: str) -> Array:
 
 
 def _upsample(g: Graph, node: Node, scales: Sequence[float]) -> Value:
-    """Before version 11 places were asymmetric: element i lies at i / scale. The nearest is below, above when shrinking."""
+    """Before version 11 element i lay at i / scale; the nearest one is below, or above where the image shrinks."""
     mode = node.choice("mode", ("nearest", "linear", "bilinear"), "nearest").removeprefix("bi")
     axes = [axis for axis, scale in enumerate(scales) if scale != 1]
     grows = [scales[axis] > 1 for axis in axes]

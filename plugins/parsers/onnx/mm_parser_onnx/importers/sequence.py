@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mm_core.ir import Graph
+from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME, SequenceType
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import Family
@@ -25,17 +25,21 @@ def sequence_empty(g: Graph, node: Node) -> Any:
 
 @op("SequenceInsert")
 def sequence_insert(g: Graph, node: Node) -> Any:
-    return g.sequence_insert(node.input(0), node.input(1), node.optional(2))
+    return g.sequence_insert(node.input(0), node.input(1), _position(node, 2))
 
 
 @op("SequenceErase")
 def sequence_erase(g: Graph, node: Node) -> Any:
-    return g.sequence_erase(node.input(0), node.optional(1))
+    return g.sequence_erase(node.input(0), _position(node, 1))
 
 
 @op("SequenceAt")
 def sequence_at(g: Graph, node: Node) -> Any:
-    return g.sequence_at(node.input(0), node.input(1))
+    return g.sequence_at(node.input(0), node.scalar(1))
+
+
+def _position(node: Node, index: int) -> Value | None:
+    return None if node.optional(index) is None else node.scalar(index)
 
 
 @op("SequenceLength")

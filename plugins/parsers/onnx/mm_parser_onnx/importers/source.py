@@ -45,7 +45,7 @@ def constant_of_shape(g: Graph, node: Node) -> Any:
 @op("Range")
 def range_(g: Graph, node: Node) -> Any:
     node.ignore("stash_type")
-    return g.range(*(g.reshape(value, []) if node.rank(index) else value for index, value in enumerate(node.operands())))
+    return g.range(*(node.scalar(index) for index in range(3)))
 
 
 @op("EyeLike")
