@@ -7,6 +7,7 @@ and what it needs from outside is passed to it as an operand.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,8 @@ from mm_core.types import (
     symbol,
     symbols,
 )
+
+_FRESH = re.compile(r"d[0-9]{1,9}")
 
 
 class Builder:
@@ -232,6 +235,7 @@ class Graph(Builder):
         """A new argument of the given type."""
         value = Value(type_, self, len(self.arguments), name)
         self.arguments.append(value)
+        self._reserve(type_)
         return value
 
     def add_input(self, name: str, dtype: object, shape: Iterable[object]) -> Value:
@@ -264,12 +268,14 @@ class Graph(Builder):
 
     @property
     def operations(self) -> Iterator[Operation]:
-        """Operations in order, without the terminator. Erasing the current one while iterating is safe."""
+        """Operations in order, without the terminator. Erasing any of them while iterating is safe."""
         current = self._first
         while current is not None and current is not self.terminator:
             following = current._next
             yield current
-            current = following if current.parent is not self else current._next
+            current = current._next if current.parent is self else following
+            while current is not None and current.parent is not self:
+                current = current._next
 
     def __iter__(self) -> Iterator[Operation]:
         return self.operations
@@ -297,6 +303,10 @@ class Graph(Builder):
         else:
             previous._next = operation
         self._size += 1
+        for result in operation.results:
+            self._reserve(result.type)
+        for region in operation.regions:
+            self._share_counter(region)
 
     def unlink(self, operation: Operation) -> None:
         """Take an operation out of the list; its operands and uses stay."""
@@ -321,11 +331,26 @@ class Graph(Builder):
 
     def fresh_symbol(self) -> SymDim:
         """A dimension name that is new to this graph and, made with `within`, to the graphs around it."""
-        counter = self._counter
-        while True:
-            counter[0] += 1
-            if (name := f"d{counter[0]}") not in self.symbols():
-                return symbol(name)
+        self._counter[0] += 1
+        return symbol(f"d{self._counter[0]}")
+
+    def _reserve(self, type_: ValueType) -> None:
+        """Keep fresh symbols apart from those of a type."""
+        while not isinstance(type_, TensorType):
+            type_ = type_.element
+        for dim in type_.shape or ():
+            if not isinstance(dim, int):
+                for name in symbols(dim):
+                    if _FRESH.fullmatch(name):
+                        self._counter[0] = max(self._counter[0], int(name[1:]))
+
+    def _share_counter(self, region: Graph) -> None:
+        if region._counter is not self._counter:
+            self._counter[0] = max(self._counter[0], region._counter[0])
+            region._counter = self._counter
+            for operation in region.operations:
+                for inner in operation.regions:
+                    self._share_counter(inner)
 
     def symbols(self) -> set[str]:
         """Names of the symbolic dimensions of the arguments."""
@@ -350,5 +375,4 @@ class Graph(Builder):
         for operation in self.operations:
             copy_operation(operation, mapping, copy)
         copy.set_outputs([mapping[value] for value in self.outputs])
-        copy._counter[0] = self._counter[0]
         return mapping

@@ -77,6 +77,11 @@ def print_float(value: float) -> str:
     return f"{mantissa}.0{exponent}{power}"
 
 
+def print_key(key: str) -> str:
+    """A name as a bare identifier where it is one, else quoted."""
+    return key if _IDENTIFIER.fullmatch(key) else quote(key)
+
+
 def print_attribute(value: Any, keys: dict[int, str]) -> str:
     """An attribute's value as text."""
     if value is True or value is False:
@@ -92,12 +97,12 @@ def print_attribute(value: Any, keys: dict[int, str]) -> str:
     if isinstance(value, (DType, TensorType, SequenceType, OptionalType)):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k} = {print_attribute(v, keys)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{print_key(k)} = {print_attribute(v, keys)}" for k, v in value.items()) + "}"
     if isinstance(value, TensorData):
         type_ = TensorType(value.dtype, value.shape)
         key = keys.get(id(value))
         if key is not None:
-            return f"dense_resource<{key if _IDENTIFIER.fullmatch(key) else quote(key)}> : {type_}"
+            return f"dense_resource<{print_key(key)}> : {type_}"
         return f"dense<{_print_elements(value) if value.size else ''}> : {type_}"
     raise VerifyError(f"an attribute of type {type(value).__name__} has no text form")
 

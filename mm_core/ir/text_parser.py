@@ -277,9 +277,7 @@ class _Parser:
         self.expect("{")
         found: dict[str, Any] = {}
         while not self.take("}"):
-            key = self.next()
-            if key[0] == '"':
-                key = key[1:-1]
+            key = self.string() if self.tokens[self.position][:1] == '"' else self.next()
             if key in found:
                 raise self.error(f"the attribute '{key}' is given twice")
             found[key] = self.attribute() if self.take("=") else True
