@@ -1,4 +1,4 @@
-"""A made-up accelerator, run half: memory that Python cannot read, one asynchronous queue on a thread of its own."""
+"""A made-up accelerator, run half: memory that Python cannot read, an asynchronous queue on its own thread."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from mm_core.types import TensorData, TensorType, symbols
 
 @dataclass
 class Registers:
-    """Names of all values: inputs `i`, constants `c`, registers `r` with the instructions between which they live."""
+    """Names of all values: inputs `i`, constants `c`, registers `r` with the instructions they live between."""
 
     part: Network
     names: dict[Value, str] = field(default_factory=dict)
