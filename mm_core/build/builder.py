@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,6 +54,15 @@ class _Clock:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
+    def between(self, first: float, last: float) -> Callable[[int, int, str], None]:
+        """A progress function for counted work that takes the build from one fraction to another."""
+
+        def report(done: int, total: int, name: str) -> None:
+            if self.config.progress is not None and name:
+                self.config.progress(name, first + (last - first) * done / max(total, 1))
+
+        return report
+
 
 class Builder:
     """Builds models by one configuration. The network that is given stays as it is."""
@@ -64,6 +73,9 @@ class Builder:
     def build(self, network: Network) -> Model:
         """Compile a network. Raises VerifyError, PassError, BuildError or CompileError with the user's node."""
         config, clock = self.config, _Clock(self.config)
+        backends = self._backends()
+        targets = [_target(backend, config.target) for backend in backends]
+        _refuse_unknown_options(backends, config.target)
         folder = Path(config.print_ir) if config.print_ir is not None else None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -77,16 +89,20 @@ class Builder:
                 config.disable_passes, config.opt_level, config.passes, instrumentation=Instrumentation(folder, folder)
             )
             plugins.hooks().mm_pipeline_assembled(pipeline=pipeline.passes, config=config)
-            pipeline.run(work, PassContext(config.opt_level, config.precision, tuple(config.backends), dim_range))
-        backends = self._backends()
+            pipeline.run(
+                work,
+                PassContext(
+                    config.opt_level, config.precision, tuple(config.backends), dim_range, clock.between(0.02, 0.15)
+                ),
+            )
         with clock.step("placement", 0.15):
-            compilers = [backend.compiler(self._target(backend)) for backend in backends]
+            compilers = [backend.compiler(target) for backend, target in zip(backends, targets)]
             placed = place(work, compilers, config.strict)
             work.verify()
         with clock.step("partition", 0.2):
             parts = partition(work, placed.device, [backend.memory_space for backend in backends])
         with clock.step("compile", 0.25):
-            executables = self._compile(parts, compilers, dim_range, folder)
+            executables = self._compile(parts, compilers, dim_range, folder, clock.between(0.25, 0.98))
         with clock.step("pack", 0.98):
             model = self._pack(network, work, parts, executables, backends, placed, guards, dim_range, pipeline, clock)
         plugins.hooks().mm_model_packed(model=model)
@@ -109,28 +125,17 @@ class Builder:
             found.append(backend() if isinstance(backend, type) else backend)
         return found
 
-    def _target(self, backend: Backend) -> dict[str, str]:
-        declared = {option.name: option for option in backend.options}
-        target = {name: option.default for name, option in declared.items()}
-        for name, value in self.config.target.items():
-            prefix, _, short = name.rpartition(".")
-            if (prefix and prefix != backend.name) or short not in declared:
-                continue
-            choices = declared[short].choices
-            if choices and value not in choices:
-                raise BuildError(f"{short} of {backend.name} is {value!r}", available=", ".join(choices))
-            target[short] = value
-        return target
-
     def _compile(
         self,
         parts: Partition,
         compilers: Sequence[Compiler],
         dim_range: Mapping[str, tuple[int, int]],
         folder: Path | None,
+        progress: Callable[[int, int, str], None],
     ) -> list[Executable]:
         executables = []
         for index, part in enumerate(parts.parts):
+            progress(index, len(parts.parts), f"compile part {index + 1} of {len(parts.parts)}")
             compiler = compilers[part.device]
             context = CompileContext(
                 self.config.opt_level, self.config.threads, dim_range, folder, f"part{index}"
@@ -181,6 +186,28 @@ class Builder:
             requirements(names, sorted(operators)), dim_range, str(source) if self.config.keep_graph else "",
             graph_weights=source.weights() if self.config.keep_graph else {},
         )  # fmt: skip
+
+
+def _target(backend: Backend, given: Mapping[str, str]) -> dict[str, str]:
+    """The backend's options with what was given for them, as `name` or `backend.name`."""
+    target = {}
+    for option in backend.options:
+        value = given.get(f"{backend.name}.{option.name}", given.get(option.name, option.default))
+        if option.choices and value not in option.choices:
+            raise BuildError(f"{option.name} of {backend.name} is {value!r}", available=", ".join(option.choices))
+        target[option.name] = value
+    return target
+
+
+def _refuse_unknown_options(backends: Sequence[Backend], given: Mapping[str, str]) -> None:
+    declared = {option.name for backend in backends for option in backend.options}
+    declared |= {f"{backend.name}.{option.name}" for backend in backends for option in backend.options}
+    if unknown := sorted(set(given) - declared):
+        raise BuildError(
+            f"no backend of this build has the option {', '.join(map(repr, unknown))}",
+            available=", ".join(sorted(declared)) or "no options",
+            remedy="add the backend that has it to backends",
+        )
 
 
 def _describe(record: PassRecord) -> str:

@@ -198,22 +198,7 @@ def _configuration(
     """The configuration file, overridden by what the command line gives."""
     overrides = {name: value for name, value in given.items() if value not in (None, ())}
     config = BuilderConfig.from_json(build_config or {}, **overrides, progress=advance)
-    _check_target(config.backends, target)
     return config.with_options(target={**config.target, **target}) if target else config
-
-
-def _check_target(backends: Sequence[str], target: Mapping[str, str]) -> None:
-    """BuildError for an option that none of the backends declares: it would be ignored."""
-    if not target:
-        return
-    declared = [f"{name}.{option.name}" for name in backends for option in _load_backend(name).options]
-    for name in target:
-        if name not in declared and name not in {full.partition(".")[2] for full in declared}:
-            raise BuildError(
-                f"no backend of this build has the option {name!r}",
-                available=", ".join(declared) or "no options",
-                remedy="add the backend that has it with --backend",
-            )
 
 
 def _load_backend(name: str) -> Any:

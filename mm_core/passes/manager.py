@@ -119,7 +119,10 @@ class PassManager:
         name = print_pass(self.passes[index])
         folder = self.instrumentation.reproducer
         if network is None or folder is None:
-            remedy = f"leave it out with disable_passes=['{self.passes[index].name}'], and report it"
+            remedy = (
+                f"leave it out with disable_passes=['{self.passes[index].name}'], and report it with what a build "
+                "with print_ir=FOLDER leaves there"
+            )
         else:
             path = save_reproducer(folder, network, print_pipeline(self.passes[index:]))
             remedy = f"the network that it got and the pipeline are in {path}"
