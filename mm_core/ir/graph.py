@@ -240,8 +240,10 @@ class Graph(Builder):
 
     def add_input(self, name: str, dtype: object, shape: Iterable[object]) -> Value:
         """A new tensor argument; dimensions are ints, names (or expressions), or None for a fresh symbol."""
-        dims = [self.fresh_symbol() if dim is None else dim for dim in shape]
-        return self.add_argument(TensorType(as_dtype(dtype), as_shape(dims)), name)
+        element, dims = as_dtype(dtype), list(shape)
+        self._reserve(TensorType(element, as_shape(dim for dim in dims if dim is not None)))
+        known = as_shape(self.fresh_symbol() if dim is None else dim for dim in dims)
+        return self.add_argument(TensorType(element, known), name)
 
     @property
     def outputs(self) -> tuple[Value, ...]:
