@@ -14,8 +14,10 @@ from mm_parser_onnx.importers import (
     recurrent,
     reduction,
     resize,
+    sampling,
     sequence,
     shape,
+    signal,
     slicing,
     source,
 )
@@ -25,6 +27,6 @@ TABLE = Table(
     module.FAMILY
     for module in (
         activation, attention, contraction, control, convolution, elementwise, indexing, normalization, quantization,
-        random, recurrent, reduction, resize, sequence, shape, slicing, source,
+        random, recurrent, reduction, resize, sampling, sequence, shape, signal, slicing, source,
     )
 )  # fmt: skip

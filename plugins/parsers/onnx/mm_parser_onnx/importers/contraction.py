@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from mm_core.ir import Graph
-from mm_parser_onnx.einsum import build_einsum
 from mm_parser_onnx.importers.elementwise import plain
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import Family
@@ -37,4 +36,4 @@ def matmul_integer(g: Graph, node: Node) -> Any:
 
 @op("Einsum")
 def einsum(g: Graph, node: Node) -> Any:
-    return build_einsum(g, node, node.text("equation", ""), node.operands())
+    return g.einsum(*node.operands(), equation=node.text("equation", ""))

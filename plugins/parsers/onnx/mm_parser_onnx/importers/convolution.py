@@ -26,7 +26,7 @@ def window(node: Node, *, dilated: bool = True) -> dict[str, Any]:
     return found
 
 
-def _check_kernel(node: Node, weight: int = 1) -> None:
+def check_kernel(node: Node, weight: int = 1) -> None:
     """`kernel_shape` repeats what the weights' shape says."""
     stated, actual = node.ints("kernel_shape"), node.shape(weight)[2:]
     if stated is not None and any(isinstance(b, int) and a != b for a, b in zip(stated, actual)):
@@ -35,13 +35,13 @@ def _check_kernel(node: Node, weight: int = 1) -> None:
 
 @op("Conv")
 def conv(g: Graph, node: Node) -> Any:
-    _check_kernel(node)
+    check_kernel(node)
     return g.conv(node.input(0), node.input(1), node.optional(2), group=node.int("group", 1), **window(node))
 
 
 @op("ConvTranspose")
 def conv_transpose(g: Graph, node: Node) -> Any:
-    _check_kernel(node)
+    check_kernel(node)
     return g.conv_transpose(
         node.input(0),
         node.input(1),
@@ -55,7 +55,7 @@ def conv_transpose(g: Graph, node: Node) -> Any:
 
 @op("ConvInteger")
 def conv_integer(g: Graph, node: Node) -> Any:
-    _check_kernel(node)
+    check_kernel(node)
     return g.conv_integer(
         node.input(0), node.input(1), node.optional(2), node.optional(3), group=node.int("group", 1), **window(node)
     )

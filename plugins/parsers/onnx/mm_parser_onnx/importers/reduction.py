@@ -62,10 +62,16 @@ def _position(name: str) -> Importer:
 FAMILY.rows((("ArgMax", "argmax"), ("ArgMin", "argmin")), _position)
 
 
-@op("CumSum")
-def cumsum(g: Graph, node: Node) -> Any:
-    (axis,) = node.constant_ints(1, "the axis") or (0,)
-    return g.cumsum(node.input(), axis=axis, exclusive=node.flag("exclusive"), reverse=node.flag("reverse"))
+def _running(name: str) -> Importer:
+    def build(g: Graph, node: Node) -> Any:
+        (axis,) = node.constant_ints(1, "the axis") or (0,)
+        exclusive, reverse = node.flag("exclusive"), node.flag("reverse")
+        return g.op(f"mm.{name}", node.input(), axis=axis, exclusive=exclusive, reverse=reverse)
+
+    return build
+
+
+FAMILY.rows((("CumSum", "cumsum"), ("CumProd", "cumprod")), _running)
 
 
 @op("TopK")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from mm_core.ir import Graph, Value
-from mm_core.types import Array
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import Family
 
@@ -33,14 +32,10 @@ def upsample_7(g: Graph, node: Node) -> Any:
 
 @op("Upsample", "Resize", since=9)
 def upsample_9(g: Graph, node: Node) -> Any:
-    return _upsample(g, node, _constant(node, 1, "the scales").tolist())
-
-
-def _constant(node: Node, index: int, what: str) -> Array:
-    found = node.constant(index)
-    if found is None:
-        raise node.unsupported(f"{what} depend on data, they must be constant", remedy="make them an initializer")
-    return found
+    scales = node.constant(1)
+    if scales is None:
+        raise node.unsupported("the scales depend on data, they must be constant", remedy="make them an initializer")
+    return _upsample(g, node, scales.tolist())
 
 
 def _upsample(g: Graph, node: Node, scales: Sequence[float]) -> Value:
@@ -88,8 +83,10 @@ def resize_11(g: Graph, node: Node) -> Any:
         return g.resize(node.input(), [size for _, size in pairs], axes=[axis for axis, _ in pairs], **how)
     if not _is_present(node, 2):
         raise node.unsupported("it needs scales or sizes")
-    scales = _constant(node, 2, "the scales").tolist()
-    kept = [(axis, scale) for axis, scale in zip(axes, scales) if scale != 1 or crops]
+    scales = node.constant(2)
+    if scales is None:
+        return g.resize(node.input(), None, roi, node.input(2), axes=axes, **how)
+    kept = [(axis, scale) for axis, scale in zip(axes, scales.tolist()) if scale != 1 or crops]
     if not kept:
         return g.identity(node.input())
     return g.resize(
