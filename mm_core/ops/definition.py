@@ -123,7 +123,6 @@ class KnownValues(Protocol):
 
 
 InferredShape = tuple[Dim | None, ...]
-Inferred = InferredShape | ValueType | None
 
 
 class OpDef:

@@ -31,10 +31,6 @@ class Tensor:
     event: Event | None = None
 
 
-HostValue = Any
-"""A list (sequence) or None (absent optional); tensors inside are arrays."""
-
-
 class Executor:
     """Runs requests of one context: holds its device queues, bound programs and workspaces."""
 

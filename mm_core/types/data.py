@@ -1,20 +1,18 @@
 """Weights as handles. Shape and element type are known at once; the bytes are fetched only when they are needed.
 
-A handle may stand for an array in memory, a range of a file that is memory-mapped on first use, or a function that
-makes the array. A model of many gigabytes is held without a copy.
+A handle stands for an array, which may be memory-mapped, or for a function that makes it when it is first read. A model
+of many gigabytes is held without a copy.
 """
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mm_core.errors import InputError, ModelFileError
+from mm_core.errors import InputError
 from mm_core.types.dtypes import DType, as_dtype
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -47,30 +45,6 @@ class TensorData:
         data = cls(as_dtype(values.dtype), values.shape, lambda: values, key=key)
         data._accept(values)
         return data
-
-    @classmethod
-    def mapped(
-        cls, path: Path, offset: int, dtype: DType, shape: tuple[int, ...], *, key: str | None = None
-    ) -> TensorData:
-        """A handle to little-endian elements at `offset` bytes of a file, mapped when first read.
-
-        The size is checked against the file at once, before anything could be allocated (ModelFileError).
-        """
-        length, size = prod(shape) * dtype.itemsize, path.stat().st_size
-        if offset < 0 or offset + length > size:
-            raise ModelFileError(
-                f"a tensor needs bytes {offset} to {offset + length}, the file has {size}", where=str(path)
-            )
-
-        def load() -> Array:
-            if not length:
-                return np.empty(shape, dtype.numpy)
-            with path.open("rb") as file:
-                start = offset - offset % mmap.ALLOCATIONGRANULARITY
-                view = mmap.mmap(file.fileno(), offset - start + length, access=mmap.ACCESS_READ, offset=start)
-            return np.frombuffer(view, dtype.numpy, prod(shape), offset - start).reshape(shape)
-
-        return cls(dtype, shape, load, key=key)
 
     @property
     def nbytes(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mm_backend_cpu.codegen.assemble import ConcatSpec, PadSpec, concat, pad
-from mm_backend_cpu.codegen.gather import EmbeddingSpec, GatherSpec, Lookup, embedding, gather
+from mm_backend_cpu.codegen.gather import GatherSpec, gather
 from mm_backend_cpu.codegen.isa import detect
 from mm_backend_cpu.codegen.strided_copy import CopySpec, copy, transpose_spec
 from mm_backend_cpu.codegen.strides import broadcast_strides
@@ -115,13 +115,3 @@ def test_an_index_outside_the_table_is_reported(wrong):
     assert bound.status.value == 1
     bound = Bound(gather(GatherSpec(1, 7, 3, 3, "i64", 4)), detect(), [table, indices[::2]], [((3, 3), "f4")])
     assert bound.status.value == 0
-
-
-@ISAS
-def test_embedding_sum(isa):
-    rng = np.random.default_rng(0)
-    words, positions, kinds = (rng.standard_normal((rows, 37), dtype=np.float32) for rows in (90, 9, 2))
-    ids, types = rng.integers(-90, 90, 18), rng.integers(0, 2, 18).astype(np.int32)
-    spec = EmbeddingSpec(18, 37, (Lookup(0, 90, 1), Lookup(2, 9), Lookup(3, 2, 4, "i32")), 5)
-    (actual,) = run(embedding(spec), isa, [words, ids, positions, kinds, types], [((18, 37), np.float32)])
-    np.testing.assert_array_equal(actual, words[ids] + np.tile(positions, (2, 1)) + kinds[types])

@@ -1,4 +1,4 @@
-"""Rows looked up in tables: gather along the first axis, and sums of several lookups (embeddings)."""
+"""Rows looked up in tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Literal
 
 from mm_core.types import Dim
 
-from .access import VectorAccess
 from .kernel_source import KernelSource, Parameters, kernel_source
 
 _INDEX_TYPES = {"i32": "int32_t", "i64": "int64_t"}
@@ -51,59 +50,4 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
 """
     return kernel_source(
         "gather", text, tasks=spec.outer * spec.count, params=tuple(parameters.dims), note=f"rows of {spec.width}"
-    )
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """One table of an embedding: the numbers of its input and of its indices' input. Without indices, output row r
-    reads row r modulo `rows` (positions, or a tensor to be added)."""
-
-    table: int
-    rows: Dim
-    indices: int | None = None
-    index_dtype: Literal["i32", "i64"] = "i64"
-
-
-@dataclass(frozen=True)
-class EmbeddingSpec:
-    """The sum of a row of each table, for each of `count` rows of `width` float32."""
-
-    count: Dim
-    width: Dim
-    lookups: tuple[Lookup, ...]
-    n_inputs: int
-
-
-def embedding(spec: EmbeddingSpec) -> KernelSource:
-    """`spec.n_inputs` inputs, one output of [count, width]. A task is one row. Tables must not be empty."""
-    parameters, access = Parameters(), VectorAccess()
-    pointers = []
-    for k, lookup in enumerate(spec.lookups):
-        rows = parameters.c(lookup.rows)
-        if lookup.indices is None:
-            row = f"row % {rows}"
-        else:
-            index_type = _INDEX_TYPES[lookup.index_dtype]
-            row = f"KERNEL_NAME_row(call, ((const {index_type}*)call->data[{lookup.indices}])[row], {rows})"
-        pointers.append(f"const float* x{k} = (const float*)call->data[{lookup.table}] + {row} * count;")
-    names = [f"v{k}" for k in range(len(spec.lookups))]
-
-    def body(tail: bool) -> str:
-        loads = [access.load(name, f"x{k}", "f32", "1", tail) for k, name in enumerate(names)]
-        return " ".join((*loads, access.store("y", " + ".join(names), "f32", tail)))
-
-    newline = "\n    "
-    text = f"""{_LOOK_UP}
-static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
-  const int64_t count = {parameters.c(spec.width)};
-  for (int64_t row = begin; row < end; row++) {{
-    {newline.join(pointers)}
-    float* y = (float*)call->data[{spec.n_inputs}] + row * count;
-    {access.loops(body)}
-  }}
-}}
-"""
-    return kernel_source(
-        "embedding", text, tasks=spec.count, params=tuple(parameters.dims), note=f"{len(spec.lookups)} tables"
     )

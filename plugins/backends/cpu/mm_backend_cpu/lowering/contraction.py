@@ -28,20 +28,6 @@ WINOGRAD_LEVEL = 3
 """The optimisation level from which Winograd's algorithm may be chosen: its rounding errors are larger."""
 
 
-@dataclass
-class Tail:
-    """What follows a contraction: an expression over the accumulator, channel vectors and full tensors."""
-
-    builder: ExpressionBuilder
-    accumulator: Value
-    result: Value
-    names: list[str]
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.builder.nodes
-
-
 def root_and_tail(operation: Operation) -> tuple[Operation, dict[Value, Value | None], list[Operation]]:
     """The contraction of an operation, plain or fused, what its region's arguments stand for, and what follows it."""
     operations, alias, _ = parts_of(operation)

@@ -13,7 +13,7 @@ import numpy as np
 from mm_backend_cpu.codegen.isa import Isa
 from mm_backend_cpu.codegen.kernel_source import KernelSource
 from mm_backend_cpu.codegen.strided_copy import CopySpec, copy
-from mm_backend_cpu.lowering.view import View, channels_last_order
+from mm_backend_cpu.lowering.view import View
 from mm_backend_cpu.program import Buffer, Program, Step
 from mm_core.errors import CompileError
 from mm_core.ir import Network, Operation, Value
@@ -168,10 +168,6 @@ class Lowering:
         if base.shape == shape:
             return buffer
         return self._buffer(Buffer(base.space, base.index, base.dtype, shape))
-
-    def channels_last(self, value: Value) -> View:
-        """The value with its channels, axis 1, innermost in memory."""
-        return self.ordered(value, channels_last_order(len(shape_of(value))))
 
     def define(self, value: Value, view: View) -> None:
         """State where a result lies."""
