@@ -177,7 +177,7 @@ class Builder:
             tuple(record for executable in executables for record in executable.kernels),
             self.config.precision,
             tuple(_describe(record) for record in pipeline.records if record.result.changed),
-            {"constants": sum(d.nbytes for e in executables for d in e.constants)},
+            _memory(parts, executables),
             pipeline.skipped,
             dict(clock.seconds),
         )
@@ -208,6 +208,16 @@ def _refuse_unknown_options(backends: Sequence[Backend], given: Mapping[str, str
             available=", ".join(sorted(declared)) or "no options",
             remedy="add the backend that has it to backends",
         )
+
+
+def _memory(parts: Partition, executables: Sequence[Executable]) -> dict[str, int]:
+    """Bytes of constants, and of the workspace of each part whose sizes are known."""
+    constants = [data for executable in executables for data in executable.constants]
+    found = {"constants": sum(data.nbytes for data in (*constants, *parts.constants))}
+    for number, executable in enumerate(executables):
+        if executable.workspace_bytes is not None:
+            found[f"workspace of part {number}"] = executable.workspace_bytes
+    return found
 
 
 def _describe(record: PassRecord) -> str:

@@ -125,7 +125,7 @@ def _print_elements(data: TensorData) -> str:
     def nested(array: Any) -> str:
         if array.ndim == 0:
             return element(array[()])
-        return f"[{', '.join(nested(part) for part in array)}]"
+        return f"[{', '.join(nested(array[index, ...]) for index in range(len(array)))}]"
 
     return nested(data.numpy())
 

@@ -96,6 +96,13 @@ class _Parser:
             raise self.error("a string expected")
         return _unquote(token) if "\\" in token else token[1:-1]
 
+    def count(self) -> int:
+        token = self.next()
+        if not token.isdecimal() or len(token) > 9:
+            self.position -= 1
+            raise self.error("a number expected")
+        return int(token)
+
     def type(self) -> ValueType:
         token = self.next()
         try:
@@ -131,6 +138,8 @@ class _Parser:
             raise self.error("the end expected")
         network.name = str(attributes.get("name", "network"))
         inputs, outputs = attributes.get("inputs", ()), attributes.get("outputs", ())
+        if not all(isinstance(names, tuple) and all(isinstance(n, str) for n in names) for names in (inputs, outputs)):
+            raise ParseError("the lists of input and output names are not lists of strings")
         if len(inputs) != len(network.arguments) or len(outputs) != len(network.outputs):
             raise ParseError("the lists of input and output names do not fit the network's body")
         for argument, name in zip(network.arguments, inputs):
@@ -163,7 +172,7 @@ class _Parser:
         if tokens[self.position].startswith("%"):
             names, count = self.next(), 1
             if self.take(":"):
-                count = int(self.next())
+                count = self.count()
             self.expect("=")
         start = self.position
         op_name = self.string()

@@ -25,7 +25,8 @@ class Executable:
 
     `manifest` is JSON data that only the backend reads. `constants` are handed to `Device.load` in this order.
     `requires` names what the machine must have (`isa: avx512`) and `operators` the operator packages whose numpy
-    references or callbacks it needs while running.
+    references or callbacks it needs while running. `workspace_bytes` is the memory of intermediate results for one
+    request, None where sizes are symbolic.
     """
 
     backend: str
@@ -35,3 +36,4 @@ class Executable:
     requires: Mapping[str, str] = field(default_factory=dict)
     operators: tuple[str, ...] = ()
     kernels: tuple[KernelRecord, ...] = ()
+    workspace_bytes: int | None = None

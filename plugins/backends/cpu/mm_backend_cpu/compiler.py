@@ -128,7 +128,15 @@ class CpuCompiler(Compiler):
             tuple(lowering.constants),
             {"isa": " ".join(sorted(self.isa.requires))} if code else {},
             kernels=tuple(lowering.records),
+            workspace_bytes=_workspace(lowered.program),
         )
+
+
+def _workspace(program: Program) -> int | None:
+    """Bytes of intermediate results; None where sizes are symbolic."""
+    if any(not isinstance(dim, int) for buffer in program.buffers for dim in buffer.shape):
+        return None
+    return program.bind({}).arena_bytes
 
 
 def _general_refusal(operation: Operation) -> str:
