@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,7 +31,7 @@ def check_uses(network: Network) -> None:
         assert value.is_used == bool(value.uses)
     assert not wanted, "a value is read that is not in the network"
     assert len(network) == len(operations) - 1
-    for before, after in zip(operations, operations[1:]):
+    for before, after in pairwise(operations):
         assert before.next is after
         assert after.previous is before
     assert all(operation.parent is network for operation in operations)
@@ -188,7 +190,7 @@ def test_what_cannot_be_built_says_why_and_leaves_nothing(case: str) -> None:
 def test_an_error_names_the_users_node() -> None:
     net = Network("bad")
     x = net.add_input("x", mm.float32, (4,))
-    with pytest.raises(InputError, match="^joining: "):
+    with pytest.raises(InputError, match=r"^joining: "):
         net.add(x, np.ones(3, np.float32), name="joining")
 
 
@@ -269,7 +271,7 @@ def test_a_clone_is_equal_and_independent() -> None:
     copy.mark_output(copy.relu(copy.outputs[0]), "z")
     assert str(net) == text
     constants = [
-        [op.attributes["value"] for op in network.operations if op.name == "mm.constant"][0] for network in (net, copy)
+        next(op.attributes["value"] for op in network.operations if op.name == "mm.constant") for network in (net, copy)
     ]
     assert constants[0] is constants[1], "weights are shared, not copied"
 
