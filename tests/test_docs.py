@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
@@ -173,10 +174,19 @@ def test_named_operators_modules_and_files_exist(page: Path) -> None:
         if re.fullmatch(r"mm\.[A-Za-z_]\w*", span) and span not in dialect("mm") and span not in others:
             wrong.append(f"no operator or name {span}")
         if re.fullmatch(rf"({'|'.join(FOLDERS)})/[\w./-]*", span) and not (ROOT / span).exists():
+            wrong.append(f"no file or folder {span}")
+        if re.fullmatch(r"[\w./-]+\.(py|h|cpp|md)", span) and not any(name.endswith("/" + span) for name in files()):
             wrong.append(f"no file {span}")
         if re.fullmatch(r"mm_\w+(\.\w+)+", span) and not _imports(span):
             wrong.append(f"no module or name {span}")
     assert not wrong, "\n".join(wrong)
+
+
+@cache
+def files() -> list[str]:
+    """Every file of the repository's folders; a template counts as what it becomes."""
+    found = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.*"))
+    return [str(path).removesuffix(".template") for path in found]
 
 
 def _imports(dotted: str) -> bool:
