@@ -72,7 +72,9 @@ class MaxPoolWithIndices(_Pool):
         window, shape = self.geometry(x.shape, **geometry)
         rank = len(window.kernel)
         view = windows_of(wide(x), window, shape[2:], _lowest(x)).reshape(*shape, prod(geometry["kernel_shape"]))
-        best = view.argmax(axis=-1)
+        inside = windows_of(np.ones(x.shape, bool), window, shape[2:], False).reshape(view.shape)
+        largest = (view == view.max(-1, keepdims=True)) | (view != view)
+        best = (inside & largest).argmax(axis=-1)  # never a place in the padding, though it may be as large
         spatial = x.shape[2:]
         flat = np.arange(prod(x.shape[:2]), dtype=np.int64).reshape(*x.shape[:2], *[1] * rank) * prod(spatial)
         weights = [prod(spatial[axis + 1 :]) if storage_order == 0 else prod(spatial[:axis]) for axis in range(rank)]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from mm_backend_cpu.lowering.lowering import Lowering, shape_of, tensor_type
 from mm_backend_cpu.lowering.movement import double_bits, slice_bounds
+from mm_backend_cpu.lowering.resize import resize_parameters
 from mm_backend_cpu.lowering.windows import Window, window_of
-from mm_core.ir import Operation, known_value
-from mm_core.types import DTYPES, Dim, DType
+from mm_core.ir import Operation, Value, known_value
+from mm_core.types import DTYPES, Dim, DType, ceildiv
 
 _TEXT = {dtype.text: dtype for dtype in DTYPES}
 INTEGERS = frozenset(_TEXT[t] for t in ("i8", "i16", "i32", "i64", "ui8", "ui16", "ui32", "ui64"))
@@ -19,7 +20,12 @@ BOOL = frozenset({_TEXT["i1"]})
 NUMBER = INTEGERS | FLOATS
 SCALAR = NUMBER | BOOL
 ANY = frozenset(dtype for dtype in DTYPES if dtype.kind != "string")
-NOT_COMPLEX = frozenset(dtype for dtype in ANY if dtype.kind != "complex")
+REAL = frozenset(dtype for dtype in ANY if dtype.kind != "complex")
+POWERS = frozenset({_TEXT["f8E8M0FNU"]})
+"""Powers of two only: the library reads them, but does not round to them as the operators say."""
+QUANTIZED = frozenset(_TEXT[t] for t in ("i8", "i16", "i32", "ui8", "ui16")) | frozenset(
+    dtype for dtype in REAL if dtype.bits < 8 + dtype.is_float and dtype.kind != "bool"
+)
 
 Parameters = Sequence[Dim]
 
@@ -28,8 +34,8 @@ Parameters = Sequence[Dim]
 class LibraryKernel:
     """A library kernel for an operator. `parameters` gives its integers, or the reason why it does not apply.
 
-    `dtypes` are those of the first operand (of the result, if there is none); `operands` numbers those that are
-    passed (None: all).
+    `dtypes` are those of the first operand passed (of the result, if there is none); `operands` numbers those that
+    are passed (None: all).
     """
 
     name: str
@@ -37,11 +43,16 @@ class LibraryKernel:
     parameters: Callable[[Operation], Parameters | str] = lambda operation: ()
     operands: tuple[int, ...] | None = None
 
+    def passed(self, operation: Operation) -> list[Value | None]:
+        """The operands that the kernel gets."""
+        given = operation.operands
+        return list(given if self.operands is None else (given[n] for n in self.operands if n < len(given)))
+
 
 def check_library(operation: Operation) -> str:
     """Why the library does not run an operation; empty if it does."""
     kernel = LIBRARY[operation.name]
-    first = next((value for value in operation.operands if value is not None), None)
+    first = next((value for value in kernel.passed(operation) if value is not None), None)
     dtype = tensor_type(operation.results[0] if first is None else first).dtype
     if dtype not in kernel.dtypes:
         return f"no library kernel for {dtype.name}"
@@ -57,10 +68,7 @@ def lower_library(low: Lowering, operation: Operation) -> None:
     kernel = LIBRARY[operation.name]
     parameters = kernel.parameters(operation)
     assert not isinstance(parameters, str)
-    given = operation.operands
-    numbers = range(len(given)) if kernel.operands is None else [n for n in kernel.operands if n < len(given)]
-    operands = [given[number] for number in numbers]
-    inputs = [-1 if value is None else low.dense(value) for value in operands]
+    inputs = [-1 if value is None else low.dense(value) for value in kernel.passed(operation)]
     low.library(kernel.name, inputs, [low.result(value) for value in operation.results], parameters)
 
 
@@ -123,7 +131,44 @@ def _reduced(operation: Operation) -> Parameters:
     return [int(axis in reduced) for axis in range(rank)]
 
 
+def _cast(operation: Operation) -> Parameters | str:
+    to = operation.attributes["to"]
+    if to not in REAL - POWERS:
+        return f"no library kernel for casts to {to.name}"
+    return [int(operation.attributes["saturate"])]
+
+
 _REDUCTIONS = ("none", "add", "mul", "max", "min")
+
+
+def _scatter(operation: Operation) -> Parameters | str:
+    reduction = operation.attributes["reduction"]
+    dtype = tensor_type(operation.result).dtype
+    if reduction != "none" and dtype not in SCALAR:
+        return f"no library kernel that combines {dtype.name} by {reduction}"
+    return [*([_axis(operation)] if "axis" in operation.attributes else []), _REDUCTIONS.index(reduction)]
+
+
+def _iota(operation: Operation) -> Parameters | str:
+    rank = len(shape_of(operation.result))
+    return [operation.attributes["axis"] % rank] if rank else "no library kernel for a scalar"
+
+
+def _quantization(operation: Operation) -> Parameters | str:
+    """The library takes real numbers, scales and results of one type, and blocks that cut the axis evenly."""
+    x, scale = operation.operands[:2]
+    assert x is not None
+    assert scale is not None
+    real = tensor_type(x if operation.name == "mm.quantize" else operation.result).dtype
+    small = tensor_type(operation.result if operation.name == "mm.quantize" else x).dtype
+    if real not in FLOATS or small not in QUANTIZED or tensor_type(scale).dtype is not real:
+        return f"no library kernel for {small.name}, {real.name} and scales in {tensor_type(scale).dtype.name}"
+    if operation.name == "mm.quantize" and small in POWERS:
+        return f"no library kernel that rounds to {small.name}"
+    block, axis = operation.attributes["block_size"], _axis(operation)
+    if block and ceildiv(shape_of(x)[axis], shape_of(scale)[axis]) != block:
+        return f"no library kernel for an axis of {shape_of(x)[axis]} elements in blocks of {block}"
+    return [axis, int(operation.attributes.get("saturate", True))]
 
 
 def _window(operation: Operation) -> Window | str:
@@ -206,7 +251,7 @@ LIBRARY: dict[str, LibraryKernel] = {
         LibraryKernel("leaky_relu", FLOATS, lambda op: [double_bits(op.attributes["alpha"])]),
         LibraryKernel("gelu", FLOATS, lambda op: [int(op.attributes["approximate"] == "tanh")]),
         LibraryKernel("is_inf", FLOATS, _flags("detect_negative", "detect_positive")),
-        LibraryKernel("cast", NOT_COMPLEX, _flags("saturate")),
+        LibraryKernel("cast", REAL, _cast),
         LibraryKernel("select", BOOL),
         LibraryKernel("reshape", ANY, operands=(0,)),
         LibraryKernel("expand", ANY, operands=(0,)),
@@ -217,11 +262,10 @@ LIBRARY: dict[str, LibraryKernel] = {
         LibraryKernel("gather", ANY, _scalar_axis),
         LibraryKernel("gather_elements", ANY, _scalar_axis),
         LibraryKernel("gather_nd", ANY, _flags("batch_dims")),
-        LibraryKernel(
-            "scatter_elements", ANY, lambda op: [_axis(op), _REDUCTIONS.index(op.attributes["reduction"])]
-        ),
-        LibraryKernel("scatter_nd", ANY, lambda op: [_REDUCTIONS.index(op.attributes["reduction"])]),
+        LibraryKernel("scatter_elements", ANY, _scatter),
+        LibraryKernel("scatter_nd", ANY, _scatter),
         LibraryKernel("range", NUMBER),
+        LibraryKernel("iota", NUMBER, _iota, operands=()),
         LibraryKernel("shape", ANY, _shape_range),
         *(LibraryKernel(name, NUMBER, _reduced) for name in ("reduce_sum", "reduce_prod")),
         *(LibraryKernel(name, SCALAR, _reduced) for name in ("reduce_max", "reduce_min")),
@@ -233,6 +277,9 @@ LIBRARY: dict[str, LibraryKernel] = {
         LibraryKernel("conv_transpose", NUMBER, _conv_transpose),
         LibraryKernel("max_pool", NUMBER, _max_pool),
         LibraryKernel("average_pool", FLOATS, _average_pool),
+        LibraryKernel("resize", NUMBER, resize_parameters, operands=(0,)),
+        LibraryKernel("quantize", FLOATS, _quantization),
+        LibraryKernel("dequantize", QUANTIZED, _quantization),
         LibraryKernel("softmax", FLOATS, _scalar_axis),
         LibraryKernel("log_softmax", FLOATS, _scalar_axis),
         LibraryKernel("layer_norm", FLOATS, _norm),
