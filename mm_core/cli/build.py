@@ -230,7 +230,9 @@ def _summary(out: Console, model: Model, target: Path, parsed: float, verbose: b
     refused = report.refusals()
     if refused:
         shown = refused if verbose else refused[:SHOWN_REFUSALS]
-        lines = tuple((f"{record.node} [{record.op}]", f"on {record.device}, because {record.reason}") for record in shown)
+        lines = tuple(
+            (f"{record.node} [{record.op}]", f"on {record.device}, because {record.reason}") for record in shown
+        )
         if len(shown) < len(refused):
             lines += (("...", f"{len(refused) - len(shown)} more, shown by --verbose"),)
         print_block(out, Block("Not on the preferred backend", lines))
