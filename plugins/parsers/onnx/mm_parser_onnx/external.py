@@ -55,7 +55,7 @@ class ExternalFiles:
             status = path.lstat()
             if stat.S_ISLNK(status.st_mode):
                 raise _refused(what, location, "it is a link")
-            if status.st_nlink > 1:
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
                 raise _refused(what, location, "it is a hard link, which may lead out of the model's folder")
             return map_file(path, follow=False)
         except FileNotFoundError:

@@ -15,12 +15,12 @@ from mm_core.ir import Network
 from mm_core.parsing import InputShapes
 from mm_parser_onnx.external import ExternalFiles, map_file
 from mm_parser_onnx.order import count_nodes
-from mm_parser_onnx.reader import Reader, Scope, opset_versions
-from mm_parser_onnx.types import override_shapes
+from mm_parser_onnx.reader import DAMAGE, Reader, Scope, opset_versions
+from mm_parser_onnx.types import check_text, override_shapes
 from mm_parser_onnx.weights import Weights
 from mm_parser_onnx.wire import slim
 
-_SPARE_NODES = 100_000
+_SPARE_NODES = 20_000
 
 
 def read_network(source: Any, input_shapes: InputShapes) -> Network:
@@ -32,6 +32,8 @@ def read_network(source: Any, input_shapes: InputShapes) -> Network:
         return _read(model, weights, Path(source).parent if is_path else None, input_shapes)
     except MMError as error:
         raise error.located(where) from error.__cause__
+    except DAMAGE as error:
+        raise ParseError(f"the model is damaged: {type(error).__name__}: {error}", where=where) from error
 
 
 def _load(source: Any) -> tuple[Any, Mapping[int, memoryview]]:
@@ -61,6 +63,7 @@ def _read(model: Any, weights: Mapping[int, memoryview], folder: Path | None, in
     if not model.HasField("graph") or not model.ir_version:
         raise ParseError("there is no graph in this file", remedy="it is empty, damaged or not an ONNX model")
     graph = model.graph
+    check_text(graph.name, "the name of the graph")
     functions = {(function.domain, function.name, function.overload): function for function in model.functions}
     nodes = count_nodes(graph.node) + sum(count_nodes(function.node) for function in model.functions)
     reader = Reader(Weights(ExternalFiles(folder)), functions, 10 * nodes + _SPARE_NODES)

@@ -17,11 +17,13 @@ from mm_parser_onnx.node import Node, constant_of
 from mm_parser_onnx.order import free_names, ordered
 from mm_parser_onnx.schemas import NEWEST_OPSET, schema_function, schema_names
 from mm_parser_onnx.table import STANDARD, Importer
-from mm_parser_onnx.types import Symbols, read_type
+from mm_parser_onnx.types import Symbols, check_text, read_type
 from mm_parser_onnx.vendor import vendor_importer
 from mm_parser_onnx.weights import Weights
 
 SOURCE = "onnx"
+DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What contents that no rule foresees make of Python code: reported as an error of the model, with its cause."""
 _NONE: Mapping[int, memoryview] = {}
 MAX_DEPTH = 32
 """Graphs within graphs and calls within functions, together, may not go deeper: each level takes Python's stack."""
@@ -56,6 +58,7 @@ class Scope:
 
     def define(self, name: str, value: Value) -> None:
         """Give a value a name; ParseError if the name is taken."""
+        check_text(name, "the name of a value")
         if name in self.values or name in self.constants:
             raise ParseError(f"two values are called {name!r}")
         self.values[name] = value
@@ -110,6 +113,7 @@ class Reader:
                 raise error.located(f"the outputs of {scope.prefix or proto.name}") from None
 
     def _initializer(self, scope: Scope, name: str, data: TensorData) -> None:
+        check_text(name, "the name of an initializer")
         if not name or name in scope.constants or name in scope.values:
             raise ParseError(f"an initializer is called {name!r}: empty, or the name of something else")
         scope.constants[name] = data
@@ -176,22 +180,24 @@ class Reader:
         self._budget -= 1
         if self._budget < 0:
             raise ParseError("the model's functions and loops expand to too many nodes")
-        label = scope.prefix + (proto.name or next(filter(None, proto.output), "") or proto.op_type)
+        name = proto.name or next(filter(None, proto.output), "") or proto.op_type
+        check_text(name, "the name of a node")
+        label = scope.prefix + name
         location = Location(SOURCE, label, proto.op_type)
         with scope.graph.at(location):
             try:
                 results = self._build(scope, proto, label)
             except MMError as error:
                 raise error.located(str(location)) from error.__cause__
-            except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+            except DAMAGE as error:
                 raise ParseError(
                     f"this node cannot be read: {type(error).__name__}: {error}", where=str(location)
                 ) from error
-        for name, value in zip(proto.output, results):
-            if name and value is not None:
-                self._refine(scope, name, value)
+        for result, value in zip(proto.output, results):
+            if result and value is not None:
+                self._refine(scope, result, value)
                 try:
-                    scope.define(name, value)
+                    scope.define(result, value)
                 except ParseError as error:
                     raise error.located(str(location)) from None
 

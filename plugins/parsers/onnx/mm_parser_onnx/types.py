@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -17,6 +17,7 @@ from mm_core.types import (
     TensorType,
     ValueType,
     as_shape,
+    evaluate,
     parse_dim,
     substitute,
     symbol,
@@ -34,6 +35,7 @@ class Symbols:
 
     def __init__(self) -> None:
         self._dims: dict[str, Dim] = {}
+        self._made: dict[str, str] = {}
 
     def dim(self, text: str) -> Dim:
         """The dimension that a `dim_param` names; a name that is an expression keeps its meaning."""
@@ -56,21 +58,42 @@ class Symbols:
                 return dim
 
     def _taken(self) -> set[str]:
-        return {found for dim in self._dims.values() for found in symbols(dim)}
+        return {found for dim in self._dims.values() for found in symbols(dim)} | self._made.keys()
 
     def _new(self, text: str) -> Dim:
+        check_text(text, "the name of a dimension")
         try:
-            return parse_dim(text)
+            dim = parse_dim(text)
         except InputError:
-            pass
+            return self._made_of(text)
+        if isinstance(dim, int) and dim < 0:
+            return self._made_of(text)
+        # A name made of another text may be just this one: then this one gets a new name too.
+        return evaluate(dim, {name: self._made_of(name) for name in symbols(dim) & self._made.keys()})
+
+    def _made_of(self, text: str) -> Dim:
+        """A symbol for a text that is not one, or whose name is taken."""
+        if text in self._made.values():
+            return symbol(next(name for name, origin in self._made.items() if origin == text))
         name = re.sub(r"\W", "_", text, flags=re.ASCII)[:64]
         name = name if re.match(r"[A-Za-z_]", name) else f"_{name}"
-        taken = self._taken()
-        unique, count = name, 1
+        taken, unique, count = self._taken(), name, 1
         while unique in taken:
             count += 1
             unique = f"{name}_{count}"
+        self._made[unique] = text
         return symbol(unique)
+
+
+def check_text(text: object, what: str) -> None:
+    """ParseError for a string that is not UTF-8: protobuf gives its bytes."""
+    if not isinstance(text, str):
+        raise ParseError(f"{what} is not text: {text!r}", remedy="the file is damaged")
+
+
+def is_impossible(sizes: Iterable[int]) -> bool:
+    """Whether no memory holds a tensor of these sizes, a zero among them set aside."""
+    return prod(max(size, 1) for size in sizes) >= _MAX_ELEMENTS
 
 
 def read_type(proto: Any, known: Symbols, fresh: Callable[[], Dim], what: str) -> ValueType:
@@ -89,7 +112,7 @@ def read_type(proto: Any, known: Symbols, fresh: Callable[[], Dim], what: str) -
     shape = None
     if proto.tensor_type.HasField("shape"):
         shape = tuple(_read_dim(dim, known, fresh, what) for dim in proto.tensor_type.shape.dim)
-        if prod(dim for dim in shape if isinstance(dim, int)) >= _MAX_ELEMENTS:
+        if is_impossible(dim for dim in shape if isinstance(dim, int)):
             raise ParseError(f"{what} has the impossible shape {list(map(str, shape))}")
     found: ValueType = TensorType(dtype, shape)
     for wrapper in reversed(wrappers):

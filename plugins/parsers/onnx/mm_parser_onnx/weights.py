@@ -12,6 +12,7 @@ from mm_core.errors import ParseError
 from mm_core.types import Array, DType, TensorData
 from mm_parser_onnx.elements import dtype_of
 from mm_parser_onnx.external import ExternalFiles
+from mm_parser_onnx.types import is_impossible
 
 EXTERNAL = 1
 _BITS = {16: np.uint16, 8: np.uint8}
@@ -99,7 +100,7 @@ class Weights:
 def shape_of(dims: Any, what: str) -> tuple[int, ...]:
     """The shape of a tensor with data. ParseError for sizes that no tensor has."""
     shape = tuple(map(int, dims))
-    if any(size < 0 for size in shape) or prod(shape) >= 2**48:
+    if min(shape, default=0) < 0 or is_impossible(shape):
         raise ParseError(f"{what} has the impossible shape {list(shape)}")
     return shape
 

@@ -16,6 +16,8 @@ _COORDINATES = (
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize",
 )  # fmt: skip
 _NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+_GROWING = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+"""How images grew before version 11."""
 _POLICIES = ("stretch", "not_larger", "not_smaller")
 
 
@@ -33,28 +35,33 @@ def upsample_7(g: Graph, node: Node) -> Any:
 @op("Upsample", "Resize", since=9)
 def upsample_9(g: Graph, node: Node) -> Any:
     scales = node.constant(1)
-    if scales is None:
+    if scales is not None:
+        return _upsample(g, node, scales.tolist())
+    if node.op_type == "Resize":
         raise node.unsupported("the scales depend on data, they must be constant", remedy="make them an initializer")
-    return _upsample(g, node, scales.tolist())
+    return g.resize(node.input(0), None, None, node.input(1), mode=_old_mode(node), **_GROWING)
 
 
 def _upsample(g: Graph, node: Node, scales: Sequence[float]) -> Value:
     """Before version 11 element i lay at i / scale; the nearest one is below, or above where the image shrinks."""
-    mode = node.choice("mode", ("nearest", "linear", "bilinear"), "nearest").removeprefix("bi")
     axes = [axis for axis, scale in enumerate(scales) if scale != 1]
     grows = [scales[axis] > 1 for axis in axes]
     if any(grows) and not all(grows):
         raise node.unsupported("some axes grow and others shrink")
     if not axes:
+        node.ignore("mode")
         return g.identity(node.input())  # type: ignore[no-any-return]
     return g.resize(  # type: ignore[no-any-return]
         node.input(),
         scales=[scales[axis] for axis in axes],
         axes=axes,
-        mode=mode,
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor" if all(grows) else "ceil",
+        mode=_old_mode(node),
+        **(_GROWING if all(grows) else {**_GROWING, "nearest_mode": "ceil"}),
     )
+
+
+def _old_mode(node: Node) -> str:
+    return node.choice("mode", ("nearest", "linear", "bilinear"), "nearest").removeprefix("bi")
 
 
 @op("Resize", since=11)
