@@ -89,7 +89,7 @@ def static(value: mm.Value) -> bool:
 @recipe
 def unary(author: Author) -> list[mm.Value] | None:
     x = author.some()
-    name = author.pick("relu", "tanh", "sigmoid", "neg", "abs", "silu", "gelu", "floor", "hard_swish", "erf", "square")
+    name = author.pick("relu", "tanh", "sigmoid", "neg", "abs", "silu", "gelu", "hard_swish", "erf", "square")
     return [getattr(author.network, str(name))(x)]
 
 
