@@ -113,11 +113,17 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A program with all its symbols bound. A None shape: known only after running, see `Event.produced`."""
+    """A program with all its symbols bound. A None shape: known only after running, see `Event.produced`.
+
+    `input_bytes` and `output_bytes` are what a program reads and writes at most of each input and output. A backend
+    whose code cannot check this itself states it: the runtime compares with the part's types before it launches.
+    """
 
     output_shapes: tuple[tuple[int, ...] | None, ...]
     workspace_bytes: int
     handle: Any = field(repr=False, default=None)
+    input_bytes: tuple[int, ...] | None = None
+    output_bytes: tuple[int, ...] | None = None
 
 
 class Program(ABC):
@@ -273,10 +279,18 @@ PAGE_BYTES = 4096
 
 
 def aligned_empty(dtype: DType, shape: tuple[int, ...], alignment: int = 64) -> Array:
-    """An uninitialised array; a large one starts at an aligned address, which is faster for vector stores."""
+    """An uninitialised array; a large one starts at an aligned address, which is faster for vector stores.
+
+    DeviceError if the memory for it is not there.
+    """
     size = prod(shape) * dtype.itemsize
-    if size < PAGE_BYTES or dtype.kind == "string":
-        return np.empty(shape, dtype.numpy)
-    raw = np.empty(size + alignment, np.uint8)
-    start = -raw.ctypes.data % alignment
-    return raw[start : start + size].view(dtype.numpy).reshape(shape)
+    try:
+        if size < PAGE_BYTES or dtype.kind == "string":
+            return np.empty(shape, dtype.numpy)
+        raw = np.empty(size + alignment, np.uint8)
+        start = -raw.ctypes.data % alignment
+        return raw[start : start + size].view(dtype.numpy).reshape(shape)
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise DeviceError(
+            f"there is no memory for {dtype}{list(shape)}: {error}", remedy="use smaller sizes, such as a smaller batch"
+        ) from error

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mm_core.serial import check_fields, check_list
 from mm_core.types import TensorData
 
 
@@ -17,6 +18,12 @@ class KernelRecord:
     kernel: str
     nodes: tuple[str, ...]
     note: str = ""
+
+    @classmethod
+    def from_json(cls, data: Any) -> KernelRecord:
+        """The record that `dataclasses.asdict` gave; ModelFileError for anything else."""
+        record = check_fields(data, "kernel", {"label": str, "kernel": str, "nodes": list, "note": str})
+        return cls(**{**record, "nodes": tuple(check_list(record["nodes"], "kernel", str))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from mm_core.errors import ModelFileError, PluginMissingError
+from mm_core.errors import InputError, ModelFileError, ParseError, PluginMissingError
 from mm_core.model.executable import Executable, KernelRecord
 from mm_core.model.plan import Plan
+from mm_core.model.plan_check import check_plan
 from mm_core.model.report import BuildReport
-from mm_core.serial import Container, JsonValue, Section, check_fields, write_container
+from mm_core.serial import Container, JsonValue, Section, check_fields, check_list, write_container
 from mm_core.serial.strict_json import decode, encode
 from mm_core.types import TensorData, TensorSpec, TensorType, parse_type
 
@@ -148,34 +149,13 @@ class Model:
                 remedy="build the model again, or install the mm that wrote it",
             )
         try:
-            requires = Requirements(tuple(header["requires"]["run"]), tuple(header["requires"]["build"]))
-            requires.check(source)
-            weights = container.tensors("weights")
-            constants = tuple(weights[f"constant/{index}"] for index in range(header["constants"]))
-            executables = tuple(
-                _executable(container, weights, index, part) for index, part in enumerate(header["parts"])
-            )
-            plan = Plan.from_json(decode(bytes(container.section("plan")), source), len(constants))
-            if len(plan.parts) != len(executables):
-                raise ModelFileError("plan and header name different numbers of parts")
-            return cls(
-                header["name"],
-                [TensorSpec.of(name, parse_type(text)) for name, text in header["inputs"]],
-                [TensorSpec.of(name, parse_type(text)) for name, text in header["outputs"]],
-                plan,
-                executables,
-                constants,
-                BuildReport.from_json(decode(bytes(container.section("report")), source)),
-                requires,
-                {name: (int(low), int(high)) for name, (low, high) in header["dim_range"].items()},
-                bytes(container.section("graph")).decode() if "graph" in container.sections else "",
-                source,
-                {key.removeprefix(_GRAPH): data for key, data in weights.items() if key.startswith(_GRAPH)},
-            )
+            model = _read(container, header, source)
         except ModelFileError as error:
             raise error.located(source) from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(f"the file's header is not valid: {error!r}", where=source) from error
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError, ParseError, InputError) as error:
+            what = f"the file's header is not valid: {error!r:.200}"
+            raise ModelFileError(what, where=source, remedy="build the model again") from error
+        return model
 
     @property
     def constant_bytes(self) -> int:
@@ -202,12 +182,65 @@ def _executable(container: Container, weights: Mapping[str, TensorData], index: 
         f"part {index}",
         {"backend": str, "manifest": dict, "constants": int, "requires": dict, "operators": list, "kernels": list},
     )
+    where = f"part {index}"
+    check_list(list(part["requires"].values()), where, str)
     return Executable(
         part["backend"],
         bytes(container.section(f"part{index}")),
         part["manifest"],
         tuple(weights[f"part{index}/{number}"] for number in range(part["constants"])),
         part["requires"],
-        tuple(map(str, part["operators"])),
-        tuple(KernelRecord(**{**record, "nodes": tuple(record["nodes"])}) for record in part["kernels"]),
+        tuple(check_list(part["operators"], where, str)),
+        tuple(KernelRecord.from_json(record) for record in part["kernels"]),
     )
+
+
+def _read(container: Container, header: Mapping[str, Any], source: str) -> Model:
+    """The model of a verified container; its header has the right fields."""
+    needed = check_fields(header["requires"], "requires", {"run": list, "build": list})
+    requires = Requirements(
+        tuple(check_list(needed["run"], "requires.run", str)), tuple(check_list(needed["build"], "requires.build", str))
+    )
+    requires.check(source)
+    weights = container.tensors("weights")
+    constants = tuple(weights[f"constant/{index}"] for index in range(header["constants"]))
+    executables = tuple(_executable(container, weights, index, part) for index, part in enumerate(header["parts"]))
+    inputs, outputs = _specs(header["inputs"], "input"), _specs(header["outputs"], "output")
+    plan = Plan.from_json(decode(bytes(container.section("plan")), source))
+    check_plan(plan, [TensorType(data.dtype, data.shape) for data in constants], inputs, outputs)
+    if len(plan.parts) != len(executables):
+        raise ModelFileError("plan and header name different numbers of parts")
+    for index, (info, executable) in enumerate(zip(plan.parts, executables)):
+        if plan.devices[info.device] != executable.backend:
+            raise ModelFileError(f"part {index} is for {executable.backend}, the plan runs it elsewhere")
+    return Model(
+        header["name"],
+        inputs,
+        outputs,
+        plan,
+        executables,
+        constants,
+        BuildReport.from_json(decode(bytes(container.section("report")), source)),
+        requires,
+        {name: _limits(name, limits) for name, limits in header["dim_range"].items()},
+        bytes(container.section("graph")).decode() if "graph" in container.sections else "",
+        source,
+        {key.removeprefix(_GRAPH): data for key, data in weights.items() if key.startswith(_GRAPH)},
+    )
+
+
+def _specs(pairs: Sequence[Any], what: str) -> list[TensorSpec]:
+    specs = []
+    for pair in pairs:
+        name, text = check_list(pair, what, str)
+        specs.append(TensorSpec.of(name, parse_type(text)))
+    if len({spec.name for spec in specs}) < len(specs):
+        raise ModelFileError(f"two {what}s have one name")
+    return specs
+
+
+def _limits(name: str, limits: Any) -> tuple[int, int]:
+    low, high = check_list(limits, f"dim_range of {name}", int)
+    if not 0 <= low <= high:
+        raise ModelFileError(f"dim_range of {name} is {low} to {high}")
+    return low, high

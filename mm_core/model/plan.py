@@ -1,17 +1,19 @@
 """The plan: the compiled form of a whole network, which the runtime executes without the graph.
 
 Values live in numbered slots. A block lists instructions in an order that respects their data; `If` and `Loop` hold
-blocks of their own, which see nothing but their arguments. Files are not trusted: `Plan.from_json` checks everything.
+blocks of their own, which see nothing but their arguments. Files are not trusted: `Plan.from_json` takes nothing but
+what `to_json` writes, and `check_plan` comes before running.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from mm_core.errors import MMError, ModelFileError
-from mm_core.types import Guard, ValueType, parse_dim, parse_type
+from mm_core.serial import check_fields
+from mm_core.types import Dim, Guard, ValueType, parse_dim, parse_type
 
 MAX_NESTING = 100
 Slots = tuple[int, ...]
@@ -139,87 +141,32 @@ class Plan:
         }
 
     @classmethod
-    def from_json(cls, data: Any, constant_count: int) -> Plan:
-        """The plan that `to_json` wrote; ModelFileError for anything else."""
+    def from_json(cls, data: Any) -> Plan:
+        """The plan that `to_json` wrote; ModelFileError for anything else. `check_plan` says whether it can run."""
+        fields = check_fields(
+            data,
+            "plan",
+            {"devices": list, "parts": list, "slots": list, "constants": list, "guards": list, "main": dict},
+        )
         try:
-            plan = cls(
-                tuple(_checked(str, name) for name in data["devices"]),
+            return cls(
+                tuple(_checked(str, name) for name in fields["devices"]),
                 tuple(
-                    PartInfo(_checked(int, p["device"]), tuple(map(parse_type, p["inputs"])),
-                             tuple(map(parse_type, p["outputs"])))
-                    for p in data["parts"]
+                    PartInfo(_checked(int, p["device"]), _types(p["inputs"]), _types(p["outputs"]))
+                    for p in fields["parts"]
                 ),
-                tuple(map(parse_type, data["slots"])),
-                {_checked(int, slot): _checked(int, number) for slot, number in data["constants"]},
+                _types(fields["slots"]),
+                {_checked(int, slot): _checked(int, number) for slot, number in fields["constants"]},
                 tuple(
-                    (Guard(parse_dim(left), parse_dim(right), _checked(bool, broadcast)), _checked(str, where))
-                    for left, right, broadcast, where in data["guards"]
+                    (Guard(_dim(left), _dim(right), _checked(bool, broadcast)), _checked(str, where))
+                    for left, right, broadcast, where in fields["guards"]
                 ),
-                _block_from_json(data["main"], 0),
-            )  # fmt: skip
-            plan._check(constant_count)
+                _block_from_json(fields["main"], 0),
+            )
         except ModelFileError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, MMError) as error:
-            raise ModelFileError(f"the plan is not valid: {error}", remedy="build the model again") from error
-        return plan
-
-    def _check(self, constant_count: int) -> None:
-        def within(what: str, number: int, limit: int) -> None:
-            if not 0 <= number < limit:
-                raise ModelFileError(f"the plan names {what} {number} of {limit}", remedy="build the model again")
-
-        for part in self.parts:
-            within("device", part.device, len(self.devices))
-        for slot, number in self.constants.items():
-            within("slot", slot, len(self.slots))
-            within("constant", number, constant_count)
-        self._check_block(self.main, set(self.constants), within)
-
-    def _check_block(self, block: Block, constants: set[int], within: Callable[[str, int, int], None]) -> None:
-        defined = set(constants)
-
-        def read(*slots: int) -> None:
-            for slot in slots:
-                if slot != -1 and slot not in defined:
-                    raise ModelFileError(f"the plan reads slot {slot} before it has a value")
-
-        def write(*slots: int) -> None:
-            for slot in slots:
-                within("slot", slot, len(self.slots))
-                defined.add(slot)
-
-        def inner(block: Block, arguments: int, results: int | None) -> None:
-            if len(block.arguments) != arguments or (results is not None and len(block.results) != results):
-                raise ModelFileError("an inner block of the plan has the wrong number of arguments or results")
-            self._check_block(block, constants, within)
-
-        write(*block.arguments)
-        for step in block.instructions:
-            if isinstance(step, Launch):
-                within("part", step.part, len(self.parts))
-                read(*step.inputs)
-                part = self.parts[step.part]
-                if (len(step.inputs), len(step.outputs)) != (len(part.inputs), len(part.outputs)):
-                    raise ModelFileError(f"the plan calls part {step.part} with the wrong number of values")
-            elif isinstance(step, Copy):
-                read(step.source)
-                for device in (step.source_device, step.target_device):
-                    if device != -1:
-                        within("device", device, len(self.devices))
-                write(step.target)
-                continue
-            elif isinstance(step, If):
-                read(step.condition, *step.inputs)
-                for branch in (step.then_block, step.else_block):
-                    inner(branch, len(step.inputs), len(step.outputs))
-            elif isinstance(step, Loop):
-                read(step.trip_count, step.condition, *step.carried, *step.invariants)
-                inner(step.body, 2 + len(step.carried) + len(step.invariants), 1 + len(step.outputs))
-            else:
-                read(*step.inputs)
-            write(*step.outputs)
-        read(*block.results)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, MMError) as error:
+            raise ModelFileError(f"the plan is not valid: {error!s:.200}", remedy="build the model again") from error
 
 
 def _block_to_json(block: Block) -> dict[str, Any]:
@@ -267,10 +214,20 @@ def _instruction_from_json(data: Mapping[str, Any], depth: int) -> Instruction:
             value = _checked(int, value)
         elif kind_name == "str":
             value = _checked(str, value)
+        elif kind_name.startswith("Mapping"):
+            value = _checked(dict, value)
         values[field.name] = value
     if set(data) != {"do", *values}:
         raise ModelFileError(f"unknown fields in an instruction: {sorted(set(data) - set(values))}")
     return kind(**values)
+
+
+def _types(values: Sequence[Any]) -> tuple[ValueType, ...]:
+    return tuple(parse_type(_checked(str, value)) for value in values)
+
+
+def _dim(value: Any) -> Dim:
+    return parse_dim(_checked(str, value))
 
 
 def _slots(values: Sequence[Any]) -> Slots:
@@ -279,5 +236,5 @@ def _slots(values: Sequence[Any]) -> Slots:
 
 def _checked(kind: type, value: Any) -> Any:
     if type(value) is not kind:
-        raise ModelFileError(f"the plan has {value!r} where {kind.__name__} belongs")
+        raise ModelFileError(f"the plan has {type(value).__name__} where {kind.__name__} belongs")
     return value

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mm_core.model.executable import KernelRecord
+from mm_core.serial import check_fields, check_list
 
 NATIVE, HOST_KIND, FALLBACK = "native", "host", "fallback"
 
@@ -61,16 +62,20 @@ class BuildReport:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> BuildReport:
-        return cls(
-            tuple(Placement(**record) for record in data["placement"]),
-            tuple(KernelRecord(**{**record, "nodes": _names(record["nodes"])}) for record in data["kernels"]),
-            data["precision"],
-            tuple(data["passes"]),
-            dict(data["memory"]),
-            tuple(data["notes"]),
+    def from_json(cls, data: Any) -> BuildReport:
+        """What `to_json` gave; ModelFileError for anything else."""
+        fields = check_fields(
+            data,
+            "report",
+            {"placement": list, "kernels": list, "precision": str, "passes": list, "memory": dict, "notes": list},
         )
-
-
-def _names(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(str, values))
+        check_list(list(fields["memory"].values()), "report", int)
+        text = dict.fromkeys(("node", "op", "device", "kind", "reason"), str)
+        return cls(
+            tuple(Placement(**check_fields(record, "placement", text)) for record in fields["placement"]),
+            tuple(map(KernelRecord.from_json, fields["kernels"])),
+            fields["precision"],
+            tuple(check_list(fields["passes"], "report", str)),
+            fields["memory"],
+            tuple(check_list(fields["notes"], "report", str)),
+        )

@@ -7,28 +7,19 @@ go on by itself while the host works on other parts. The host waits only where i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mm_core.device import HOST, PAGE_BYTES, Bound, Buffer, Event, Observer
-from mm_core.errors import InputError, MMError
-from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, PartInfo
-from mm_core.runtime.binding import solve_sizes
-from mm_core.runtime.host import host_function
-from mm_core.types import Array, TensorType, evaluate, symbols
+from mm_core.device import HOST, PAGE_BYTES, Buffer, Observer
+from mm_core.errors import DeviceError, InputError, MMError
+from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop
+from mm_core.runtime.host import conformed, host_function
+from mm_core.runtime.launching import Ready, Tensor, make_ready, part_dims
+from mm_core.types import Array, TensorType, evaluate
 
 if TYPE_CHECKING:
     from mm_core.runtime.engine import Engine, LoadedPart
-
-
-@dataclass(slots=True)
-class Tensor:
-    """A tensor in some memory space, and the event after which it may be read (None: now)."""
-
-    buffer: Buffer
-    event: Event | None = None
 
 
 class Executor:
@@ -37,7 +28,7 @@ class Executor:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.queues = [device.create_queue() for device in engine.devices]
-        self._bound: dict[tuple[int, tuple[tuple[str, int], ...]], Bound] = {}
+        self._bound: dict[tuple[int, tuple[tuple[str, int], ...]], Ready] = {}
         self._workspaces: dict[int, Buffer] = {}
         self._constants: dict[int, Tensor] = {}
         main = engine.plan.main
@@ -158,7 +149,9 @@ class Executor:
     ) -> None:
         part = self.engine.parts[step.part]
         inputs = [self._get(slots, slot) for slot in step.inputs]
-        bound = self._bind(step.part, part, inputs, dims)
+        ready = self._bind(step.part, part, inputs, dims)
+        ready.check(inputs, part)
+        bound = ready.bound
         device = self.engine.devices[part.info.device]
         outputs: list[Buffer | None] = []
         for slot, type_, shape in zip(step.outputs, part.info.outputs, bound.output_shapes):
@@ -188,15 +181,15 @@ class Executor:
             assert buffer is not None
             slots[slot] = Tensor(buffer, pending)
 
-    def _bind(self, number: int, part: LoadedPart, inputs: Sequence[Any], dims: Mapping[str, int]) -> Bound:
+    def _bind(self, number: int, part: LoadedPart, inputs: Sequence[Any], dims: Mapping[str, int]) -> Ready:
         sizes = part_dims(part.info, inputs, dims) if part.is_symbolic else {}
         key = (number, tuple(sizes.items()))
-        bound = self._bound.get(key)
-        if bound is None:
+        ready = self._bound.get(key)
+        if ready is None:
             if len(self._bound) >= 256:
                 self._bound.clear()
-            bound = self._bound[key] = part.program.bind(sizes)
-        return bound
+            ready = self._bound[key] = make_ready(part.program.bind(sizes), part.info, sizes)
+        return ready
 
     def _workspace(self, device: int, size: int) -> Buffer | None:
         if not size:
@@ -226,14 +219,17 @@ class Executor:
         arguments = [self._to_host(self._get(slots, slot)) for slot in step.inputs]
         try:
             results = host_function(step.operator)(*arguments, **step.attributes)
+            results = (results,) if len(step.outputs) == 1 else tuple(results)
+            if len(results) != len(step.outputs):
+                raise InputError(f"{step.operator} gave {len(results)} results instead of {len(step.outputs)}")
+            for slot, value in zip(step.outputs, results):
+                slots[slot] = self._from_host(conformed(value, self.engine.plan.slots[slot]))
         except MMError as error:
             raise error.located(step.where) from None
-        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+        except MemoryError as error:
+            raise DeviceError(f"{step.operator} ran out of memory", where=step.where) from error
+        except Exception as error:  # Code of an operator package, which may fail in any way.
             raise InputError(f"{step.operator} failed: {error}", where=step.where) from error
-        if len(step.outputs) == 1:
-            results = (results,)
-        for slot, value in zip(step.outputs, results):
-            slots[slot] = self._from_host(np.asarray(value) if isinstance(value, np.generic) else value)
 
     def _if(self, step: If, slots: dict[int, Any], dims: Mapping[str, int], observer: Observer | None) -> None:
         chosen = step.then_block if self._scalar(self._get(slots, step.condition)) else step.else_block
@@ -275,7 +271,7 @@ class Executor:
         type_ = self.engine.plan.slots[slot]
         assert isinstance(type_, TensorType)
         sizes = [evaluate(dim, dims) for dim in (type_.shape or (0,))[1:]]
-        return np.empty([0, *(size if isinstance(size, int) else 0 for size in sizes)], type_.dtype.numpy)
+        return np.empty([0, *(max(size, 0) if isinstance(size, int) else 0 for size in sizes)], type_.dtype.numpy)
 
 
 def _arrays(values: Sequence[Any]) -> list[Array]:
@@ -287,15 +283,3 @@ def _arrays(values: Sequence[Any]) -> list[Array]:
         elif isinstance(value, np.ndarray):
             found.append(value)
     return found
-
-
-def part_dims(info: PartInfo, inputs: Sequence[Any], dims: Mapping[str, int]) -> dict[str, int]:
-    """Sizes of a part's symbols: those of the request, and those that the actual shapes of its inputs tell."""
-    unknown = [
-        (dim, size, "a value that only running gave its size")
-        for type_, value in zip(info.inputs, inputs)
-        if isinstance(type_, TensorType) and isinstance(value, Tensor)
-        for dim, size in zip(type_.shape or (), value.buffer.shape)
-        if not isinstance(dim, int) and not symbols(dim) <= dims.keys()
-    ]
-    return solve_sizes(unknown, dims) if unknown else dict(dims)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mm_core.errors import InputError
-from mm_core.types import Array
+from mm_core.types import Array, OptionalType, SequenceType, ValueType
 
 
 def _position(sequence: list[Any], position: Array | None, limit: int) -> int:
@@ -88,3 +88,16 @@ def host_function(operator: str) -> Callable[..., Any]:
         return definition.reference(*values, **definition.normalize_attributes(attributes))
 
     return reference
+
+
+def conformed(value: Any, type_: ValueType) -> Any:
+    """A result of a host function as the plan's type of it: dense arrays of its element type, lists of them or None."""
+    if isinstance(type_, OptionalType):
+        return None if value is None else conformed(value, type_.element)
+    if isinstance(type_, SequenceType):
+        if not isinstance(value, list):
+            raise InputError(f"the result is {type(value).__name__} where {type_} is expected")
+        return [conformed(item, type_.element) for item in value]
+    if value is None or isinstance(value, (list, tuple)):
+        raise InputError(f"the result is {type(value).__name__} where {type_} is expected")
+    return np.asarray(value, type_.dtype.numpy, order="C")

@@ -69,3 +69,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not a JSON number")
+
+
+def check_list(value: object, where: str, kind: type) -> list[Any]:
+    """`value` as a list of elements of one type; ModelFileError for anything else."""
+    if not isinstance(value, list):
+        raise ModelFileError(f"expected a list, found {type(value).__name__}", where=where)
+    for item in value:
+        if type(item) is not kind:
+            raise ModelFileError(f"the list holds {type(item).__name__} where {kind.__name__} belongs", where=where)
+    return value

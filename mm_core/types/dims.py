@@ -15,17 +15,23 @@ from mm_core.errors import InputError
 
 MAX_DIM_TEXT = 4096
 _MAX_NESTING = 50
+_MAX_CALLS_DEEP = 40
+_MAX_PRODUCTS = 1 << 14
+"""Of terms that one multiplication makes. Without bounds a few operations of a hostile model fill the memory."""
 
 
 class _Call:
     """A function of dimensions that is not a polynomial: one atom of a normal form."""
 
-    __slots__ = ("arguments", "function", "text")
+    __slots__ = ("arguments", "depth", "function", "text")
 
     def __init__(self, function: str, arguments: tuple[Dim, ...]) -> None:
         self.function = function
         self.arguments = arguments
+        self.depth = 1 + max(map(_calls_deep, arguments))
         self.text = f"{function}({', '.join(map(str, arguments))})"
+        if self.depth > _MAX_CALLS_DEEP:
+            raise _too_large(f"the expression of a dimension nests deeper than {_MAX_CALLS_DEEP} calls")
 
 
 Atom = str | _Call
@@ -40,6 +46,15 @@ def _monomial_key(monomial: Monomial) -> tuple[int, tuple[str, ...]]:
     return -len(monomial), tuple(map(_atom_text, monomial))
 
 
+def _calls_deep(dim: Dim) -> int:
+    atoms = (atom for monomial, _ in _terms(dim) for atom in monomial)
+    return max((atom.depth for atom in atoms if isinstance(atom, _Call)), default=0)
+
+
+def _too_large(what: str) -> InputError:
+    return InputError(what, remedy="name the size by a symbol of its own")
+
+
 class SymDim:
     """A dimension that depends on at least one symbol. Make one with `symbol`, `parse_dim` or arithmetic."""
 
@@ -48,6 +63,8 @@ class SymDim:
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self.text = _print(terms)
+        if len(self.text) > MAX_DIM_TEXT:
+            raise _too_large(f"the expression of a dimension has {len(self.text)} characters, beyond {MAX_DIM_TEXT}")
 
     def __str__(self) -> str:
         return self.text
@@ -89,6 +106,8 @@ class SymDim:
     def __mul__(self, other: Dim) -> Dim:
         if not _is_dim(other):
             return NotImplemented
+        if len(self.terms) * len(_terms(other)) > _MAX_PRODUCTS:
+            raise _too_large("a product of dimensions has too many terms")
         terms: dict[tuple[int, tuple[str, ...]], tuple[Monomial, int]] = {}
         for left, left_coefficient in self.terms:
             for right, right_coefficient in _terms(other):

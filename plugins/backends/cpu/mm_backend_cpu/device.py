@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 
 from mm_backend_cpu import available_processors, native
+from mm_backend_cpu.program import BoundProgram, damaged, dim_from_json
 from mm_backend_cpu.program import Program as Steps
 from mm_core.device import Bound, Buffer, HostDevice, HostQueue, Observer, Program, Queue
-from mm_core.errors import ModelFileError
+from mm_core.errors import InputError, ModelFileError
 from mm_core.model import Executable
-from mm_core.types import Array, as_dtype, evaluate_int, parse_dim
+from mm_core.serial import check_fields, check_list
+from mm_core.types import Array, Dim, as_dtype, evaluate_int
+
+MOST_THREADS = 1024
+"""Of one request: each has scratch memory of its own."""
 
 
 class CpuDevice(HostDevice):
@@ -23,12 +28,10 @@ class CpuDevice(HostDevice):
         features = frozenset(executable.requires.get("isa", "").split())
         native.require_features(features, self.name)
         generated = native.LoadedObject(executable.code, self.name) if executable.code else None
-        steps = Steps.from_json(executable.manifest.get("program"))
-        try:
-            traces = tuple(_Trace.from_json(item) for item in executable.manifest["traces"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(f"the CPU part is damaged: {error}", remedy="build the model again") from error
-        return CpuProgram(steps, constants, generated, traces, threads or available_processors())
+        manifest = check_fields(executable.manifest, "cpu", {"program": dict, "traces": list})
+        steps = Steps.from_json(manifest["program"])
+        traces = tuple(_Trace.from_json(item, steps) for item in manifest["traces"])
+        return CpuProgram(steps, constants, generated, traces, min(threads or available_processors(), MOST_THREADS))
 
     def create_queue(self) -> Queue:
         return CpuQueue()
@@ -40,15 +43,43 @@ class _Trace:
 
     step: int
     buffer: int
-    shape: tuple[str, ...]
-    strides: tuple[str, ...]
+    shape: tuple[Dim, ...]
+    strides: tuple[Dim, ...]
     label: str
     nodes: tuple[str, ...]
 
     @classmethod
-    def from_json(cls, item: Any) -> _Trace:
-        step, buffer, shape, strides, label, nodes = item
-        return cls(int(step), int(buffer), tuple(shape), tuple(strides), str(label), tuple(nodes))
+    def from_json(cls, item: Any, steps: Steps) -> _Trace:
+        """What the compiler noted about `steps`; ModelFileError for anything else."""
+        try:
+            step, buffer, shape, strides, label, nodes = item
+            trace = cls(
+                step,
+                buffer,
+                tuple(map(dim_from_json, shape)),
+                tuple(map(dim_from_json, strides)),
+                str(label),
+                tuple(check_list(nodes, "cpu", str)),
+            )
+            check_list([step, buffer], "cpu", int)
+            if step not in range(len(steps.steps)) or buffer not in range(len(steps.buffers)):
+                raise ValueError("a trace names a step or buffer that does not exist")
+            if len(trace.shape) != len(trace.strides):
+                raise ValueError("a trace has a stride too many or too few")
+        except (TypeError, ValueError, InputError, ModelFileError) as error:
+            raise damaged(str(error)) from error
+        return trace
+
+    def read(self, flat: Array, dims: Mapping[str, int]) -> Array:
+        """A copy of the result, `flat` being the elements of its buffer. ModelFileError if it lies beyond them."""
+        shape = [evaluate_int(dim, dims) for dim in self.shape]
+        strides = [evaluate_int(dim, dims) for dim in self.strides]
+        spans = [(dim - 1) * stride for dim, stride in zip(shape, strides)]
+        inside = min(spans, default=0) >= 0 and sum(spans) < flat.size
+        if min(shape, default=0) < 0 or not (inside or 0 in shape):
+            raise damaged(f"the result of {self.label} lies beyond its buffer")
+        steps = [stride * flat.itemsize for stride in strides]
+        return np.lib.stride_tricks.as_strided(flat, shape, steps, writeable=False).copy()
 
 
 class CpuProgram(Program):
@@ -72,13 +103,22 @@ class CpuProgram(Program):
         self.outputs = [first[index] for index in sorted(first)]
 
     def bind(self, dims: Mapping[str, int]) -> Bound:
-        program = self.native(dims, keep=False)
+        bound = self.steps.bind(dims)
+        program = self.native(bound)
         shapes = tuple(tuple(evaluate_int(dim, dims) for dim in buffer.shape) for buffer in self.outputs)
-        return Bound(shapes, program.arena_bytes(self.threads), _Binding(self, program, dict(dims)))
+        return Bound(
+            shapes,
+            program.arena_bytes(self.threads),
+            _Binding(self, program, dict(dims)),
+            tuple(bound.reached.get(("input", index), 0) for index in range(self.steps.n_inputs)),
+            tuple(bound.reached.get(("output", index), 0) for index in range(self.steps.n_outputs)),
+        )
 
-    def native(self, dims: Mapping[str, int], *, keep: bool) -> native.NativeProgram:
-        """The program for these sizes; with `keep`, no result is overwritten by a later one."""
-        bound = self.steps.bind(dims, keep=keep)
+    def native(self, bound: BoundProgram) -> native.NativeProgram:
+        """The program for known sizes. ModelFileError if a constant is smaller than its readers expect."""
+        for index, constant in enumerate(self.constants):
+            if bound.reached.get(("constant", index), 0) > constant.nbytes:
+                raise damaged(f"constant {index} has {constant.nbytes} bytes, its readers expect more")
         return native.NativeProgram(bound.words, self.constants, self.generated, self.steps.labels)
 
 
@@ -100,7 +140,9 @@ class _Binding:
             arena = 0 if workspace is None or workspace.array is None else workspace.array.ctypes.data
             self.program.run(arena, inputs, outputs, threads)
             return
-        program = self.owner.native(self.dims, keep=observer.wants_results)
+        # Observed for results, no piece of the arena is used twice.
+        bound = self.owner.steps.bind(self.dims, keep=observer.wants_results)
+        program = self.owner.native(bound)
         memory = native.aligned(program.arena_bytes(threads))
         times = program.run(memory.ctypes.data, inputs, outputs, threads, profile=True)
         assert times is not None
@@ -110,12 +152,11 @@ class _Binding:
             for index, (label, nanoseconds) in enumerate(zip(labels, times.tolist())):
                 observer.kernel(label, nodes.get(index, ()), nanoseconds * 1e-9)
         if observer.wants_results:
-            self._show(program, memory, outputs, observer)
+            self._show(bound.offsets, memory, outputs, observer)
 
     def _show(
-        self, program: native.NativeProgram, memory: Array, outputs: Sequence[int], observer: Observer
+        self, offsets: Mapping[int, int], memory: Array, outputs: Sequence[int], observer: Observer
     ) -> None:
-        offsets = self.owner.steps.bind(self.dims, keep=True).offsets
         for trace in self.owner.traces:
             buffer = self.owner.steps.buffers[trace.buffer]
             dtype = as_dtype(buffer.dtype)
@@ -128,10 +169,7 @@ class _Binding:
                 flat = raw.view(dtype.numpy)
             else:
                 continue
-            shape = [evaluate_int(parse_dim(dim), self.dims) for dim in trace.shape]
-            strides = [evaluate_int(parse_dim(dim), self.dims) * dtype.itemsize for dim in trace.strides]
-            result = np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False)
-            observer.result(trace.label, trace.nodes, result.copy())
+            observer.result(trace.label, trace.nodes, trace.read(flat, self.dims))
 
 
 class CpuQueue(HostQueue):

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_backend_cpu import native
-from mm_core.errors import DeviceError, ModelFileError
+from mm_core.errors import DeviceError, InputError, ModelFileError
 from mm_core.memory import Interval, plan
+from mm_core.serial import check_fields
 from mm_core.types import Dim, as_dtype, evaluate_int, parse_dim
 
 Space = Literal["arena", "constant", "input", "output"]
@@ -55,11 +56,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class BoundProgram:
-    """A program whose sizes are known: the executor's words, the arena's bytes, and where its pieces lie."""
+    """A program whose sizes are known: the executor's words, the arena's bytes, and where its pieces lie.
+
+    `reached` gives for each (space, index) outside the arena the bytes that the largest buffer there has.
+    """
 
     words: npt.NDArray[np.int64]
     arena_bytes: int
     offsets: Mapping[int, int]
+    reached: Mapping[tuple[Space, int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,36 +107,44 @@ class Program:
     def from_json(cls, data: Any) -> Program:
         """Reads what `to_json` wrote. ModelFileError for anything else; numbers are checked again when it is bound."""
         try:
+            fields = check_fields(data, "cpu", {"n_inputs": int, "n_outputs": int, "buffers": list, "steps": list})
             buffers = tuple(
-                Buffer(_checked_space(space), int(index), str(dtype), _dims_from_json(shape))
-                for space, index, dtype, shape in data["buffers"]
+                Buffer(_space(space), _integer(index), as_dtype(_text(dtype)).text, _dims_from_json(shape))
+                for space, index, dtype, shape in fields["buffers"]
             )
             steps = tuple(
                 Step(
-                    str(kernel),
-                    _integers(inputs),
-                    _integers(outputs),
+                    _text(kernel),
+                    _operands(inputs, len(buffers)),
+                    _operands(outputs, len(buffers)),
                     _dims_from_json(params),
                     tasks,
                     scratch,
-                    str(label),
+                    _text(label),
                 )
-                for kernel, inputs, outputs, params, size, label in data["steps"]
+                for kernel, inputs, outputs, params, size, label in fields["steps"]
                 for tasks, scratch in [_dims_from_json(size)]
             )
-            return cls(buffers, steps, int(data["n_inputs"]), int(data["n_outputs"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(
-                f"the CPU program is damaged: {error}", where="cpu", remedy="build the model again"
-            ) from error
+        except (TypeError, ValueError, InputError, ModelFileError) as error:
+            raise damaged(str(error)) from error
+        return cls(buffers, steps, fields["n_inputs"], fields["n_outputs"])
 
     def bind(self, dims: Mapping[str, int], *, keep: bool = False) -> BoundProgram:
         """Puts sizes in place of symbols, and plans the arena; with `keep` no piece of it is used twice.
 
-        Raises InputError if `dims` lacks a symbol, DeviceError if the library lacks a kernel.
+        Raises InputError if `dims` lacks a symbol, DeviceError if the library lacks a kernel, ModelFileError if a size
+        comes out negative or beyond any memory.
         """
         shapes = [tuple(evaluate_int(dim, dims) for dim in buffer.shape) for buffer in self.buffers]
-        offsets, arena_bytes = self._plan(shapes, keep)
+        reached: dict[tuple[Space, int], int] = {}
+        for buffer, shape in zip(self.buffers, shapes, strict=True):
+            if min(shape, default=0) < 0:
+                raise damaged(f"a buffer has the shape {list(shape)}")
+            place = buffer.space, buffer.index
+            reached[place] = max(reached.get(place, 0), prod(shape) * as_dtype(buffer.dtype).itemsize)
+        offsets, arena_bytes = self._plan(
+            {index: nbytes for (space, index), nbytes in reached.items() if space == "arena"}, keep
+        )
         words = [_MAGIC, native.ABI, self.n_inputs, self.n_outputs, self.n_constants, arena_bytes]
         words += [len(self.buffers), len(self.steps)]
         for buffer, shape in zip(self.buffers, shapes, strict=True):
@@ -141,15 +154,13 @@ class Program:
             words += [*_kernel_words(step), len(step.inputs), len(step.outputs), *step.inputs, *step.outputs]
             words += [len(step.params), *(evaluate_int(dim, dims) for dim in step.params)]
             words += [evaluate_int(step.tasks, dims), evaluate_int(step.scratch, dims)]
-        return BoundProgram(np.array(words, np.int64), arena_bytes, offsets)
+        try:
+            return BoundProgram(np.array(words, np.int64), arena_bytes, offsets, reached)
+        except OverflowError as error:
+            raise damaged("a size is beyond 64 bits") from error
 
-    def _plan(self, shapes: Sequence[tuple[int, ...]], keep: bool) -> tuple[Mapping[int, int], int]:
-        """The offset of each piece of the arena, by its index, and the arena's bytes."""
-        sizes: dict[int, int] = {}
-        for buffer, shape in zip(self.buffers, shapes, strict=True):
-            if buffer.space == "arena":
-                nbytes = prod(shape) * as_dtype(buffer.dtype).itemsize
-                sizes[buffer.index] = max(sizes.get(buffer.index, 0), nbytes)
+    def _plan(self, sizes: Mapping[int, int], keep: bool) -> tuple[Mapping[int, int], int]:
+        """The offset of each piece of the arena, by its index, and the arena's bytes; `sizes` has a piece's bytes."""
         uses: dict[int, list[int]] = {piece: [] for piece in sizes}
         for number, step in enumerate(self.steps):
             for operand in (*step.inputs, *step.outputs):
@@ -211,15 +222,39 @@ def _dims_to_json(dims: Sequence[Dim]) -> list[int | str]:
     return [dim if isinstance(dim, int) else str(dim) for dim in dims]
 
 
-def _dims_from_json(dims: Sequence[int | str]) -> tuple[Dim, ...]:
-    return tuple(parse_dim(dim) if isinstance(dim, str) else int(dim) for dim in dims)
+def damaged(what: str) -> ModelFileError:
+    """The error for a program that no compiler can have written."""
+    return ModelFileError(f"the CPU program is damaged: {what:.200}", where="cpu", remedy="build the model again")
 
 
-def _integers(values: Sequence[int]) -> tuple[int, ...]:
-    return tuple(int(value) for value in values)
+def dim_from_json(value: Any) -> Dim:
+    """A size: an integer or the text of an expression. ValueError for anything else."""
+    return parse_dim(value) if isinstance(value, str) else _integer(value)
 
 
-def _checked_space(value: str) -> Space:
+def _dims_from_json(dims: Any) -> tuple[Dim, ...]:
+    return tuple(map(dim_from_json, dims))
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{type(value).__name__} where an integer belongs")
+    return value
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError(f"{type(value).__name__} where text belongs")
+    return value
+
+
+def _operands(values: Any, count: int) -> tuple[int, ...]:
+    if not all(-1 <= _integer(value) < count for value in values):
+        raise ValueError(f"a step names a buffer that is none of {count}")
+    return tuple(values)
+
+
+def _space(value: str) -> Space:
     if value not in _SPACES:
         raise ValueError(f"there is no space {value!r}")
     return value  # type: ignore[return-value]

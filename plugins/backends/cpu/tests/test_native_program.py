@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -313,7 +314,7 @@ def test_generated_code(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
 def test_objects_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match=r"model\.mm: the generated code cannot be loaded"):
+    with pytest.raises(DeviceError, match=r"model\.mm: the generated code is no shared object"):
         native.LoadedObject(b"\x7fELF but not really", "model.mm")
     with pytest.raises(DeviceError, match="no generated code"):
         native.LoadedObject(b"")
@@ -321,6 +322,18 @@ def test_objects_that_cannot_be_used(tmp_path: Path) -> None:
         native.LoadedObject(compiled(tmp_path, "int answer(void) { return 42; }"))
     with pytest.raises(DeviceError, match="ABI version 99"):
         native.LoadedObject(compiled(tmp_path, SOURCE.replace("ABI, 1", "99, 1")))
+
+
+@pytest.mark.skipif(COMPILER is None or not sys.platform.startswith("linux"), reason="needs a C compiler and ELF")
+def test_truncated_objects_are_refused_before_they_are_mapped(tmp_path: Path) -> None:
+    code = compiled(tmp_path, SOURCE.replace("ABI, 1", "MM_CPU_ABI, 1"))
+    for length in (1, 63, 64, 200, 4096, len(code) // 2):
+        with pytest.raises(DeviceError, match=r"no shared object|truncated"):
+            native.LoadedObject(code[:length])
+    other = bytearray(code)
+    other[18] ^= 0xFF
+    with pytest.raises(DeviceError, match="another kind of processor"):
+        native.LoadedObject(bytes(other))
 
 
 def test_processor_features() -> None:

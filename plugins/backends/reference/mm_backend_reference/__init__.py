@@ -20,9 +20,10 @@ from mm_core.device import (
     Program,
     Queue,
 )
-from mm_core.errors import DeviceError, InputError, MMError
+from mm_core.errors import DeviceError, InputError, MMError, ModelFileError
 from mm_core.ir import Graph, Network, Operation, Value
 from mm_core.model import Executable
+from mm_core.serial import check_list
 from mm_core.types import Array, TensorData, TensorType, as_dtype
 
 if TYPE_CHECKING:
@@ -52,9 +53,14 @@ class ReferenceDevice(HostDevice):
     """Host memory; an executable is the text of its part."""
 
     def load(self, executable: Executable, constants: Sequence[Array], threads: int | None) -> Program:
-        keys = executable.manifest["keys"]
+        keys = check_list(executable.manifest.get("keys"), self.name, str)
         weights = {key: TensorData.of(array, key=key) for key, array in zip(keys, constants)}
-        return ReferenceProgram(Network.from_text(executable.code.decode(), weights))
+        try:
+            network = Network.from_text(executable.code.decode(), weights)
+            network.verify()
+        except (MMError, UnicodeDecodeError) as error:
+            raise ModelFileError(f"the part is damaged: {error}", where=self.name, remedy="build it again") from error
+        return ReferenceProgram(network)
 
     def create_queue(self) -> Queue:
         return ReferenceQueue()
@@ -67,7 +73,8 @@ class ReferenceProgram(Program):
         self.network = network
 
     def bind(self, dims: Mapping[str, int]) -> Bound:
-        return Bound((None,) * len(self.network.outputs), 0, self.network)
+        arguments = self.network.arguments
+        return Bound((None,) * len(self.network.outputs), 0, self.network, input_bytes=(0,) * len(arguments))
 
 
 class ReferenceQueue(HostQueue):
@@ -130,7 +137,7 @@ def _evaluate(operation: Operation, arrays: Sequence[Array | None]) -> list[Arra
         raise error.located(operation.where) from None
     except MemoryError as error:
         raise DeviceError(f"{operation.name} ran out of memory", where=operation.where) from error
-    except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+    except Exception as error:  # Code of an operator package, which may fail in any way.
         raise InputError(f"{operation.name} failed: {error}", where=operation.where) from error
     found = []
     for value, result in zip(operation.results, results if isinstance(results, (tuple, list)) else (results,)):

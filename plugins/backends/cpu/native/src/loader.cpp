@@ -5,11 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #if defined(__linux__)
+#include <elf.h>
+#include <link.h>
 #include <sys/mman.h>
 #endif
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 namespace {
@@ -32,6 +35,38 @@ std::string temporary_folder() {
   return folder != nullptr && folder[0] != '\0' ? folder : "/tmp";
 }
 
+// Refuses bytes that are no whole shared object of this machine: the dynamic linker maps what the headers state, and
+// touching a page beyond the end of the file is a signal. Whether the code inside is good cannot be seen.
+void expect_whole(const void* bytes, int64_t length) {
+#if defined(__linux__)
+  ElfW(Ehdr) header;
+  const auto size = static_cast<uint64_t>(length);
+  if (size < sizeof header) mm::refuse("the generated code is no shared object: it has %lld bytes",
+                                       static_cast<long long>(length));
+  std::memcpy(&header, bytes, sizeof header);
+  const unsigned char kind = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_DYN || header.e_ident[EI_CLASS] != kind)
+    mm::refuse("the generated code is no shared object");
+#if defined(__x86_64__)
+  if (header.e_machine != EM_X86_64) mm::refuse("the generated code is for another kind of processor");
+#elif defined(__aarch64__)
+  if (header.e_machine != EM_AARCH64) mm::refuse("the generated code is for another kind of processor");
+#endif
+  const uint64_t table = uint64_t{header.e_phnum} * sizeof(ElfW(Phdr));
+  if (header.e_phentsize != sizeof(ElfW(Phdr)) || header.e_phoff > size || table > size - header.e_phoff)
+    mm::refuse("the generated code is truncated: its program headers lie beyond its end");
+  for (uint64_t i = 0; i < header.e_phnum; ++i) {
+    ElfW(Phdr) segment;
+    std::memcpy(&segment, static_cast<const char*>(bytes) + header.e_phoff + i * sizeof segment, sizeof segment);
+    if (segment.p_offset > size || segment.p_filesz > size - segment.p_offset)
+      mm::refuse("the generated code is truncated: a segment reaches beyond its end");
+  }
+#else
+  (void)bytes;
+  (void)length;
+#endif
+}
+
 }  // namespace
 
 mm_loaded_object::mm_loaded_object(const void* bytes, int64_t length) {
@@ -52,6 +87,7 @@ void mm_loaded_object::close() {
 
 void mm_loaded_object::open(const void* bytes, int64_t length) {
   if (bytes == nullptr || length <= 0) mm::refuse("there is no generated code to load");
+  expect_whole(bytes, length);
   std::string path, unlink_path;
 #if defined(__linux__)
   // The descriptor stays open as long as the code is in use: the dynamic linker knows objects by path, so a number
