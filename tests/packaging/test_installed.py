@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 import mm_core as mm
 from tests.packaging.conftest import Environment
-from tests.packaging.distributions import ROOT
+from tests.packaging.distributions import DISTRIBUTIONS, ROOT
 
 pytestmark = pytest.mark.serial
 
@@ -73,6 +74,21 @@ def test_three_packages_build_and_run_a_trained_model(environment: Make, digits:
 def test_without_passes_a_model_builds_too(environment: Make, tmp_path: Path) -> None:
     environment(*WITHOUT_PASSES).run("mm_build", DIGITS / "digits.onnx", "-o", tmp_path / "digits.mm")
     environment(*DEPLOYMENT).run("mm_run", tmp_path / "digits.mm", "--iterations", "3")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="the oldest versions have no wheels for later Pythons")
+def test_the_oldest_versions_that_are_declared_are_enough(environment: Make, tmp_path: Path) -> None:
+    oldest = {
+        f"{name}=={specifier.version}"
+        for distribution in DISTRIBUTIONS
+        for name, requirement in distribution.requirements.items()
+        for specifier in requirement.specifier
+        if specifier.operator == ">=" and not name.startswith("mm-")
+    }
+    user = environment(*USER_STORY, *sorted(oldest))
+    assert "broken" not in user.run("mm_plugins", "check")
+    user.run("mm_build", DIGITS / "digits.onnx", "-o", tmp_path / "digits.mm")
+    user.run("mm_run", tmp_path / "digits.mm", "--iterations", "3")
 
 
 def test_all_plugins_are_well_where_only_they_are_installed(environment: Make) -> None:
