@@ -13,6 +13,7 @@ from mm_core.parsing import InputShapes, Parser
 _PEEK = 64
 _NEXT_FIELDS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42})
 """Tags that may follow the version in a serialised ModelProto: fields 2 to 8."""
+_TINY = '<ir_version: 8, opset_import: ["" : 18]> tiny (float[N] x) => (float[N] y) { y = Relu (x) }'
 
 
 class OnnxParser(Parser):
@@ -28,6 +29,8 @@ class OnnxParser(Parser):
         path = Path(source)
         if path.suffix.lower() == ".onnx":
             return True
+        if not path.is_file():  # Opening a pipe would wait for its other end.
+            return False
         try:
             with path.open("rb") as file:
                 return looks_like_model(file.read(_PEEK))
@@ -45,6 +48,13 @@ class OnnxParser(Parser):
         from mm_parser_onnx.model import read_network
 
         return read_network(source, dict(input_shapes or {}))
+
+    def self_test(self) -> str:
+        """For `mm_plugins check`: a model of one node is read."""
+        import onnx.parser
+
+        network = self.parse(onnx.parser.parse_model(_TINY))
+        return f"onnx {onnx.__version__}, read {[operation.name for operation in network.operations]}"
 
 
 def looks_like_model(head: bytes) -> bool:

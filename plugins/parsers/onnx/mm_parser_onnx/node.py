@@ -36,7 +36,7 @@ class Node:
         self.proto = proto
         self.version = version
         self.name = name
-        self.inputs: tuple[Value | None, ...] = tuple(scope.value(item) if item else None for item in proto.input)
+        self.inputs: tuple[Value | None, ...] = tuple(map(scope.operand, proto.input))
         self._attributes = scope.attributes_of(proto)
         self._read: set[str] = set()
 
@@ -103,7 +103,8 @@ class Node:
 
     def constant(self, index: int) -> Array | None:
         """The elements of an operand that is known while parsing, else None. The operand must be present."""
-        return constant_of(self.input(index))
+        weight = weight_of(self.input(index))
+        return None if weight is None else weight.numpy()
 
     def constant_ints(self, index: int, what: str) -> tuple[int, ...] | None:
         """The integers of an operand; None if it is absent, UnsupportedOpError if only running tells them."""
@@ -233,14 +234,14 @@ class Node:
 REQUIRED: Any = object()
 
 
-def constant_of(value: Value) -> Array | None:
-    """The elements of a value that is known while parsing: a constant, or integers that follow from constants."""
+def weight_of(value: Value) -> TensorData | None:
+    """A value that is known while parsing: a constant, or integers that follow from constants."""
     operation = value.defining_op
     if operation is not None and operation.name == "mm.constant":
-        return operation.attributes["value"].numpy()  # type: ignore[no-any-return]
+        return operation.attributes["value"]  # type: ignore[no-any-return]
     known = known_value(value)
     if known is None or not isinstance(value.type, TensorType):
         return None
     if any(item is None or isinstance(item, SymDim) for item in known.flat):
         return None
-    return known.astype(value.type.dtype.numpy)
+    return TensorData.of(known.astype(value.type.dtype.numpy))

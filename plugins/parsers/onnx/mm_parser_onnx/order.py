@@ -51,7 +51,7 @@ def ordered(nodes: Sequence[Any], where: str) -> list[Any]:
     """The nodes, each after those whose results it needs; in the given order where that is one already."""
     maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
     needs = [{maker[name] for name in needed_names(node) if name in maker} for node in nodes]
-    if all(index > place for place_set, index in zip(needs, range(len(nodes))) for place in place_set):
+    if all(place < index for index, places in enumerate(needs) for place in places):
         return list(nodes)
     waiting = [len(places) for places in needs]
     users: list[list[int]] = [[] for _ in nodes]

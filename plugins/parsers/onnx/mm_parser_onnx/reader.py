@@ -13,12 +13,12 @@ from mm_core.ir import Graph, Location, Value
 from mm_core.types import TensorData, TensorType, ValueType
 from mm_parser_onnx.captures import Captures
 from mm_parser_onnx.importers import TABLE
-from mm_parser_onnx.node import Node, constant_of
+from mm_parser_onnx.node import Node, weight_of
 from mm_parser_onnx.order import free_names, ordered
 from mm_parser_onnx.schemas import NEWEST_OPSET, schema_function, schema_names
 from mm_parser_onnx.table import STANDARD, Importer
 from mm_parser_onnx.types import Symbols, check_text, read_type
-from mm_parser_onnx.vendor import vendor_importer
+from mm_parser_onnx.vendor import unknown_operator, vendor_importer
 from mm_parser_onnx.weights import Weights
 
 SOURCE = "onnx"
@@ -33,7 +33,8 @@ MAX_DEPTH = 32
 class Scope:
     """The names of one graph or function body while it is read.
 
-    `attributes` are those of the call, for a function body; `prefix` goes before the names of its nodes.
+    `attributes` are those of the call, for a function body, `absent` the inputs that the call leaves out; `prefix` goes
+    before the names of its nodes. `declared` are types that the model states.
     """
 
     graph: Graph
@@ -42,7 +43,18 @@ class Scope:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, TensorData] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
     declared: dict[str, Any] = field(default_factory=dict)
+
+    def inside(
+        self, graph: Graph, prefix: str, values: Mapping[str, Value], constants: Mapping[str, TensorData]
+    ) -> Scope:
+        """The scope of a subgraph that knows the given names from outside."""
+        return Scope(graph, self.opsets, prefix, self.attributes, dict(values), dict(constants), self.absent)
+
+    def operand(self, name: str) -> Value | None:
+        """The value called `name`; None for an empty name, and for an input that the function's call leaves out."""
+        return None if not name or name in self.absent else self.value(name)
 
     def value(self, name: str) -> Value:
         """The value called `name`; an initializer becomes a constant when it is first used. ParseError if unknown."""
@@ -127,13 +139,11 @@ class Reader:
                 constants[name] = scope.constants[name]
             elif name in scope.values:
                 value = scope.values[name]
-                known = constant_of(value)
+                known = weight_of(value)
                 if known is None:
                     values[name] = value
                 else:
-                    operation = value.defining_op
-                    is_weight = operation is not None and operation.name == "mm.constant"
-                    constants[name] = operation.attributes["value"] if is_weight else TensorData.of(known)  # type: ignore[union-attr]
+                    constants[name] = known
         return Captures(constants, values)
 
     def read_region(
@@ -148,9 +158,7 @@ class Reader:
             )
         arguments = [region.add_argument(type_) for type_ in argument_types]
         captured = {name: region.add_argument(value.type, name) for name, value in captures.values.items()}
-        scope = Scope(
-            region, outer.opsets, f"{node.name}/{label}/", outer.attributes, captured, dict(captures.constants)
-        )
+        scope = outer.inside(region, f"{node.name}/{label}/", captured, captures.constants)
         for argument, info in zip(arguments, proto.input):
             argument.name = info.name
             scope.define(info.name, argument)
@@ -161,14 +169,7 @@ class Reader:
         """A subgraph without inputs in place of its node."""
         outer = node.scope
         captures = self.captures(outer, proto)
-        scope = Scope(
-            outer.graph,
-            outer.opsets,
-            f"{node.name}/",
-            outer.attributes,
-            dict(captures.values),
-            dict(captures.constants),
-        )
+        scope = outer.inside(outer.graph, f"{node.name}/", captures.values, captures.constants)
         if proto.input:
             raise ParseError(f"a branch of {node.op_type} must not have inputs, it has {len(proto.input)}")
         return self.read_graph(scope, proto)
@@ -253,19 +254,17 @@ class Reader:
         if len(node.inputs) > len(function.input):
             raise ParseError(f"the function {node.op_type} takes {len(function.input)} inputs, got {len(node.inputs)}")
         opsets = {**node.scope.opsets, **opset_versions(function.opset_import)}
-        scope = Scope(node.scope.graph, opsets, f"{node.name}/", attributes)
-        absent = set()
-        for index, name in enumerate(function.input):
-            value = node.optional(index)
-            if value is None:
-                absent.add(name)
-            else:
+        given = {name: node.optional(index) for index, name in enumerate(function.input)}
+        absent = frozenset(name for name, value in given.items() if value is None)
+        scope = Scope(node.scope.graph, opsets, f"{node.name}/", attributes, absent=absent)
+        for name, value in given.items():
+            if value is not None:
                 scope.define(name, value)
         self._calls.append(key)
         try:
             with self._deeper(f"the function {node.op_type}"):
                 for proto in ordered(function.node, node.where):
-                    self.read_node(scope, _without(proto, absent))
+                    self.read_node(scope, proto)
         finally:
             self._calls.pop()
         return [scope.value(name) if node.wants(index) else None for index, name in enumerate(function.output)]
@@ -281,18 +280,6 @@ class Reader:
             self._depth -= 1
 
 
-def _without(proto: Any, absent: set[str]) -> Any:
-    """A node of a function body in which inputs that the call leaves out are empty."""
-    if not absent.intersection(proto.input):
-        return proto
-    copy = type(proto)()
-    copy.CopyFrom(proto)
-    for index, name in enumerate(proto.input):
-        if name in absent:
-            copy.input[index] = ""
-    return copy
-
-
 def opset_versions(imports: Any) -> dict[str, int]:
     """Domain -> version. UnsupportedOpError for a standard operator set newer than this parser."""
     versions = {STANDARD if item.domain == "ai.onnx" else item.domain: int(item.version) for item in imports}
@@ -305,7 +292,7 @@ def opset_versions(imports: Any) -> dict[str, int]:
     return versions
 
 
-def _unknown(node: Node, domain: str, importer: Importer | None) -> UnsupportedOpError:
+def _unknown(node: Node, domain: str, importer: Importer | None) -> MMError:
     name, version = node.op_type, node.version
     if importer is not None:
         return node.unsupported("this combination of inputs and attributes is not offered")
@@ -316,11 +303,11 @@ def _unknown(node: Node, domain: str, importer: Importer | None) -> UnsupportedO
             where=node.where,
             remedy="write an operator package for it, or express it with other operators",
         )
-    near = get_close_matches(name, {*defined, *TABLE.names(domain)}, n=3)
-    where = f"the domain {domain!r}" if domain else "ONNX"
+    if domain:
+        return unknown_operator(domain, name, version, TABLE.names(domain)).located(node.where)
     return UnsupportedOpError(
-        f"the operator {name} is unknown in {where}, version {version}",
+        f"the operator {name} is unknown in ONNX, version {version}",
         where=node.where,
-        available=", ".join(near) or f"{len(defined)} operators" if defined else "no operators of this domain",
-        remedy="" if not domain else f"install an operator package for {domain!r}, or put a function into the model",
+        available=", ".join(get_close_matches(name, {*defined, *TABLE.names(domain)}, n=3))
+        or f"{len(defined)} operators",
     )

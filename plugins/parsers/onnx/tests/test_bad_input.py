@@ -71,6 +71,10 @@ def test_folders_and_pipes_are_not_models(tmp_path: Path) -> None:
     for path in (tmp_path, pipe):
         with pytest.raises(mm.ParseError, match="not a regular file"):
             mm.parse(path, parser="onnx")
+    nameless = tmp_path / "pipe"
+    os.mkfifo(nameless)
+    with pytest.raises(mm.ParseError, match="no parser takes this source"):
+        mm.parse(nameless)
 
 
 # --- graphs -----------------------------------------------------------------------------------------------------------

@@ -291,6 +291,24 @@ def test_attributes_of_functions_and_their_defaults() -> None:
         np.testing.assert_allclose(got, ramp(4) * factor, rtol=1e-6)
 
 
+def test_an_input_that_a_call_leaves_out_is_absent_in_subgraphs_too() -> None:
+    proto = model(
+        """
+        call (float[N] x, bool c) => (float[N] y) { y = local.bounded (x, c) }
+        <domain: "local", opset_import: ["" : 18]>
+        bounded (v, c, low) => (r) {
+            r = If (c) <
+                then_branch = t () => (p) { p = Clip (v, low) },
+                else_branch = e () => (q) { q = Neg (v) }
+            >
+        }""",
+        extra=', "local" : 1',
+    )
+    for condition, factor in ((True, 1), (False, -1)):
+        (got,) = run(mm.parse(proto), {"x": ramp(4), "c": np.array(condition)})
+        np.testing.assert_allclose(got, ramp(4) * factor)
+
+
 def test_locations_of_functions_name_the_call() -> None:
     proto = model(FUNCTIONS.format(attributes="", parameters="by : float = 3.0"), extra=', "local" : 1')
     proto.graph.node[0].name = "first"
