@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mm_core.device import Backend, Device, DeviceInfo, TargetOption
-from mm_core.errors import MMError
+from mm_core.errors import DeviceError, MMError
 
 if TYPE_CHECKING:
     from mm_core.compiler import Compiler
@@ -48,6 +48,17 @@ class CpuBackend(Backend):
 
         info = self.find(name)
         return CpuDevice(info.name, info.description)
+
+    def self_test(self) -> None:
+        """Load the native library and run a kernel of it. DeviceError says what is wrong."""
+        import numpy as np
+
+        from mm_backend_cpu.program import run_kernel
+
+        values = np.arange(6, dtype=np.float32)
+        (total,) = run_kernel("add", [values, values], [(np.float32, (6,))], threads=available_processors())
+        if not np.array_equal(total, 2 * values):
+            raise DeviceError("the native library adds wrongly", where="cpu", remedy="install mm-backend-cpu again")
 
     def compiler(self, target: Mapping[str, str]) -> Compiler:
         from mm_backend_cpu.compiler import CpuCompiler
