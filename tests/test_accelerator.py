@@ -195,3 +195,22 @@ else:
     raise AssertionError("no error")
 """,
     )
+
+
+def test_conformance(installed: Path) -> None:
+    """Each of the twenty instructions is right in all its cases; everything else is refused with a reason."""
+    out = run(
+        installed,
+        """
+from mm_backend_toy.instructions import EXECUTE
+from mm_core.testing.conformance import Verdict, conform
+
+report = conform("toy", tolerances={"float32": 1e-5})
+assert not report.wrong, report
+assert not report.having(Verdict.FALLBACK), report
+assert report.operators(Verdict.NATIVE) == set(EXECUTE), report
+assert all(outcome.reason.startswith("toy: ") for outcome in report.having(Verdict.REJECTED)), report
+print(report)
+""",
+    )
+    assert len(out.splitlines()) > 10

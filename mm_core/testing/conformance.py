@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -60,11 +60,17 @@ class Case:
         attributes = "".join(f", {name}={value}" for name, value in self.form.attributes.items())
         return f"{self.definition.name}({operands}{attributes}){' symbolic' if self.symbolic else ''}"
 
+    @property
+    def batch(self) -> int:
+        """The size that is a symbol in symbolic cases: the first of the first operand that has one, if above 1."""
+        sizes = (x.shape[0] for x in self.form.inputs if isinstance(x, np.ndarray) and x.ndim)
+        size = next(sizes, 0)
+        return size if size > 1 else 0
+
     def network(self) -> tuple[Network, dict[str, Any]]:
         """The operator alone in a network, and the network's inputs."""
         network, inputs = Network("case"), {}
         operands: list[Value | None] = []
-        batch = next((x.shape[0] for x in self.form.inputs if isinstance(x, np.ndarray) and x.ndim), None)
         for number, given in enumerate(self.form.inputs):
             if given is None:
                 operands.append(None)
@@ -72,7 +78,7 @@ class Case:
                 operands.append(network.constant(given.array))
             else:
                 name, shape = f"x{number}", list(given.shape)
-                if self.symbolic and shape and shape[0] == batch and batch > 1:
+                if self.symbolic and shape and shape[0] == self.batch:
                     shape[0] = BATCH
                 operands.append(network.add_input(name, as_dtype(given.dtype), shape))
                 inputs[name] = given
@@ -147,9 +153,10 @@ def cases(op: str, dtypes: Iterable[DType] | None = None) -> Iterator[Case]:
         if wanted is not None and dtype not in wanted:
             continue
         for form in forms_of(definition, dtype):
-            yield Case(definition, dtype, form)
-            if dtype.name == SYMBOLIC_TYPE:
-                yield Case(definition, dtype, form, symbolic=True)
+            case = Case(definition, dtype, form)
+            yield case
+            if dtype.name == SYMBOLIC_TYPE and case.batch:
+                yield replace(case, symbolic=True)
 
 
 def conform(

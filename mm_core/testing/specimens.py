@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mm_core.ops import OpDef, Tier, Trait, dialect
+from mm_core.ops import OpDef, Tier, Trait, dialect, lookup
 from mm_core.types import DTYPES, Array, DType, as_dtype
 
 SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 0.0)
@@ -191,12 +191,12 @@ def _pool(make: Maker) -> Iterator[Form]:
 
 
 def _resize(make: Maker) -> Iterator[Form]:
-    for mode in ("nearest", "linear", "cubic"):
-        for place in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric"):
-            yield Form(
-                (make(2, 3, 4, 5), ints(7, 3)),
-                {"axes": (2, 3), "mode": mode, "coordinate_transformation_mode": place},
-            )
+    choices = {attribute.name: attribute.choices for attribute in lookup("mm.resize").attributes}
+    region = Fixed(np.array([0.1, 0.0, 0.9, 1.2], np.float32))
+    for mode in choices["mode"]:
+        for place in choices["coordinate_transformation_mode"]:
+            how = {"axes": (2, 3), "mode": mode, "coordinate_transformation_mode": place}
+            yield Form((make(2, 3, 4, 5), ints(7, 3), region), how)
     yield Form((make(2, 3, 4, 4),), {"axes": (2, 3), "scales": (2.0, 2.0), "mode": "linear"})
     yield Form((make(1, 1, 8, 8), ints(3, 3)), {"axes": (2, 3), "mode": "cubic", "antialias": True})
 

@@ -131,10 +131,12 @@ class ToyProgram(Program):
             assert isinstance(buffer, ToyBuffer)
             cells[f"i{number}"] = buffer.cells
         for number, ((dtype, shape, _, _), offset) in enumerate(zip(registers, offsets)):
-            if workspace is not None:
-                view = self.device.view(workspace, offset, dtype, shape)
-                assert isinstance(view, ToyBuffer)
-                cells[f"r{number}"] = view.cells
+            # Without a workspace every register is empty.
+            register = self.device.allocate(dtype, shape) if workspace is None else self.device.view(
+                workspace, offset, dtype, shape
+            )
+            assert isinstance(register, ToyBuffer)
+            cells[f"r{number}"] = register.cells
         for operator, target, sources, attributes in self.code:
             with np.errstate(all="ignore"):
                 cells[target][...] = EXECUTE[operator](

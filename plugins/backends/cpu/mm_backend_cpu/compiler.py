@@ -10,7 +10,8 @@ from mm_backend_cpu.codegen.compile import compile_kernels, find_compiler
 from mm_backend_cpu.codegen.isa import Isa, detect, isa
 from mm_backend_cpu.lowering.elementwise import parts_of
 from mm_backend_cpu.lowering.lowering import Lowering
-from mm_backend_cpu.lowering.rules import Rule, rules_for
+from mm_backend_cpu.lowering.rule import Rule
+from mm_backend_cpu.lowering.rules import rules_for
 from mm_backend_cpu.program import Program
 from mm_core.compiler import CompileContext, Compiler, Executable, No, Stage, Support, Yes
 from mm_core.errors import CompileError

@@ -1,21 +1,17 @@
 """Which rule lowers which operator: generated kernels first, then the native library. This table is the support.
 
-A third party adds rules under the entry-point group `mm.kernels` with a name `cpu.<package>`: an object with `RULES`,
-a mapping from operator names to sequences of `Rule`. They are asked before our own.
+Rules of other packages are asked before our own: see `third_party`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping
 
 from mm_backend_cpu.codegen.operations import operation_names
 from mm_backend_cpu.lowering.attention import check_attention, lower_attention
 from mm_backend_cpu.lowering.contraction import check_conv, check_matmul, lower_conv, lower_matmul
 from mm_backend_cpu.lowering.elementwise import check_elementwise, lower_elementwise
 from mm_backend_cpu.lowering.library import LIBRARY, check_library, lower_library
-from mm_backend_cpu.lowering.lowering import Lowering
 from mm_backend_cpu.lowering.movement import (
     always,
     check_concat,
@@ -46,25 +42,9 @@ from mm_backend_cpu.lowering.reduction import (
     lower_reduction,
     lower_softmax,
 )
-from mm_core import plugins
-from mm_core.errors import MMError
+from mm_backend_cpu.lowering.rule import Rule
+from mm_backend_cpu.lowering.third_party import third_party_rules
 from mm_core.ir import Operation
-
-GROUP = "mm.kernels"
-PREFIX = "cpu."
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One way to run an operator. `check` gives the reason why it does not apply, empty if it does.
-
-    `generates` marks rules that need a C compiler; `lower` appends steps and states where the results lie.
-    """
-
-    check: Callable[[Operation], str]
-    lower: Callable[[Lowering, Operation], None]
-    generates: bool = True
-
 
 _LIBRARY = Rule(check_library, lower_library, generates=False)
 _ELEMENTWISE = Rule(check_elementwise, lower_elementwise)
@@ -105,28 +85,11 @@ _FUSED: Mapping[str, Rule] = {
 }
 
 
-@cache
-def third_party_rules() -> Mapping[str, tuple[Rule, ...]]:
-    """Rules that other packages add. One that cannot be loaded is left out; `mm_plugins check` says why."""
-    found: dict[str, tuple[Rule, ...]] = {}
-    for record in plugins.records(GROUP):
-        if not record.name.startswith(PREFIX):
-            continue
-        try:
-            package = plugins.load(GROUP, record.name)
-        except MMError:
-            continue
-        rules: Mapping[str, Sequence[Rule]] = getattr(package, "RULES", {})
-        for name, added in rules.items():
-            found[name] = (*found.get(name, ()), *added)
-    return found
-
-
 def rules_for(operation: Operation) -> tuple[Rule, ...]:
     """Every rule for an operation, the preferred first."""
     name = operation.name
     if name == "mm.fused":
         rule = _FUSED.get(operation.attributes["kind"])
-        return () if rule is None else (rule,)
+        return (*third_party_rules().get(name, ()), *(() if rule is None else (rule,)))
     library = (_LIBRARY,) if name in LIBRARY else ()
     return (*third_party_rules().get(name, ()), *_GENERATED.get(name, ()), *library)
