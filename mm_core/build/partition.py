@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from mm_core.build.placement import HOST_DEVICE
 from mm_core.device import HOST
 from mm_core.errors import BuildError
-from mm_core.ir import Graph, Network, Operation, Value, copy_operation
+from mm_core.ir import Graph, Network, Operation, Value, assume_known, copy_operation, known_value
 from mm_core.model.plan import Block, Copy, Host, If, Instruction, Launch, Loop, PartInfo, Slots
 from mm_core.types import TensorData, ValueType
 
@@ -183,6 +183,8 @@ class _BlockBuilder:
                     copy_operation(producer, mapping, network)
                 else:
                     mapping[operand] = network.add_typed_input(f"input{len(border)}", operand.type)
+                    # What a backend knew when it accepted the operation it must know when it compiles it.
+                    assume_known(mapping[operand], known_value(operand))
                     border.append(operand)
             copy_operation(operation, mapping, network)
         results = [

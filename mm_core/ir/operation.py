@@ -270,6 +270,11 @@ def known_value(value: Value | None) -> Partial | None:
     return None if value._known is False else value._known
 
 
+def assume_known(argument: Value, known: Partial | None) -> None:
+    """State what is known of the argument of a graph that was cut out of a larger one."""
+    argument._known = known
+
+
 class _Wanted:
     """Operand values on demand; remembers which are not computed yet, so that the caller can compute them first."""
 

@@ -13,7 +13,9 @@ from mm_backend_cpu import compiler
 from mm_backend_reference import interpret
 
 import mm_core as mm
+from mm_core.compiler import No, Yes
 from mm_core.errors import CompileError
+from mm_core.ir import Operation
 
 Array = np.ndarray
 
@@ -340,3 +342,22 @@ def test_generated_code_for_symbolic_sizes(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(200, 260))
 def test_the_library_alone(seed: int) -> None:
     check(seed, symbolic=bool(seed % 2), opt_level=seed % 4)
+
+
+@pytest.mark.parametrize("seed", range(300, 330))
+def test_any_split_between_two_backends(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations go to one backend or the other at random: parts never wait for each other in a circle."""
+    author = make(seed, symbolic=bool(seed % 2))
+    rng = np.random.default_rng(seed)
+    supports = compiler.CpuCompiler.supports
+
+    def moody(self: compiler.CpuCompiler, operation: Operation) -> Yes | No:
+        return supports(self, operation) if rng.random() < 0.5 else No("not in the mood")
+
+    monkeypatch.setattr(compiler.CpuCompiler, "supports", moody)
+    wanted = interpret(author.network, list(author.inputs.values()))
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], opt_level=0)).build(author.network)
+    got = model.create_engine().create_context().run(author.inputs)
+    for name, array in zip(author.network.output_names, wanted, strict=True):
+        np.testing.assert_allclose(got[name], array, rtol=2e-4, atol=1e-4, err_msg=name, strict=True)
+    assert all("not in the mood" in r.reason for r in model.report.placement if r.kind == "fallback")
