@@ -102,17 +102,25 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Mapping[str, An
     return data
 
 
-_OWN = ("backends", "precision", "opt_level", "strict", "threads", "disable_passes", "passes", "target", "print_ir",
-        "keep_graph")  # fmt: skip
+_OWN: Mapping[str, type | tuple[type, ...]] = {
+    "backends": (list, tuple, str), "precision": str, "opt_level": int, "strict": bool, "threads": (int, type(None)),
+    "disable_passes": (list, tuple), "passes": (str, type(None)), "target": Mapping,
+    "print_ir": (str, os.PathLike, type(None)), "keep_graph": bool,
+}  # fmt: skip
 
 
 def _from_mapping(data: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for key, value in data.items():
         if key in _OWN:
+            if not isinstance(value, _OWN[key]):
+                raise BuildError(f"the configuration key '{key}' has the unusable value {value!r}")
             options[key] = value
         elif key in _MAGICMIND:
-            _MAGICMIND[key](options, value)
+            try:
+                _MAGICMIND[key](options, value)
+            except (TypeError, ValueError, AttributeError, KeyError) as error:
+                raise BuildError(f"the configuration key '{key}' has the unusable value {value!r}") from error
         else:
             raise BuildError(
                 f"the configuration key '{key}' is unknown", available=", ".join((*_OWN, *_MAGICMIND))

@@ -100,7 +100,7 @@ def as_dtype(value: object) -> DType:
         if found is not None:
             return found
     try:
-        storage = np.dtype(value)  # type: ignore[call-overload]
+        storage = None if value is None else np.dtype(value)  # type: ignore[call-overload]
     except TypeError:
         storage = None
     if storage is not None:
