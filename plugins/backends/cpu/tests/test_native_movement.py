@@ -79,7 +79,7 @@ def test_reverse_and_empty_slices() -> None:
     assert run_kernel("pad", [scalar], [(np.int16, ())], [0])[0] == 7
 
 
-@pytest.mark.parametrize(("mode", "name"), enumerate(["constant", "reflect", "edge", "wrap"]))
+@pytest.mark.parametrize(("mode", "name"), list(enumerate(["constant", "reflect", "edge", "wrap"])))
 def test_pad(mode: int, name: str) -> None:
     for shape, pads in [
         ((7,), [(2, 3)]),
@@ -168,7 +168,7 @@ def test_gathering(index_type: Any) -> None:
 REDUCTIONS = ["none", "add", "mul", "max", "min"]
 
 
-@pytest.mark.parametrize(("number", "name"), enumerate(REDUCTIONS))
+@pytest.mark.parametrize(("number", "name"), list(enumerate(REDUCTIONS)))
 @pytest.mark.parametrize("threads", [1, 3])
 def test_scatter(number: int, name: str, threads: int) -> None:
     generator = np.random.default_rng(number)
