@@ -73,6 +73,8 @@ class Builder:
     def build(self, network: Network) -> Model:
         """Compile a network. Raises VerifyError, PassError, BuildError or CompileError with the user's node."""
         config, clock = self.config, _Clock(self.config)
+        if not network.outputs:
+            raise BuildError("the network has no outputs", where=network.name, remedy="name them with mark_output")
         backends = self._backends()
         targets = [_target(backend, config.target) for backend in backends]
         _refuse_unknown_options(backends, config.target)
@@ -81,6 +83,7 @@ class Builder:
             folder.mkdir(parents=True, exist_ok=True)
         with clock.step("verify", 0.0):
             network.verify()
+            _refuse_absurd_sizes(network)
             work = network.clone()
             dim_range = _dim_range(work, config)
             guards = input_guards(work)
@@ -141,7 +144,7 @@ class Builder:
                 self.config.opt_level, self.config.threads, dim_range, folder, f"part{index}"
             )
             start = time.perf_counter()
-            executable = compiler.compile(part.network, context)
+            executable = _compiled(compiler, part.network, context)
             plugins.hooks().mm_part_compiled(
                 backend=compiler.backend, part=part.network, executable=executable, seconds=time.perf_counter() - start
             )
@@ -186,6 +189,32 @@ class Builder:
             requirements(names, sorted(operators)), dim_range, str(source) if self.config.keep_graph else "",
             graph_weights=source.weights() if self.config.keep_graph else {},
         )  # fmt: skip
+
+
+def _compiled(compiler: Compiler, part: Network, context: CompileContext) -> Executable:
+    """The executable of a part. What a backend's compiler did not foresee is a CompileError that names the backend."""
+    try:
+        return compiler.compile(part, context)
+    except MMError:
+        raise
+    except Exception as error:
+        raise CompileError(
+            f"the compiler of the backend {compiler.backend} failed: {type(error).__name__}: {error}",
+            where=context.part,
+            remedy=f"leave {compiler.backend} out of backends, and report this to its authors",
+        ) from error
+
+
+def _refuse_absurd_sizes(graph: Graph) -> None:
+    """BuildError for a tensor that no memory could hold, before anything is planned or allocated for it."""
+    for operation in graph.operations:
+        for region in operation.regions:
+            _refuse_absurd_sizes(region)
+        for value in operation.results:
+            if isinstance(value.type, TensorType) and value.type.is_static:
+                nbytes = value.type.element_count() * value.type.dtype.itemsize
+                if nbytes > LARGEST_TENSOR:
+                    raise BuildError(f"a result of type {value.type} is beyond any memory", where=operation.where)
 
 
 def _target(backend: Backend, given: Mapping[str, str]) -> dict[str, str]:
