@@ -22,7 +22,7 @@ from mm_parser_onnx.vendor import unknown_operator, vendor_importer
 from mm_parser_onnx.weights import Weights
 
 SOURCE = "onnx"
-DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+DAMAGE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What contents that no rule foresees make of Python code: reported as an error of the model, with its cause."""
 _NONE: Mapping[int, memoryview] = {}
 MAX_DEPTH = 32

@@ -56,6 +56,14 @@ OLD = [
     old("Pow", 1, {"a": np.abs(X), "b": F(2)}, X**2, broadcast=1),
     old("And", 1, {"a": X > 0, "b": VECTOR > 0}, (X > 0) & (VECTOR > 0)[:, None], broadcast=1, axis=1),
     old("Greater", 1, {"a": X, "b": ROW}, X > ROW, broadcast=1),
+    old("Less", 1, {"a": X, "b": ROW}, X < ROW, broadcast=1),
+    old("Or", 1, {"a": X > 0, "b": ROW > 0}, (X > 0) | (ROW > 0), broadcast=1),
+    old("Xor", 1, {"a": X > 0, "b": X < 0.5}, (X > 0) ^ (X < 0.5)),
+    old("ReduceL1", 1, {"x": X}, np.abs(X).sum(1), axes=[1], keepdims=0),
+    old("ReduceProd", 11, {"x": X}, X.prod(keepdims=True)),
+    old("ReduceSumSquare", 13, {"x": X}, (X**2).sum((0, -1), keepdims=True), axes=[0, -1]),
+    old("ReduceLogSum", 1, {"x": X + 2}, np.log((X + 2).sum(2, keepdims=True)), axes=[2]),
+    old("ReduceLogSumExp", 11, {"x": X}, np.log(np.exp(X).sum(0)), axes=[0], keepdims=0),
     old("Equal", 1, {"a": np.arange(3), "b": np.array([0, 5, 2])}, np.array([True, False, True])),
     old("Cast", 1, {"x": X * 5}, (X * 5).astype(np.int32), to="INT32"),
     old("Cast", 1, {"x": X}, X.astype(np.float64), to="DOUBLE"),
@@ -135,6 +143,7 @@ def new(op_type: str, opset: int, inputs: dict[str, Any], label: str = "", **key
     return pytest.param(single(op_type, inputs, opset=opset, **keywords), inputs, id=f"{op_type}-{opset}{label}")
 
 
+ROIS = np.array([[0, 0, 3, 2], [1, 1, 3.5, 3]], F)
 WEIGHT = ramp(4, 2, 3, 3)
 NEW = [
     new("Conv", 11, {"x": IMAGE, "w": WEIGHT, "b": ramp(4)}, pads=[1, 0, 1, 2], strides=[2, 1], kernel_shape=[3, 3]),
@@ -196,6 +205,10 @@ NEW = [
         linear_before_reset=1, outputs=2),
     new("RNN", 7, {"x": ramp(3, 2, 4), "w": ramp(1, 3, 4), "r": ramp(1, 3, 3)}, hidden_size=3,
         activations=["Relu"], outputs=2),
+    new("GridSample", 16, {"x": IMAGE, "g": ramp(1, 3, 5, 2)}, mode="bicubic", padding_mode="border"),
+    new("RoiAlign", 10, {"x": IMAGE, "r": ROIS, "b": np.array([0, 0])}, output_height=2, output_width=2),
+    new("RoiAlign", 16, {"x": IMAGE, "r": ROIS, "b": np.array([0, 0])}, mode="max", sampling_ratio=2),
+    new("MaxRoiPool", 1, {"x": IMAGE, "r": np.array([[0, 0, 0, 2, 3], [0, 1, 1, 3, 3]], F)}, pooled_shape=[2, 2]),
     new("Gelu", 20, {"x": X}, approximate="tanh"),
     new("Trilu", 14, {"x": X, "k": np.array(1)}, upper=0),
     new("Trilu", 14, {"x": X > 0}, "-bool"),
@@ -215,6 +228,24 @@ NEW = [
 @pytest.mark.parametrize(("proto", "inputs"), NEW)
 def test_against_onnxruntime(proto: Any, inputs: dict[str, Any]) -> None:
     assert_agrees(proto, inputs)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "inputs", "attributes", "dtype", "shape", "mean"),
+    [
+        ("RandomNormal", {}, {"shape": [400, 5], "mean": 3.0, "scale": 0.5}, F, (400, 5), 3),
+        ("RandomUniform", {}, {"shape": [2000], "low": 1.0, "high": 3.0, "dtype": 11}, np.float64, (2000,), 2),
+        ("RandomNormalLike", {"x": ramp(40, 50)}, {"mean": -1.0, "scale": 0.5}, F, (40, 50), -1),
+        ("Multinomial", {"x": np.log(F([[1, 3, 1e-3]]))}, {"sample_size": 2000, "dtype": 7}, np.int64, (1, 2000), 0.75),
+    ],
+)
+def test_random_streams(
+    op_type: str, inputs: dict[str, Any], attributes: dict[str, Any], dtype: Any, shape: tuple[int, ...], mean: float
+) -> None:
+    (got,) = run(mm.parse(single(op_type, inputs, seed=7.0, **attributes)), inputs)
+    assert (got.dtype, got.shape) == (dtype, shape)
+    assert got.std() > 0.1
+    assert abs(got.mean() - mean) < 0.1
 
 
 def test_nothing_is_ignored_silently() -> None:
