@@ -438,3 +438,24 @@ def test_other_element_types(dtype: str, opt_level: int) -> None:
                 atol=1.0 if array.itemsize == 2 else 1e-4,
                 err_msg=name,
             )
+
+
+SIGNED = ("rsqrt", "sqrt", "reciprocal", "abs")
+"""Operators whose zeros have a sign that IEEE 754 prescribes."""
+
+
+@pytest.mark.usefixtures("always_generate")
+@pytest.mark.parametrize("opt_level", [0, 2])
+@pytest.mark.parametrize("name", [*SIGNED, "log", "exp", "tanh", "sigmoid", "relu", "sign"])
+def test_special_values(name: str, opt_level: int) -> None:
+    """Infinities, NaN and signed zeros come out as from numpy, in vectors and in the rest of a row."""
+    net = mm.Network(name)
+    net.mark_output(getattr(net, name)(net.add_input("x", mm.float32, (29,))), "y")
+    values = np.resize(np.array([-np.inf, -1, -0.0, 0, np.inf, 4, np.nan], np.float32), 29)
+    (wanted,) = interpret(net, [values])
+    config = mm.BuilderConfig(backends=["cpu"], strict=True, opt_level=opt_level)
+    got = mm.Builder(config).build(net).create_engine().create_context().run({"x": values})["y"]
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+    if name in SIGNED:
+        numbers = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(got[numbers]), np.signbit(wanted[numbers]))

@@ -70,7 +70,7 @@ class ExpressionBuilder:
         if name == "clip":
             return self._clip(operation, args[0])
         if name == "rsqrt":
-            return self._node("pow", args[0], ("scalar", -0.5))
+            return self._node("div", ("scalar", 1.0), self._node("sqrt", args[0]))
         if name not in operation_names():
             raise UnsupportedOpError(f"{operation.name} has no generated code")
         return self._node(name, *args, **_attributes(operation.attributes))
