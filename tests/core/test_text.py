@@ -59,7 +59,8 @@ def same(network: Network) -> Network:
 # ---- strategies --------------------------------------------------------------------------------------------------
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
-names = st.one_of(texts, st.sampled_from(["x", "0", "%0", "a/b:0", 'quo"te', "back\\slash", "\\41", "new\nline", "// no"]))
+ODD_NAMES = ("x", "0", "%0", "a/b:0", 'quo"te', "back\\slash", "\\41", "new\nline", "// no comment")
+names = st.one_of(texts, st.sampled_from(ODD_NAMES))
 integers = st.integers(-(2**63), 2**63 - 1)
 reals = st.floats()
 plain = st.one_of(st.booleans(), integers, reals, texts, st.sampled_from(DTYPES))
@@ -195,7 +196,7 @@ def test_large_constants_stand_by_key(count: int) -> None:
     if count > 16:
         handle = Network.from_text(text).outputs[0].defining_op.attributes["value"]
         assert handle.shape == (count,)
-        with pytest.raises(ParseError, match="by key only.*pass it in `weights`"):
+        with pytest.raises(ParseError, match=r"by key only.*pass it in `weights`"):
             handle.numpy()
 
 
@@ -229,7 +230,7 @@ def test_types_read_back(type_: mm.ValueType) -> None:
 GOOD = """"mm.network"() ({
 ^bb0(%x: tensor<?x4xf32, ["N"]>):
   %0 = "mm.constant"() {value = dense<[1.0, 2.0]> : tensor<2xf32>} : () -> tensor<2xf32>
-  %y = "mm.softmax"(%x) {axis = 1 : i64} : (tensor<?x4xf32, ["N"]>) -> tensor<?x4xf32, ["N"]> loc("n"("onnx/Softmax":0:0))
+  %y = "mm.softmax"(%x) {axis = 1 : i64} : (tensor<?x4xf32, ["N"]>) -> tensor<?x4xf32, ["N"]> loc("n"("onnx/Op":0:0))
   "mm.yield"(%y) : (tensor<?x4xf32, ["N"]>) -> ()
 }) {name = "net", inputs = ["x"], outputs = ["y"]} : () -> ()
 """
@@ -238,7 +239,7 @@ GOOD = """"mm.network"() ({
 def test_the_sample_is_good() -> None:
     net = Network.from_text(GOOD)
     net.verify()
-    assert net.outputs[0].defining_op.locations == {Location("onnx", "n", "Softmax")}
+    assert net.outputs[0].defining_op.locations == {Location("onnx", "n", "Op")}
     assert Network.from_text(f'"builtin.module"() ({{\n{GOOD}}}) : () -> ()').name == "net"
 
 
