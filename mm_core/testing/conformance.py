@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from mm_core.build import Builder, BuilderConfig
-from mm_core.errors import BuildError, MMError
+from mm_core.errors import BuildError
 from mm_core.ir import Network, Value
 from mm_core.model.report import FALLBACK
 from mm_core.ops import OpDef, lookup
-from mm_core.testing.opcheck import TOLERANCES, assert_close
+from mm_core.testing.opcheck import TOLERANCES, OpcheckError, assert_close
 from mm_core.testing.specimens import Fixed, Form, device_primitives, dtypes_of, forms_of
 from mm_core.types import DType, as_dtype
 
@@ -184,7 +184,7 @@ def judge(case: Case, config: BuilderConfig, tolerances: Mapping[str, float] = T
         model = Builder(config).build(network)
     except BuildError as error:
         return Outcome(case, Verdict.REJECTED, str(error))
-    except MMError as error:
+    except Exception as error:  # the code of a backend may fail in any way: that is the finding
         return Outcome(case, Verdict.WRONG, f"accepted, then {type(error).__name__}: {error}")
     records = model.report.placement
     elsewhere = [record for record in records if record.device != wanted]
@@ -193,8 +193,10 @@ def judge(case: Case, config: BuilderConfig, tolerances: Mapping[str, float] = T
     try:
         results = model.create_engine().create_context().run(inputs)
         _compare(case.expected(), list(results.values()), tolerances)
-    except MMError as error:
+    except OpcheckError as error:
         return Outcome(case, Verdict.WRONG, str(error))
+    except Exception as error:
+        return Outcome(case, Verdict.WRONG, f"built, then {type(error).__name__}: {error}")
     fallback = any(record.kind == FALLBACK for record in records)
     return Outcome(case, Verdict.FALLBACK if fallback else Verdict.NATIVE)
 

@@ -161,3 +161,10 @@ def test_a_backends_own_options_join_the_command_line(source: Path, tmp_path: Pa
     wrong = mm_build(source, "--backend=acme", "--acme_arch", "three")
     assert wrong.returncode == 2
     assert "'three' is not one of 'one', 'two'" in wrong.stderr
+
+
+def test_a_network_without_outputs_is_refused() -> None:
+    network = mm.Network("unfinished")
+    network.relu(network.add_input("x", mm.float32, (2,)))
+    with pytest.raises(mm.BuildError, match="unfinished: the network has no outputs; name them with mark_output"):
+        mm.Builder(mm.BuilderConfig(backends=["reference"])).build(network)

@@ -79,7 +79,7 @@ def elementwise(spec: ElementwiseSpec) -> KernelSource:
         ]
         return "\n".join((*loads, code, *stores))
 
-    newline = "\n"
+    newline, operations = "\n", len(spec.expression)
     text = f"""static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   const int64_t blocks = {parameters.c(blocks)}, extent = {parameters.c(inner)};
   for (int64_t task = begin; task < end; task++) {{
@@ -97,7 +97,7 @@ def elementwise(spec: ElementwiseSpec) -> KernelSource:
         text,
         tasks=product(extents[:-1]) * blocks,
         params=tuple(parameters.dims),
-        note=f"{len(spec.expression)} operations, {'vector' if vector else 'scalar'}",
+        note=f"{operations} operation{'s' if operations > 1 else ''}, {'vector' if vector else 'scalar'}",
     )
 
 
