@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,17 @@ class Context:
         self.engine = engine
         self.observer: Observer | None = None
         self._executor = Executor(engine)
+        # The executor knows nothing of the context, so that dropping the context ends its device queues.
+        self._finalizer = weakref.finalize(self, self._executor.close)
         self._busy = threading.Lock()
         self._specs = engine.model.inputs
         self._names = {spec.name for spec in self._specs}
         self._output_names = [spec.name for spec in engine.model.outputs]
         self._limited = bool(engine.model.dim_range or engine.plan.guards)
+
+    def close(self) -> None:
+        """Give the device queues back now; else that happens when the context is dropped."""
+        self._finalizer()
 
     def run(self, inputs: Mapping[str, Any], outputs: Mapping[str, Array] | None = None) -> dict[str, Any]:
         """Run the model and wait. Gives {output name: array}; arrays belong to the caller.

@@ -38,6 +38,7 @@ class Executor:
         }
 
     def close(self) -> None:
+        """Finish what was submitted and give the device queues back."""
         for queue in self.queues:
             queue.close()
 
@@ -182,7 +183,7 @@ class Executor:
             slots[slot] = Tensor(buffer, pending)
 
     def _bind(self, number: int, part: LoadedPart, inputs: Sequence[Any], dims: Mapping[str, int]) -> Ready:
-        sizes = part_dims(part.info, inputs, dims) if part.is_symbolic else {}
+        sizes = part_dims(part.info, inputs, dims) if dims or part.is_symbolic else {}
         key = (number, tuple(sizes.items()))
         ready = self._bound.get(key)
         if ready is None:
