@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 
 from packaging.version import Version
@@ -16,8 +17,8 @@ from mm_core.build.partition import Partition, partition
 from mm_core.build.placement import Placed, place
 from mm_core.compiler import CompileContext, Compiler
 from mm_core.device import Backend
-from mm_core.errors import BuildError, MMError
-from mm_core.ir import Network, OperandValues
+from mm_core.errors import BuildError, CompileError, MMError
+from mm_core.ir import Graph, Network, OperandValues
 from mm_core.model import (
     Block,
     BuildReport,
@@ -33,10 +34,12 @@ from mm_core.model import (
     Requirements,
 )
 from mm_core.passes import Instrumentation, PassContext, PassManager, PassRecord, default_pipeline
-from mm_core.types import Guard, collect_guards, symbols
+from mm_core.types import Guard, TensorType, collect_guards, symbols
 
 BACKENDS = "mm.backends"
 REFERENCE = "reference"
+LARGEST_TENSOR = 1 << 47
+"""Bytes: what a process can address."""
 
 
 @dataclass
@@ -80,7 +83,7 @@ class Builder:
         _refuse_unknown_options(backends, config.target)
         folder = Path(config.print_ir) if config.print_ir is not None else None
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make_folder(folder)
         with clock.step("verify", 0.0):
             network.verify()
             _refuse_absurd_sizes(network)
@@ -191,6 +194,13 @@ class Builder:
         )  # fmt: skip
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildError(f"print_ir cannot be a folder: {error.strerror}", where=str(folder)) from error
+
+
 def _compiled(compiler: Compiler, part: Network, context: CompileContext) -> Executable:
     """The executable of a part. What a backend's compiler did not foresee is a CompileError that names the backend."""
     try:
@@ -200,21 +210,22 @@ def _compiled(compiler: Compiler, part: Network, context: CompileContext) -> Exe
     except Exception as error:
         raise CompileError(
             f"the compiler of the backend {compiler.backend} failed: {type(error).__name__}: {error}",
-            where=context.part,
+            where=context.part_name,
             remedy=f"leave {compiler.backend} out of backends, and report this to its authors",
         ) from error
 
 
 def _refuse_absurd_sizes(graph: Graph) -> None:
     """BuildError for a tensor that no memory could hold, before anything is planned or allocated for it."""
+    made = [(value, operation.where) for operation in graph.operations for value in operation.results]
+    for value, where in [*((value, f"input '{value.name}'") for value in graph.arguments), *made]:
+        if isinstance(value.type, TensorType) and value.type.is_static:
+            count = prod(dim for dim in value.type.shape or () if isinstance(dim, int))
+            if count * value.type.dtype.itemsize > LARGEST_TENSOR:
+                raise BuildError(f"a tensor of type {value.type} is beyond any memory", where=where)
     for operation in graph.operations:
         for region in operation.regions:
             _refuse_absurd_sizes(region)
-        for value in operation.results:
-            if isinstance(value.type, TensorType) and value.type.is_static:
-                nbytes = value.type.element_count() * value.type.dtype.itemsize
-                if nbytes > LARGEST_TENSOR:
-                    raise BuildError(f"a result of type {value.type} is beyond any memory", where=operation.where)
 
 
 def _target(backend: Backend, given: Mapping[str, str]) -> dict[str, str]:

@@ -36,6 +36,8 @@ class Slice(Movement):
 
     def infer(self, types: Any, values: Any) -> Any:
         shape = list(types[0].shape)
+        for type_ in types[1:]:
+            require(type_ is None or type_.rank in (None, 1), f"{self.name}: bounds, axes and steps must be vectors")
         starts, ends = dims(values[1], types[1]), dims(values[2], types[2])
         if starts is None or ends is None:
             return (None,) * len(shape)
