@@ -32,7 +32,11 @@ def test_names_are_unique_and_exported() -> None:
         assert getattr(mm, dtype.name if dtype.name != "bool" else "bool_") is dtype
 
 
-@pytest.mark.parametrize("bad", ["float31", None, 7, object(), "datetime64", np.dtype("M8[s]"), [1], b"f32"], ids=lambda bad: type(bad).__name__)
+@pytest.mark.parametrize(
+    "bad",
+    ["float31", None, 7, object(), "datetime64", np.dtype("M8[s]"), [1], b"f32"],
+    ids=lambda bad: type(bad).__name__,  # repr would name an address, another one in each worker
+)
 def test_what_is_no_element_type(bad: object) -> None:
     with pytest.raises(InputError, match=r"is not an element type.*float32"):
         as_dtype(bad)
