@@ -55,6 +55,14 @@ class Command(click.Command):
             context.exit(EXIT_ERROR)
         except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            reason = error.strerror or error
+            _complain(f"error: {place}{reason}; check the path, its permissions and the space", verbose)
+            context.exit(EXIT_ERROR)
+        except MemoryError as error:
+            _complain(f"error: there is not enough memory: {error}; use smaller sizes", verbose)
+            context.exit(EXIT_ERROR)
         except Exception as error:
             advice = "" if verbose else "; run again with --verbose and report the traceback"
             _complain(f"internal error: {type(error).__name__}: {error}{advice}", verbose)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mm_core import plugins
 from mm_core.device import Observer
-from mm_core.errors import InputError
+from mm_core.errors import DeviceError, InputError
 from mm_core.runtime.binding import as_value, bind_symbols, check_limits
 from mm_core.runtime.executor import Executor
 from mm_core.types import Array
@@ -92,6 +92,9 @@ class Context:
                 check_limits(dims, self.engine.model.dim_range, self.engine.plan.guards)
             results = self._executor.run(values, dims, self._targets(outputs), self.observer)
             return dict(zip(self._output_names, results))
+        except MemoryError as caught:
+            error = DeviceError(f"there is not enough memory: {caught}", remedy="use smaller sizes")
+            raise error from caught
         except BaseException as caught:
             error = caught
             raise

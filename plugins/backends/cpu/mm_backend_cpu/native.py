@@ -111,8 +111,14 @@ def dtype_code(text: str) -> int:
 
 
 def aligned(nbytes: int) -> npt.NDArray[np.uint8]:
-    """Memory for an arena or a buffer: `nbytes` bytes, not initialised, that start at a multiple of 64."""
-    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    """Memory for an arena or a buffer: `nbytes` bytes, not initialised, that start at a multiple of 64.
+
+    DeviceError if it is not there.
+    """
+    try:
+        memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    except (MemoryError, ValueError) as error:
+        raise DeviceError(f"there is no memory for {nbytes} bytes: {error}", where="cpu") from error
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + nbytes]
 

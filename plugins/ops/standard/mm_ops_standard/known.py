@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from mm_core.errors import InputError
 from mm_core.ops import MAX_KNOWN_ELEMENTS, Partial
 from mm_core.types import Dim, TensorType, dim_max, dim_min, floordiv, is_non_negative, mod
 
 FOLLOWED = ("int32", "int64", "bool")
 """Element types whose values inference follows; an element of a bool tensor is True, False or None."""
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 def partial(items: Any, shape: tuple[int, ...]) -> Partial:
@@ -36,11 +39,17 @@ def combine(function: Callable[..., Any], *partials: Partial | None, strict: boo
         return None
 
     def checked(*items: Any) -> Any:
-        return None if any(item is None for item in items) else function(*items)
+        if strict and any(item is None for item in items):
+            return None
+        try:
+            result = function(*items)
+        except InputError:  # Beyond what dimensions may be: unknown from here on.
+            return None
+        return None if isinstance(result, int) and not _LEAST <= result <= _MOST else result
 
     items = np.broadcast_arrays(*partials)
     columns = zip(*(array.flat for array in items))
-    return partial([(checked if strict else function)(*column) for column in columns], shape)
+    return partial([checked(*column) for column in columns], shape)
 
 
 def integers(known: Partial | None) -> tuple[int, ...] | None:
