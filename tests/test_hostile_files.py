@@ -149,18 +149,27 @@ def test_lies_with_right_digests(files: dict[str, bytes], lie: str) -> None:
         hostile.run_model(changed(files[name], change), INPUTS[name])
 
 
-def test_a_value_of_another_size_never_reaches_native_code() -> None:
-    """Sizes that only running tells are compared where native code takes them on trust."""
+@pytest.mark.parametrize("operation", ["add", "matmul"])
+def test_sizes_that_only_running_tells_are_compared_before_native_code_takes_them(operation: str) -> None:
+    """Two values that must agree in a size may differ in it: an error, where generated code would read beyond one."""
     net = mm.Network("counted")
-    x, y = net.add_input("x", "float32", ("N",)), net.add_input("y", "float32", ("M",))
-    left, right = (net.gather(value, net.reshape(net.nonzero(value), (-1,)), axis=0) for value in (x, y))
-    net.mark_output(net.add(left, right), "sum")
+
+    def chosen_rows(name: str, symbol: str) -> Any:
+        value = net.add_input(name, "float32", (symbol, 512))
+        sums = net.reduce_sum(value, axes=(1,), keepdims=False)
+        return net.gather(value, net.reshape(net.nonzero(sums), (-1,)), axis=0)
+
+    left, right = chosen_rows("x", "N"), chosen_rows("y", "M")
+    if operation == "matmul":
+        left = net.transpose(left, permutation=(1, 0))
+    net.mark_output(net.op(f"mm.{operation}", left, right), "result")
     context = mm.Builder().build(net).create_engine().create_context()
-    ones, zeros = np.ones(900, np.float32), np.zeros(900, np.float32)
-    assert context.run({"x": ones, "y": ones})["sum"].tolist() == [2.0] * 900
-    for few in (0, 7, 899):
-        with pytest.raises(MMError):
-            context.run({"x": ones, "y": np.concatenate([ones[:few], zeros])})
+    ones = np.ones((100, 512), np.float32)
+    whole = context.run({"x": ones, "y": ones})["result"]
+    assert (whole == (100 if operation == "matmul" else 2)).all()
+    for few in (0, 7, 99):
+        with pytest.raises(InputError, match=f"{operation}.* does not hold: 100 and {few}"):
+            context.run({"x": ones, "y": ones * (np.arange(100) < few)[:, None].astype(np.float32)})
 
 
 def repeated(size: Any, step: Callable[[Any], Any]) -> Any:

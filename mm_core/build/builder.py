@@ -13,12 +13,13 @@ from packaging.version import Version
 
 from mm_core import plugins
 from mm_core.build.config import BuilderConfig
+from mm_core.build.guards import input_guards
 from mm_core.build.partition import Partition, partition
 from mm_core.build.placement import Placed, place
 from mm_core.compiler import CompileContext, Compiler
 from mm_core.device import Backend
 from mm_core.errors import BuildError, CompileError, MMError
-from mm_core.ir import Graph, Network, OperandValues
+from mm_core.ir import Graph, Network
 from mm_core.model import (
     Block,
     BuildReport,
@@ -29,12 +30,11 @@ from mm_core.model import (
     Instruction,
     Loop,
     Model,
-    PartInfo,
     Plan,
     Requirements,
 )
 from mm_core.passes import Instrumentation, PassContext, PassManager, PassRecord, default_pipeline
-from mm_core.types import Guard, TensorType, collect_guards, symbols
+from mm_core.types import Guard, TensorType, symbols
 
 BACKENDS = "mm.backends"
 REFERENCE = "reference"
@@ -170,7 +170,7 @@ class Builder:
         used = sorted({part.device for part in parts.parts})
         number = {device: index for index, device in enumerate(used)}
         names = tuple(backends[device].name for device in used)
-        infos = tuple(PartInfo(number[info.device], info.inputs, info.outputs) for info in parts.infos)
+        infos = tuple(replace(info, device=number[info.device]) for info in parts.infos)
         plan = Plan(
             names, infos, tuple(parts.slots), dict(parts.constant_slots), tuple(guards), _renumber(parts.main, number)
         )
@@ -263,24 +263,6 @@ def _memory(parts: Partition, executables: Sequence[Executable]) -> dict[str, in
 def _describe(record: PassRecord) -> str:
     counts = ", ".join(f"{name} {count}" for name, count in record.result.counts.items())
     return f"{record.text}: {counts}" if counts else record.text
-
-
-def input_guards(network: Network) -> list[tuple[Guard, str]]:
-    """What the inputs' symbols must satisfy for the network's operations to fit together, with the user's nodes."""
-    bound = network.symbols()
-    found: dict[Guard, str] = {}
-    for operation in network.operations:
-        with collect_guards() as guards:
-            operation.definition.infer_types(
-                [None if value is None else value.type for value in operation.operands],
-                OperandValues(operation.operands),
-                operation.attributes,
-                operation.regions,
-            )
-        for guard in guards:
-            if symbols(guard.left) | symbols(guard.right) <= bound:
-                found.setdefault(guard, operation.where)
-    return list(found.items())
 
 
 def requirements(backends: Sequence[str], operators: Sequence[str]) -> Requirements:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mm_core.build.guards import part_guards
 from mm_core.build.placement import HOST_DEVICE
 from mm_core.device import HOST
 from mm_core.errors import BuildError
@@ -58,8 +59,10 @@ class _Partitioner:
         self.spaces = spaces
         self.split = len({d for d in device.values() if d != HOST_DEVICE}) > 1
         self.result = Partition(Block((), (), ()))
+        self.symbols: set[str] = set()
 
     def run(self, network: Network) -> Partition:
+        self.symbols = network.symbols()
         self.result.main = self._block(network)
         return self.result
 
@@ -202,7 +205,12 @@ class _BlockBuilder:
         number = len(self.owner.result.parts)
         self.owner.result.parts.append(Part(group.device, network))
         self.owner.result.infos.append(
-            PartInfo(group.device, tuple(v.type for v in border), tuple(v.type for v in results))
+            PartInfo(
+                group.device,
+                tuple(v.type for v in border),
+                tuple(v.type for v in results),
+                part_guards(network, self.owner.symbols),
+            )
         )
         self.instructions.append(Launch(number, inputs, outputs))
 

@@ -18,6 +18,8 @@ from mm_core.types import Dim, Guard, ValueType, parse_dim, parse_type
 MAX_NESTING = 100
 Slots = tuple[int, ...]
 """Slot numbers; -1 stands for an absent optional."""
+Guards = tuple[tuple[Guard, str], ...]
+"""Guards, each with the user's node that needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class PartInfo:
-    """What the plan knows of a part: its device (an index into `Plan.devices`), and its border's types."""
+    """What the plan knows of a part: its device (an index into `Plan.devices`), and its border's types.
+
+    `guards` are checked when the part is bound: they hold sizes that only running tells, each with the user's node.
+    """
 
     device: int
     inputs: tuple[ValueType, ...]
     outputs: tuple[ValueType, ...]
+    guards: Guards = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +130,24 @@ class Plan:
     parts: tuple[PartInfo, ...]
     slots: tuple[ValueType, ...]
     constants: Mapping[int, int]
-    guards: tuple[tuple[Guard, str], ...]
+    guards: Guards
     main: Block
 
     def to_json(self) -> dict[str, Any]:
         return {
             "devices": list(self.devices),
             "parts": [
-                {"device": p.device, "inputs": [str(t) for t in p.inputs], "outputs": [str(t) for t in p.outputs]}
+                {
+                    "device": p.device,
+                    "inputs": [str(t) for t in p.inputs],
+                    "outputs": [str(t) for t in p.outputs],
+                    "guards": _guards_to_json(p.guards),
+                }
                 for p in self.parts
             ],
             "slots": [str(type_) for type_ in self.slots],
             "constants": [[slot, number] for slot, number in sorted(self.constants.items())],
-            "guards": [[str(g.left), str(g.right), g.broadcast, where] for g, where in self.guards],
+            "guards": _guards_to_json(self.guards),
             "main": _block_to_json(self.main),
         }
 
@@ -151,22 +162,20 @@ class Plan:
         try:
             return cls(
                 tuple(_checked(str, name) for name in fields["devices"]),
-                tuple(
-                    PartInfo(_checked(int, p["device"]), _types(p["inputs"]), _types(p["outputs"]))
-                    for p in fields["parts"]
-                ),
+                tuple(map(_part, fields["parts"])),
                 _types(fields["slots"]),
                 {_checked(int, slot): _checked(int, number) for slot, number in fields["constants"]},
-                tuple(
-                    (Guard(_dim(left), _dim(right), _checked(bool, broadcast)), _checked(str, where))
-                    for left, right, broadcast, where in fields["guards"]
-                ),
+                _guards(fields["guards"]),
                 _block_from_json(fields["main"], 0),
             )
         except ModelFileError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, MMError) as error:
             raise ModelFileError(f"the plan is not valid: {error!s:.200}", remedy="build the model again") from error
+
+
+def _guards_to_json(guards: Guards) -> list[list[Any]]:
+    return [[str(guard.left), str(guard.right), guard.broadcast, where] for guard, where in guards]
 
 
 def _block_to_json(block: Block) -> dict[str, Any]:
@@ -220,6 +229,18 @@ def _instruction_from_json(data: Mapping[str, Any], depth: int) -> Instruction:
     if set(data) != {"do", *values}:
         raise ModelFileError(f"unknown fields in an instruction: {sorted(set(data) - set(values))}")
     return kind(**values)
+
+
+def _part(data: Any) -> PartInfo:
+    part = check_fields(data, "part", {"device": int, "inputs": list, "outputs": list, "guards": list})
+    return PartInfo(part["device"], _types(part["inputs"]), _types(part["outputs"]), _guards(part["guards"]))
+
+
+def _guards(values: Sequence[Any]) -> Guards:
+    return tuple(
+        (Guard(_dim(left), _dim(right), _checked(bool, broadcast)), _checked(str, where))
+        for left, right, broadcast, where in values
+    )
 
 
 def _types(values: Sequence[Any]) -> tuple[ValueType, ...]:

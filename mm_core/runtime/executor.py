@@ -14,6 +14,7 @@ import numpy as np
 from mm_core.device import HOST, PAGE_BYTES, Buffer, Observer
 from mm_core.errors import DeviceError, InputError, MMError
 from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop
+from mm_core.runtime.binding import check_limits
 from mm_core.runtime.host import conformed, host_function
 from mm_core.runtime.launching import Ready, Tensor, make_ready, part_dims
 from mm_core.types import Array, TensorType, evaluate
@@ -189,6 +190,7 @@ class Executor:
         if ready is None:
             if len(self._bound) >= 256:
                 self._bound.clear()
+            check_limits(sizes, {}, part.info.guards)
             ready = self._bound[key] = make_ready(part.program.bind(sizes), part.info, sizes)
         return ready
 
