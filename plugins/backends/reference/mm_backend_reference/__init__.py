@@ -58,6 +58,8 @@ class ReferenceDevice(HostDevice):
         try:
             network = Network.from_text(executable.code.decode(), weights)
             network.verify()
+            if missing := network.weights().keys() - weights.keys():
+                raise ModelFileError(f"it has no weight {min(missing)!r}")
         except (MMError, UnicodeDecodeError) as error:
             raise ModelFileError(f"the part is damaged: {error}", where=self.name, remedy="build it again") from error
         return ReferenceProgram(network)
