@@ -115,7 +115,9 @@ def test_substitution_in_steps_is_substitution_at_once(
         step = value(evaluate(dim, {**sizes, "N": inner}), others)
     except InputError:
         return  # A division by zero met on the way.
-    assert step in (None, value(dim, {**sizes, "N": inserted}))
+    at_once = value(dim, {**sizes, "N": inserted})
+    # Simplification on the way may lose a division by zero (0 // N is 0), never change a number.
+    assert at_once is None or step in (None, at_once)
 
 
 @given(dims, bindings)
