@@ -28,19 +28,24 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$.]*")
 
 
 def weight_keys(network: Graph) -> Iterator[tuple[TensorData, str]]:
-    """Constants that are printed by key, each once, with its key; keys are made unique and, where absent, numbered."""
+    """Constants that are printed by key, each once, with its key.
+
+    Keys become identifiers, which is what MLIR's readers take; they are made unique and, where absent, numbered.
+    """
     found: dict[int, TensorData] = {}
     for operation in network.walk():
         for value in operation.attributes.values():
             if isinstance(value, TensorData) and (value.key is not None or value.size > INLINE_ELEMENTS):
                 found.setdefault(id(value), value)
     owners: dict[str, TensorData] = {}
-    for data in found.values():
-        if data.key is not None and data.key not in owners:
-            owners[data.key] = data
+    stems = {identity: None if data.key is None else _identifier(data.key) for identity, data in found.items()}
+    for identity, data in found.items():
+        stem = stems[identity]
+        if stem is not None and stem not in owners:
+            owners[stem] = data
     number = 0
-    for data in found.values():
-        stem = data.key
+    for identity, data in found.items():
+        stem = stems[identity]
         if stem is not None and (owners[stem] is data or owners[stem] == data):
             yield data, stem
             continue
@@ -48,6 +53,11 @@ def weight_keys(network: Graph) -> Iterator[tuple[TensorData, str]]:
             number += 1
         owners[key] = data
         yield data, key
+
+
+def _identifier(key: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_$.]", "_", key)
+    return plain if _IDENTIFIER.fullmatch(plain) else f"_{plain}"
 
 
 def print_network(network: Network) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from io import StringIO
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from mm_core.ir import Graph, Location, Network
 from mm_core.ops import Attribute, OpDef, Operand, Result, register
 from mm_core.ops.registry import unregister
 from mm_core.types import DTYPES, DType, OptionalType, SequenceType, TensorData, TensorType, parse_type, symbol
+from tests.mlir_reader import accept
 
 ANY = frozenset(DTYPES)
 
@@ -294,23 +294,8 @@ def test_nesting_is_bounded(opening: str) -> None:
 # ---- an independent reader -------------------------------------------------------------------------------------------
 
 
-def accepted_by_xdsl(text: str) -> None:
-    from xdsl.context import Context
-    from xdsl.dialects.builtin import Builtin
-    from xdsl.parser import Parser
-    from xdsl.printer import Printer
-
-    context = Context(allow_unregistered=True)
-    context.load_dialect(Builtin)
-    module = Parser(context, text).parse_module()
-    stream = StringIO()
-    Printer(stream, print_generic_format=True).print_op(module)
-    assert "mm.network" in stream.getvalue()
-
-
 def test_an_independent_reader_accepts_the_text() -> None:
-    pytest.importorskip("xdsl")
-    accepted_by_xdsl(GOOD)
+    accept(GOOD)
     net = Network("all")
     x = net.add_input("x", mm.float32, ("N", 4))
     s = net.add_typed_input("s", SequenceType(TensorType(mm.float32, (symbol("N"),))))
@@ -330,4 +315,4 @@ def test_an_independent_reader_accepts_the_text() -> None:
     net.constant(np.arange(100))
     net.mark_output(y, "y")
     net.mark_output(s, "s")
-    accepted_by_xdsl(str(same(net)))
+    accept(str(same(net)))
