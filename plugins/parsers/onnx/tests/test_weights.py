@@ -98,7 +98,7 @@ def test_keys_are_names_and_unique() -> None:
                 else_branch = e () => (float[200] q) <float[200] v = {{{large}}}> {{ q = Mul (a, v) }}
             >
         }}""")
-    assert set(mm.parse(proto).weights()) == {"w", "y/then/v", "y/else/v"}
+    assert set(mm.parse(proto).weights()) == {"w", "y_then_v", "y_else_v"}
 
 
 # --- mapping ----------------------------------------------------------------------------------------------------------
