@@ -153,7 +153,7 @@ class OpDef:
         shape means unknown rank. Operators with regions get them as the keyword `regions`. Raises MMError with a
         reason for combinations that the operator does not allow.
         """
-        raise NotImplementedError(f"{self.name} has no infer")
+        raise UnsupportedOpError(f"the definition of {self.name} has no infer", remedy="write it: types come from it")
 
     def known(self, *args: Any, **attributes: Any) -> Any:
         """`known(types, values, **attributes)`: what is known of the results: a Partial or None, a list for several."""
@@ -165,7 +165,7 @@ class OpDef:
         Sequences are lists, absent optionals None. Operators with regions get them as the keyword `regions`:
         callables from arguments to the tuple of outputs, which are RegionViews too.
         """
-        raise NotImplementedError(f"{self.name} has no reference")
+        raise UnsupportedOpError(f"{self.name} has no numpy reference")
 
     def decompose(self, *args: Any, **attributes: Any) -> Any:
         """`decompose(graph, *operands, **attributes)`: builds simpler operators with `graph`, returns their value(s).
