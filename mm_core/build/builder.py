@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -34,6 +34,7 @@ from mm_core.model import (
     Requirements,
 )
 from mm_core.passes import Instrumentation, PassContext, PassManager, PassRecord, default_pipeline
+from mm_core.runtime import HOST_FUNCTIONS
 from mm_core.types import Guard, TensorType, symbols
 
 BACKENDS = "mm.backends"
@@ -174,10 +175,12 @@ class Builder:
         plan = Plan(
             names, infos, tuple(parts.slots), dict(parts.constant_slots), tuple(guards), _renumber(parts.main, number)
         )
-        callbacks = {step.operator for step in plan.main.walk() if isinstance(step, Host)}
-        operators = {op.partition(".")[0] for op in callbacks} | {
+        callbacks = {step.operator for step in plan.main.walk() if isinstance(step, Host)} - HOST_FUNCTIONS.keys()
+        running = {op.partition(".")[0] for op in callbacks} | {
             prefix for executable in executables for prefix in executable.operators
         }
+        written = {operation.name.partition(".")[0] for operation in source.walk()}
+        needs = Requirements(_distributions(names, running), _distributions(names, running | written))
         report = BuildReport(
             tuple(placed.records),
             tuple(record for executable in executables for record in executable.kernels),
@@ -189,7 +192,7 @@ class Builder:
         )
         return Model(
             source.name, source.inputs, source.output_specs, plan, tuple(executables), tuple(parts.constants), report,
-            requirements(names, sorted(operators)), dim_range, str(source) if self.config.keep_graph else "",
+            needs, dim_range, str(source) if self.config.keep_graph else "",
             graph_weights=source.weights() if self.config.keep_graph else {},
         )  # fmt: skip
 
@@ -265,16 +268,15 @@ def _describe(record: PassRecord) -> str:
     return f"{record.text}: {counts}" if counts else record.text
 
 
-def requirements(backends: Sequence[str], operators: Sequence[str]) -> Requirements:
-    """Distributions that running needs: core, the backends, and operator packages for what calls back into them."""
-    wanted = [(BACKENDS, name) for name in backends] + [("mm.ops", prefix) for prefix in operators]
+def _distributions(backends: Sequence[str], dialects: Collection[str]) -> tuple[str, ...]:
+    """The core and the distributions of backends and of operator packages, with the versions that will do."""
+    wanted = [(BACKENDS, name) for name in backends] + [("mm.ops", prefix) for prefix in sorted(dialects)]
     distributions = {"mm-core": _core_version()}
     for group, name in wanted:
         for record in plugins.records(group):
             if record.name == name and record.distribution:
                 distributions[record.distribution] = record.version
-    run = tuple(_range(name, version) for name, version in distributions.items())
-    return Requirements(run, run)
+    return tuple(_range(name, version) for name, version in distributions.items())
 
 
 def _renumber(block: Block, number: Mapping[int, int]) -> Block:

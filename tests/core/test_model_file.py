@@ -111,3 +111,26 @@ def test_requirements_name_what_running_needs(model_file: Path) -> None:
     requires = mm.Model.load(model_file).requires.run
     names = {text.partition(">=")[0] for text in requires}
     assert {"mm-core", "mm-backend-cpu"} <= names
+
+
+def test_what_the_runtime_does_itself_needs_no_operator_package(tmp_path: Path) -> None:
+    net = mm.Network("sequences")
+    x = net.add_input("x", mm.float32, ("N", 3))
+    pair = net.sequence_insert(net.sequence_construct(x), net.exp(x))
+    net.mark_output(net.sequence_at(pair, np.int64(-1)), "last")
+    net.mark_output(net.optional_has_element(net.optional(x)), "present")
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(net)
+    assert not any(text.startswith("mm-ops") for text in model.requires.run), model.requires
+    assert any(text.startswith("mm-ops-standard") for text in model.requires.build), model.requires
+    model.save(tmp_path / "sequences.mm")
+    code = """
+import sys
+sys.modules["mm_ops_standard"] = None  # importing it fails, as where it is not installed
+import numpy as np
+import mm_core as mm
+x = np.ones((2, 3), np.float32)
+got = mm.Model.load(sys.argv[1]).create_engine().create_context().run({"x": x})
+np.testing.assert_allclose(got["last"], np.exp(x), rtol=1e-6)
+assert got["present"]
+"""
+    subprocess.run([sys.executable, "-c", code, tmp_path / "sequences.mm"], check=True)
