@@ -1,1 +1,1 @@
-"""Measurements of the core itself: import time, IR speed, build time and load time."""
+"""Measurements of the core itself: import time, IR speed, build time, load time and memory."""

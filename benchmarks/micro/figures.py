@@ -16,11 +16,12 @@ ROOT = Path(__file__).parent.parent.parent
 
 @dataclass(frozen=True)
 class Figure:
-    """Seconds that something took; `limit` is what the project promises, where it promises something."""
+    """What something took, in `unit`; `limit` is what the project promises, where it promises something."""
 
     name: str
-    seconds: float
+    value: float
     limit: float | None = None
+    unit: str = "s"
 
 
 def fastest(action: Callable[[], object], repeats: int = 3) -> float:
@@ -34,7 +35,7 @@ def fastest(action: Callable[[], object], repeats: int = 3) -> float:
 
 
 def fresh(code: str, *arguments: str, repeats: int = 5, environment: dict[str, str] | None = None) -> float:
-    """Median of the seconds that `code` prints, run in a new interpreter each time; `arguments` are sys.argv[1:]."""
+    """Median of the number that `code` prints, run in a new interpreter each time; `arguments` are sys.argv[1:]."""
     command = [sys.executable, "-c", code, *arguments]
     settings = {**os.environ, **(environment or {})}
     runs = [

@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mm_core.errors import ParseError
+
 LARGE = 1024
 """Bytes from which an initializer's data is left in the file."""
+LARGEST_MESSAGE = 2**31 - 1
+"""Bytes of the largest message that protobuf reads."""
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9
 """Numbers of ModelProto.graph, GraphProto.initializer and TensorProto.raw_data."""
@@ -29,15 +33,27 @@ class _Malformed(Exception):
 
 
 def slim(data: memoryview) -> SlimModel:
-    """Split a serialised ModelProto. Whatever is unusual or damaged is left to protobuf, whole."""
+    """Split a serialised ModelProto. Whatever is unusual or damaged is left to protobuf, whole.
+
+    ParseError if what is left is more than protobuf can read.
+    """
     weights: dict[int, memoryview] = {}
     try:
         graphs = [content for number, _, content in _fields(data) if number == _GRAPH]
         if len(graphs) != 1 or graphs[0] is None:
-            return SlimModel(bytes(data), {})
-        return SlimModel(b"".join(_model(data, weights)), weights)
+            return SlimModel(_bounded(data), {})
+        return SlimModel(_bounded(memoryview(b"".join(_model(data, weights)))), weights)
     except _Malformed:
-        return SlimModel(bytes(data), {})
+        return SlimModel(_bounded(data), {})
+
+
+def _bounded(data: memoryview) -> bytes:
+    if len(data) > LARGEST_MESSAGE:
+        raise ParseError(
+            f"this model has {len(data)} bytes beside its initializers, or it is damaged: protobuf reads 2 GB",
+            remedy="keep large weights in initializers, or save the model with external data",
+        )
+    return bytes(data)
 
 
 def _model(data: memoryview, weights: dict[int, memoryview]) -> Iterator[bytes]:
@@ -45,14 +61,14 @@ def _model(data: memoryview, weights: dict[int, memoryview]) -> Iterator[bytes]:
         if number == _GRAPH and content is not None:
             yield _message(_GRAPH, b"".join(_graph(content, weights)))
         else:
-            yield bytes(whole)
+            yield _bounded(whole)
 
 
 def _graph(data: memoryview, weights: dict[int, memoryview]) -> Iterator[bytes]:
     count = 0
     for number, whole, content in _fields(data):
         if number != _INITIALIZER or content is None:
-            yield bytes(whole)
+            yield _bounded(whole)
             continue
         if len(content) >= LARGE:
             fields = list(_fields(content))
@@ -63,7 +79,7 @@ def _graph(data: memoryview, weights: dict[int, memoryview]) -> Iterator[bytes]:
                 yield _message(_INITIALIZER, rest)
                 count += 1
                 continue
-        yield bytes(whole)
+        yield _bounded(whole)
         count += 1
 
 
