@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from mm_core.build.guards import part_guards
 from mm_core.build.placement import HOST_DEVICE
 from mm_core.device import HOST
 from mm_core.errors import BuildError
-from mm_core.ir import Graph, Network, Operation, Value, assume_known, copy_operation, known_value
-from mm_core.model.plan import Block, Copy, Host, If, Instruction, Launch, Loop, PartInfo, Slots
+from mm_core.ir import Graph, Network, Operation, Value, assume_known, copy_operation, known_value, sizes_of
+from mm_core.model.plan import Block, Copy, Host, If, Instruction, Launch, Loop, PartInfo, Sizes, Slots
 from mm_core.types import TensorData, ValueType
 
 
@@ -209,6 +210,7 @@ class _BlockBuilder:
                 group.device,
                 tuple(v.type for v in border),
                 tuple(v.type for v in results),
+                _symbols(network),
                 part_guards(network, self.owner.symbols),
             )
         )
@@ -229,16 +231,24 @@ class _BlockBuilder:
             self.instructions.append(
                 Loop(read[0], read[1], values[:carried], values[carried:], outputs, body, operation.where)
             )
+        elif operation.name == "mm.sizes":
+            self.instructions.append(Sizes(read[0], operation.attributes["names"], operation.where))
+            self.home[operation.result] = HOST_DEVICE
+            self.slots[operation.result, HOST] = read[0]
         elif operation.regions:
             raise BuildError(f"{operation.name} has regions the runtime cannot run", where=operation.where)
         else:
             attributes = {name: _plain(value) for name, value in operation.attributes.items()}
-            self.instructions.append(
-                Host(operation.name, read, self._results(operation), attributes, operation.where)
-            )
+            self.instructions.append(Host(operation.name, read, self._results(operation), attributes, operation.where))
 
     def _results(self, operation: Operation) -> Slots:
         return tuple(self._define(value, HOST_DEVICE) for value in operation.results)
+
+
+def _symbols(part: Network) -> tuple[str, ...]:
+    """All sizes that a part's program needs."""
+    values = chain(part.arguments, *(operation.results for operation in part.operations))
+    return tuple(sorted({name for value in values for name in sizes_of(value)}))
 
 
 def _plain(value: object) -> object:

@@ -5,17 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from mm_core.compiler import Compiler, No
 from mm_core.errors import BuildError, MMError, UnsupportedOpError
-from mm_core.ir import Builder, Graph, Network, Operation, Value, compatible, known_value
+from mm_core.ir import Builder, Graph, Network, Operation, Value, compatible, known_value, sizes_of
 from mm_core.model.report import FALLBACK, HOST_KIND, NATIVE, Placement
 from mm_core.ops import Tier, lookup
 from mm_core.runtime import HOST_FUNCTIONS
+from mm_core.types import Dim, Shape, TensorType, ValueType, symbols
 
 HOST_DEVICE = -1
 CONTROL_FLOW = frozenset({"mm.if", "mm.loop"})
 """Operations with regions that the plan has instructions for; others must decompose into these."""
+SIZES = "mm.sizes"
+"""The operation that the plan has an instruction for, and no backend runs."""
 _MAX_DECOMPOSITION = 32
 
 
@@ -61,7 +65,7 @@ class _Placer:
                 self._graph(region)
             self.placed.device[operation] = HOST_DEVICE
             return HOST_DEVICE, False, reasons
-        if operation.name in HOST_FUNCTIONS:
+        if operation.name == SIZES or self._only_host(operation):
             self.placed.device[operation] = HOST_DEVICE
             return HOST_DEVICE, False, reasons
         where, op_name = operation.where, operation.name
@@ -87,6 +91,13 @@ class _Placer:
             remedy="add a backend" + (" or build without strict" if self.strict else ""),
         )
 
+    def _only_host(self, operation: Operation) -> bool:
+        """Whether the runtime performs an operation itself, since no backend does it better."""
+        if operation.name not in HOST_FUNCTIONS:
+            return False
+        answers = (compiler.supports(operation) for compiler in self.compilers)
+        return all(isinstance(answer, No) or answer.fallback for answer in answers)
+
     def _expand(self, operation: Operation, device: int, depth: int) -> str:
         """Replace an operation by its decomposition if the device takes all of it (the host: if it has one).
 
@@ -95,6 +106,7 @@ class _Placer:
         graph = operation.parent
         assert graph is not None
         marker = operation.previous
+        recorded = len(self.placed.records)
         values = decompose(operation) if depth <= _MAX_DECOMPOSITION else None
         if values is None:
             return ", and it has no decomposition"
@@ -107,27 +119,27 @@ class _Placer:
                 self._operation(made)
             elif obstacle := self._refusal(made, device, depth):
                 reader.erase()
+                del self.placed.records[recorded:]
                 for leftover in reversed(_between(marker, operation, graph)):
                     self.placed.device.pop(leftover, None)
                     leftover.erase()
                 return f", and of its decomposition {obstacle}"
         values = [value for value in reader.operands if value is not None]
         reader.erase()
-        operation.replace_with(values)
+        replace(operation, values)
         return ""
 
     def _refusal(self, operation: Operation, device: int, depth: int) -> str:
-        """Place a part of a decomposition on a device; what stands in the way, empty if it is placed."""
-        if operation.regions and operation.name != "mm.fused":
-            return f"{operation.name} has regions"
+        """Place a part of a decomposition on a device; what stands in the way, empty if it is placed.
+
+        Control flow and reading sizes are the runtime's.
+        """
+        if operation.name == SIZES or (operation.regions and operation.name != "mm.fused"):
+            return self._elsewhere(operation)
         support = self.compilers[device].supports(operation)
         if isinstance(support, No) and known_value(operation.results[0]) is not None:
             # Arithmetic of sizes may run anywhere: it costs nothing, and accelerators rarely have 64-bit integers.
-            try:
-                self._operation(operation)
-            except BuildError as error:
-                return f"{operation.name}: {error.what}"
-            return ""
+            return self._elsewhere(operation)
         if isinstance(support, No):
             obstacle = self._expand(operation, device, depth + 1)
             return f"{operation.name}: {support.reason}{obstacle}" if obstacle else ""
@@ -135,6 +147,58 @@ class _Placer:
             return f"{operation.name}: only by its numpy reference, refused by strict"
         self.placed.device[operation] = device
         return ""
+
+    def _elsewhere(self, operation: Operation) -> str:
+        """Place a part of a decomposition wherever it can run; what stands in the way, empty if it is placed."""
+        try:
+            self._operation(operation)
+        except BuildError as error:
+            return f"{operation.name}: {error.what}"
+        return ""
+
+
+def replace(operation: Operation, values: Sequence[Value]) -> None:
+    """Put the values of a decomposition in an operation's place.
+
+    Where the operation had to give a size a new name and its decomposition tells the size, the network learns it.
+    """
+    graph = operation.parent
+    assert graph is not None
+    named = _named_sizes(operation)
+    bindings: dict[str, Dim] = {}
+    for old, new in zip(operation.results, values):
+        for before, after in zip(_shape(old), _shape(new)):
+            if before in named and before != after:
+                bindings.setdefault(str(before), after)
+    operation.replace_with(values)
+    if bindings:
+        graph.root.substitute(bindings)
+
+
+def _named_sizes(operation: Operation) -> set[Dim]:
+    """Sizes that an operation had to give a name, since nothing before it brings them."""
+    assert operation.parent is not None
+    brought = {name for operand in operation.operands if operand is not None for name in sizes_of(operand)}
+    named = {dim for value in operation.results for dim in _shape(value) if symbols(dim) == {str(dim)} - brought}
+    if named:
+        root = operation.parent.root
+        values = list(root.arguments)
+        for before in takewhile(lambda other: other is not operation, root.walk()):
+            values += before.results
+        named -= {dim for value in values for dim in _shape(value)}
+    return named
+
+
+def _shape(value: Value) -> Shape:
+    return (value.type.shape or ()) if isinstance(value.type, TensorType) else ()
+
+
+def _known_better(old: Value, new: Value, named: set[Dim]) -> ValueType:
+    """The type of a decomposition's value: that of the result it replaces, but for sizes that only it tells."""
+    if not isinstance(old.type, TensorType) or old.type.shape is None:
+        return new.type
+    shape = _shape(new) if isinstance(new.type, TensorType) and new.type.shape is not None else old.type.shape
+    return old.type.with_shape(after if before in named else before for before, after in zip(old.type.shape, shape))
 
 
 def _between(marker: Operation | None, end: Operation, graph: Graph) -> list[Operation]:
@@ -171,7 +235,8 @@ def decompose(operation: Operation) -> list[Value] | None:
             leftover.erase()
         return None
     values = list(built) if isinstance(built, (tuple, list)) else [built]
+    named = _named_sizes(operation)
     for old, new in zip(operation.results, values):
         if old.type != new.type and compatible(old.type, new.type) and new.defining_op is not None:
-            new.type = old.type
+            new.type = _known_better(old, new, named)
     return values

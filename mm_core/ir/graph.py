@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from mm_core.errors import MMError, UnsupportedOpError, VerifyError
-from mm_core.ir.operation import Location, OperandValues, Operation, Value
+from mm_core.ir.operation import Location, OperandValues, Operation, Value, known_value, sizes_of
 from mm_core.ops import Arity, OpDef, lookup
 from mm_core.types import (
+    Dim,
     DType,
     SymDim,
     TensorData,
@@ -25,6 +27,7 @@ from mm_core.types import (
     ValueType,
     as_dtype,
     as_shape,
+    evaluate,
     map_tensors,
     symbol,
     symbols,
@@ -84,6 +87,20 @@ class Builder:
             value = TensorData.of(array if wanted is None else array.astype(wanted.numpy), key=key)
         operation = self.create(lookup("mm.constant"), (), {"value": value})
         return operation.results[0]
+
+    def sizes(self, x: Value) -> Value:
+        """The integers of `x` (int32 or int64, a scalar or a vector of static length) as sizes: `mm.sizes`.
+
+        Elements that are not known while building are symbols from here on; if all are known this is `x` itself.
+        """
+        known = known_value(x)
+        if known is not None and all(element is not None for element in known.reshape(-1).tolist()):
+            return x
+        count = x.type.element_count() if isinstance(x.type, TensorType) else None
+        if not isinstance(count, int):
+            raise VerifyError(f"sizes cannot be read from {x.type}", remedy="give a vector of static length")
+        names = tuple(str(self.graph.fresh_symbol()) for _ in range(count))
+        return self.create(lookup("mm.sizes"), (x,), {"names": names}).results[0]
 
     def _build(self, definition: OpDef, operands: Sequence[Any], keywords: dict[str, Any]) -> Any:
         name = keywords.pop("name", None)
@@ -355,14 +372,29 @@ class Graph(Builder):
                     self._share_counter(inner)
 
     def symbols(self) -> set[str]:
-        """Names of the symbolic dimensions of the arguments."""
-        return {
-            name
-            for argument in self.arguments
-            if isinstance(argument.type, TensorType)
-            for dim in argument.type.shape or ()
-            for name in symbols(dim)
-        }
+        """Names of the sizes that the arguments bring: in their shapes, and in what is known of their contents."""
+        return {name for argument in self.arguments for name in sizes_of(argument)}
+
+    def substitute(self, bindings: Mapping[str, Dim]) -> None:
+        """Replace symbols in the types of all values, those of regions included."""
+
+        def replaced(type_: TensorType) -> TensorType:
+            return type_ if type_.shape is None else type_.with_shape(evaluate(dim, bindings) for dim in type_.shape)
+
+        graphs = [self, *(region for operation in self.walk() for region in operation.regions)]
+        for graph in graphs:
+            for value in chain(graph.arguments, *(operation.results for operation in graph.operations)):
+                value.type = map_tensors(value.type, replaced)
+            for operation in graph.operations:
+                operation.forget_known()
+
+    @property
+    def root(self) -> Graph:
+        """The outermost graph: this one, or the one around all the operations that it is a region of."""
+        graph = self
+        while graph.owner is not None and graph.owner.parent is not None:
+            graph = graph.owner.parent
+        return graph
 
     def clone(self) -> Graph:
         """A deep copy; constant data is shared."""

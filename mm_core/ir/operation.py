@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mm_core.errors import VerifyError
 from mm_core.ops import Arity, OpDef, Partial
-from mm_core.types import ValueType
+from mm_core.types import SymDim, TensorType, ValueType, symbols
 
 if TYPE_CHECKING:
     from mm_core.ir.graph import Graph
@@ -275,6 +275,16 @@ def assume_known(argument: Value, known: Partial | None) -> None:
     argument._known = known
 
 
+def sizes_of(value: Value) -> set[str]:
+    """Names of the sizes that a value brings: in its shape, and in what is known of its contents."""
+    names: set[str] = set()
+    if isinstance(value.type, TensorType):
+        names.update(*map(symbols, value.type.shape or ()))
+        if (known := known_value(value)) is not None:
+            names.update(*(symbols(element) for element in known.reshape(-1) if isinstance(element, SymDim)))
+    return names
+
+
 class _Wanted:
     """Operand values on demand; remembers which are not computed yet, so that the caller can compute them first."""
 
@@ -305,4 +315,3 @@ class OperandValues:
 
     def __getitem__(self, index: int) -> Partial | None:
         return known_value(self.operands[index]) if index < len(self.operands) else None
-

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from mm_core.errors import MMError, ModelFileError
 from mm_core.serial import check_fields
-from mm_core.types import Dim, Guard, ValueType, parse_dim, parse_type
+from mm_core.types import Dim, Guard, ValueType, parse_dim, parse_type, symbol
 
 MAX_NESTING = 100
 Slots = tuple[int, ...]
@@ -56,6 +56,16 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """Read the integers of a slot: from here to the end of the block, they are the sizes of these names."""
+
+    tag: ClassVar[str] = "sizes"
+    source: int
+    names: tuple[str, ...]
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class If:
     """One of two blocks, by a scalar condition. Both take all `inputs` as arguments."""
 
@@ -87,7 +97,7 @@ class Loop:
     where: str
 
 
-Instruction = Launch | Copy | Host | If | Loop
+Instruction = Launch | Copy | Host | Sizes | If | Loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +123,14 @@ class Block:
 class PartInfo:
     """What the plan knows of a part: its device (an index into `Plan.devices`), and its border's types.
 
-    `guards` are checked when the part is bound: they hold sizes that only running tells, each with the user's node.
+    `symbols` are the sizes that its program is bound with. `guards` are checked when the part is bound: they hold
+    sizes that only running tells, each with the user's node.
     """
 
     device: int
     inputs: tuple[ValueType, ...]
     outputs: tuple[ValueType, ...]
+    symbols: tuple[str, ...] = ()
     guards: Guards = ()
 
 
@@ -141,6 +153,7 @@ class Plan:
                     "device": p.device,
                     "inputs": [str(t) for t in p.inputs],
                     "outputs": [str(t) for t in p.outputs],
+                    "symbols": list(p.symbols),
                     "guards": _guards_to_json(p.guards),
                 }
                 for p in self.parts
@@ -196,7 +209,7 @@ def _instruction_to_json(instruction: Instruction) -> dict[str, Any]:
     return data
 
 
-_KINDS: Mapping[str, type[Instruction]] = {kind.tag: kind for kind in (Launch, Copy, Host, If, Loop)}
+_KINDS: Mapping[str, type[Instruction]] = {kind.tag: kind for kind in (Launch, Copy, Host, Sizes, If, Loop)}
 
 
 def _block_from_json(data: Any, depth: int) -> Block:
@@ -219,6 +232,8 @@ def _instruction_from_json(data: Mapping[str, Any], depth: int) -> Instruction:
             value = _block_from_json(value, depth + 1)
         elif kind_name == "Slots":
             value = _slots(value)
+        elif kind_name == "tuple[str, ...]":
+            value = _names(value)
         elif kind_name == "int":
             value = _checked(int, value)
         elif kind_name == "str":
@@ -232,8 +247,9 @@ def _instruction_from_json(data: Mapping[str, Any], depth: int) -> Instruction:
 
 
 def _part(data: Any) -> PartInfo:
-    part = check_fields(data, "part", {"device": int, "inputs": list, "outputs": list, "guards": list})
-    return PartInfo(part["device"], _types(part["inputs"]), _types(part["outputs"]), _guards(part["guards"]))
+    part = check_fields(data, "part", {"device": int, "inputs": list, "outputs": list, "symbols": list, "guards": list})
+    borders = _types(part["inputs"]), _types(part["outputs"])
+    return PartInfo(part["device"], *borders, _names(part["symbols"]), _guards(part["guards"]))
 
 
 def _guards(values: Sequence[Any]) -> Guards:
@@ -249,6 +265,10 @@ def _types(values: Sequence[Any]) -> tuple[ValueType, ...]:
 
 def _dim(value: Any) -> Dim:
     return parse_dim(_checked(str, value))
+
+
+def _names(values: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(str(symbol(_checked(str, value))) for value in values)
 
 
 def _slots(values: Sequence[Any]) -> Slots:

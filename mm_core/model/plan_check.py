@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mm_core.errors import ModelFileError
-from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, Plan, Slots
+from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, Plan, Sizes, Slots
 from mm_core.types import BY_NAME, OptionalType, TensorSpec, TensorType, ValueType
 
 _CONDITION = TensorType(BY_NAME["bool"], None)
@@ -81,6 +81,10 @@ class _Checker:
             elif isinstance(step, Host):
                 scope.types([slot for slot in step.inputs if slot != -1])
                 scope.write(step.outputs, None, step.operator)
+            elif isinstance(step, Sizes):
+                given = scope.types((step.source,))[0]
+                if not isinstance(given, TensorType) or given.dtype.name not in ("int32", "int64"):
+                    raise _invalid(f"it reads sizes from {given}")
             elif isinstance(step, If):
                 scope.read((step.condition,), (_CONDITION,), "a condition")
                 given_types, wanted = scope.types(step.inputs), scope.write(step.outputs, None, "a branch")

@@ -1,4 +1,4 @@
-"""The three operators that the IR itself is made of. They join the `mm` dialect of the installed operator set."""
+"""The four operators that the IR itself is made of. They join the `mm` dialect of the installed operator set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from mm_core.errors import InputError, UnsupportedOpError
 from mm_core.ops.definition import (
+    INDEX,
     Arity,
     Attribute,
     KnownValues,
@@ -16,7 +18,7 @@ from mm_core.ops.definition import (
     Result,
     Tier,
 )
-from mm_core.types import TensorData, TensorType
+from mm_core.types import TensorData, TensorType, symbol
 
 MAX_KNOWN_ELEMENTS = 1024
 """Integer and bool tensors up to this size are followed by inference as partially known values."""
@@ -74,4 +76,38 @@ class Fused(OpDef):
         return graph.inline(regions[0], operands)
 
 
-BUILTIN: tuple[type[OpDef], ...] = (Constant, Yield, Fused)
+class Sizes(OpDef):
+    """The integers of x as sizes: from here on they may stand in shapes, under the names given, one an element.
+
+    This is where data become dimensions. The runtime reads x on the host, refuses negative numbers, and binds the
+    names for all that follows in the same block. `Builder.sizes` makes one with names that are new to the graph.
+    """
+
+    name = "mm.sizes"
+    tier = Tier.HOST
+    operands = (Operand("x", "I"),)
+    results = (Result("y", "I"),)
+    dtypes = {"I": INDEX}
+    attributes = (Attribute("names", (str,)),)
+
+    def infer(self, types: Any, values: KnownValues, *, names: tuple[str, ...]) -> Any:
+        shape = types[0].shape
+        if len(shape) > 1 or types[0].element_count() != len(names):
+            raise UnsupportedOpError(
+                f"{self.name}: {len(names)} names for {types[0]}", remedy="give a scalar or vector of static length"
+            )
+        return shape
+
+    def known(self, types: Any, values: KnownValues, *, names: tuple[str, ...]) -> Any:
+        given = values[0]
+        before = [None] * len(names) if given is None else given.reshape(-1).tolist()
+        known = [symbol(name) if element is None else element for name, element in zip(names, before)]
+        return np.array([*known, None], object)[:-1].reshape(types[0].shape)
+
+    def reference(self, x: Any, *, names: tuple[str, ...]) -> Any:
+        if x.size and x.min() < 0:
+            raise InputError(f"a size is {x.min()}", remedy="sizes are at least 0: check what they are computed from")
+        return x
+
+
+BUILTIN: tuple[type[OpDef], ...] = (Constant, Yield, Fused, Sizes)

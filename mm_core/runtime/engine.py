@@ -12,7 +12,7 @@ from mm_core.device import Backend, Device, HostDevice, Program
 from mm_core.device import Queue as DeviceQueue
 from mm_core.errors import DeviceError
 from mm_core.model import Executable, Model, PartInfo
-from mm_core.types import BY_NAME, Array, DType, TensorType, as_dtype
+from mm_core.types import BY_NAME, Array, DType, as_dtype
 
 if TYPE_CHECKING:
     from mm_core.runtime.context import Context
@@ -25,7 +25,6 @@ class LoadedPart:
 
     info: PartInfo
     program: Program
-    is_symbolic: bool
     space: str
 
 
@@ -60,7 +59,7 @@ class Engine:
         for info, executable in zip(model.plan.parts, model.executables):
             constants = [data.numpy() for data in executable.constants]
             program = self.devices[info.device].load(executable, constants, threads)
-            self.parts.append(LoadedPart(info, program, _is_symbolic(info), self.spaces[info.device]))
+            self.parts.append(LoadedPart(info, program, self.spaces[info.device]))
         self._lock = threading.Lock()
         plugins.hooks().mm_engine_created(engine=self)
 
@@ -81,10 +80,6 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"<Engine {self.model.name} on {', '.join(device.name for device in self.devices) or 'the host'}>"
-
-
-def _is_symbolic(info: PartInfo) -> bool:
-    return any(not isinstance(t, TensorType) or not t.is_static for t in (*info.inputs, *info.outputs))
 
 
 def _backend(name: str) -> Backend:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mm_core.device import HOST, PAGE_BYTES, Buffer, Observer
 from mm_core.errors import DeviceError, InputError, MMError
-from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop
+from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, Sizes
 from mm_core.runtime.binding import check_limits
 from mm_core.runtime.host import conformed, host_function
 from mm_core.runtime.launching import Ready, Tensor, make_ready, part_dims
@@ -126,6 +126,8 @@ class Executor:
                 self._copy(step, slots)
             elif isinstance(step, Host):
                 self._host(step, slots)
+            elif isinstance(step, Sizes):
+                dims = {**dims, **self._sizes(step, slots)}
             elif isinstance(step, If):
                 self._if(step, slots, dims, observer)
             else:
@@ -184,7 +186,7 @@ class Executor:
             slots[slot] = Tensor(buffer, pending)
 
     def _bind(self, number: int, part: LoadedPart, inputs: Sequence[Any], dims: Mapping[str, int]) -> Ready:
-        sizes = part_dims(part.info, inputs, dims) if dims or part.is_symbolic else {}
+        sizes = part_dims(part.info, inputs, dims) if part.info.symbols else {}
         key = (number, tuple(sizes.items()))
         ready = self._bound.get(key)
         if ready is None:
@@ -233,6 +235,14 @@ class Executor:
             raise DeviceError(f"{step.operator} ran out of memory", where=step.where) from error
         except Exception as error:  # Code of an operator package, which may fail in any way.
             raise InputError(f"{step.operator} failed: {error}", where=step.where) from error
+
+    def _sizes(self, step: Sizes, slots: dict[int, Any]) -> dict[str, int]:
+        array = self._to_host(self._get(slots, step.source)).reshape(-1)
+        if array.size != len(step.names):
+            raise InputError(f"{len(step.names)} sizes are expected, {array.size} came", where=step.where)
+        if array.size and array.min() < 0:
+            raise InputError(f"a size is {array.min()}", where=step.where, remedy="check what it is computed from")
+        return dict(zip(step.names, array.tolist()))
 
     def _if(self, step: If, slots: dict[int, Any], dims: Mapping[str, int], observer: Observer | None) -> None:
         chosen = step.then_block if self._scalar(self._get(slots, step.condition)) else step.else_block

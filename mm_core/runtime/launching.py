@@ -71,7 +71,7 @@ def make_ready(bound: Bound, info: PartInfo, sizes: Mapping[str, int]) -> Ready:
 
 
 def part_dims(info: PartInfo, inputs: Sequence[Any], dims: Mapping[str, int]) -> dict[str, int]:
-    """Sizes of a part's symbols: those of the request, and those that the actual shapes of its inputs tell."""
+    """Sizes of a part's symbols: those bound before, and those that the actual shapes of its inputs tell."""
     unknown = [
         (dim, size, "a value that only running gave its size")
         for type_, value in zip(info.inputs, inputs)
@@ -79,7 +79,8 @@ def part_dims(info: PartInfo, inputs: Sequence[Any], dims: Mapping[str, int]) ->
         for dim, size in zip(type_.shape or (), value.buffer.shape)
         if not isinstance(dim, int) and not symbols(dim) <= dims.keys()
     ]
-    return solve_sizes(unknown, dims) if unknown else dict(dims)
+    known = solve_sizes(unknown, dims) if unknown else dims
+    return {name: known[name] for name in info.symbols if name in known}
 
 
 def _border(type_: ValueType, sizes: Mapping[str, int]) -> tuple[DType, tuple[int, ...] | None]:

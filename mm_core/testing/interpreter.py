@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mm_core.build.placement import decompose
+from mm_core.build.placement import decompose, replace
 from mm_core.errors import VerifyError
 from mm_core.ir import Graph, Network, Operation, Value
 from mm_core.ops import Tier
@@ -91,5 +91,5 @@ def lower(network: Network) -> list[str]:
             if built is None:
                 refused.append(operation.name)
             else:
-                operation.replace_with(built)
+                replace(operation, built)
     raise VerifyError(f"decompositions go round in circles: {', '.join(sorted({op.name for op in open_}))}")

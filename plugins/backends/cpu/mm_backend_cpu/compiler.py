@@ -15,7 +15,7 @@ from mm_backend_cpu.lowering.rules import rules_for
 from mm_backend_cpu.program import Program
 from mm_core.compiler import CompileContext, Compiler, Executable, No, Stage, Support, Yes
 from mm_core.errors import CompileError
-from mm_core.ir import Network, Operation
+from mm_core.ir import Network, Operation, sizes_of
 from mm_core.types import TensorType, symbols
 
 GENERATION_LEVEL = 1
@@ -152,9 +152,7 @@ def _general_refusal(operation: Operation) -> str:
             return "strings"
     graph = operation.parent
     known = graph.symbols() if graph is not None else set()
-    for value in operation.operands:
-        if value is not None and isinstance(value.type, TensorType):
-            known |= {name for dim in value.type.shape or () for name in symbols(dim)}
+    known |= {name for value in operation.operands if value is not None for name in sizes_of(value)}
     for value in operation.results:
         if isinstance(value.type, TensorType):
             for dim in value.type.shape or ():
