@@ -55,7 +55,9 @@ def test_partly_known_contents_keep_what_is_known() -> None:
     k = network.add_input("k", mm.int64, (1,))
     sizes = network.sizes(network.concat(k, np.array([5]), axis=0))
     known = known_value(sizes)
-    assert known is not None and known[1] == 5 and str(known[0]).startswith("d")
+    assert known is not None
+    assert known[1] == 5
+    assert str(known[0]).startswith("d")
 
 
 def test_sizes_in_a_loop_are_of_the_iteration() -> None:
@@ -108,7 +110,8 @@ def test_what_a_decomposition_knows_of_sizes_reaches_the_network() -> None:
     name = str(kept.type.shape[0])
     values = decompose(operation)
     replace(operation, values)
-    assert name not in str(doubled.type) and doubled.type == values[0].type
+    assert name not in str(doubled.type)
+    assert doubled.type == values[0].type
     network.verify()
     data = np.array([0, 1, 0, 2, 3, 0], np.float32)
     for backend in ("cpu", "reference"):
