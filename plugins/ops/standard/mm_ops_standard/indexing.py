@@ -10,7 +10,6 @@ import numpy as np
 from mm_core.errors import InputError
 from mm_core.ops import (
     ALL,
-    BOOL,
     INDEX,
     NUMERIC,
     Arity,
@@ -231,6 +230,8 @@ class TopK(OpDef):
             require(k >= 0, f"{self.name}: k must not be negative, it is {k}")
             fits = not isinstance(x[axis], int) or k <= x[axis]
             require(fits, f"{self.name}: k is {k}, the axis has {x[axis]} elements")
+        if k is not None:
+            agree(smaller(k, x[axis]), k, f"{self.name}: k and what the axis has of it")
         return [(*x[:axis], k, *x[axis + 1 :])] * 2
 
     def reference(self, x: Array, k: Array, *, axis: int, largest: bool, sorted: bool) -> tuple[Array, Array]:
@@ -244,6 +245,12 @@ class TopK(OpDef):
             order = np.argsort(wide(x), axis, kind="stable")
         order = np.take(order, np.arange(count), axis)
         return np.take_along_axis(x, order, axis), order.astype(np.int64)
+
+    def decompose(self, graph: Any, x: Any, k: Any, **order: Any) -> Any:
+        """A k that only running tells is read there."""
+        if is_settled(self, x, k, **order):
+            return None
+        return graph.topk(x, graph.sizes(graph.reshape(k, [1])), **order)
 
 
 class OneHot(OpDef):
@@ -277,7 +284,7 @@ class OneHot(OpDef):
     def decompose(self, graph: Any, indices: Any, depth: Any, values: Any, *, axis: int) -> Any:
         rank = len(indices.type.shape) + 1
         axis %= rank
-        size = graph.reshape(_as_int64(graph, depth), [])
+        size = graph.sizes(graph.reshape(_as_int64(graph, depth), []))
         hot = _as_int64(graph, indices)
         hot = graph.unsqueeze(graph.select(graph.less(hot, 0), graph.add(hot, size), hot), axes=(axis,))
         off, on = (graph.gather(values, index) for index in (0, 1))
@@ -286,86 +293,6 @@ class OneHot(OpDef):
 
 def _as_int64(graph: Any, value: Any) -> Any:
     return value if value.type.dtype is _INT64 else graph.cast(value, to=_INT64)
-
-
-class NonZero(OpDef):
-    """Indices of the elements that are not zero, a column for each in row-major order: [rank, count] (ONNX NonZero)."""
-
-    name = "mm.nonzero"
-    tier = Tier.HOST
-    operands = (Operand("x"),)
-    results = (Result("y", _INT64),)
-    dtypes = {"T": NUMERIC | BOOL}
-
-    def infer(self, types: Any, values: KnownValues) -> Any:
-        return (len(types[0].shape), None)
-
-    def reference(self, x: Array) -> Array:
-        # A scalar has no axes: one empty column if it is not zero.
-        if x.ndim == 0:
-            return np.zeros((0, int(bool(x))), np.int64)
-        return np.stack(np.nonzero(x)).astype(np.int64)
-
-
-class Compress(OpDef):
-    """The slices of x along `axis` (of x flattened without one) where the 1-D `condition` is true (ONNX Compress)."""
-
-    name = "mm.compress"
-    operands = (Operand("x"), Operand("condition", "B"))
-    dtypes = {"T": ALL, "B": BOOL}
-    attributes = (Attribute("axis", int, None),)
-
-    def infer(self, types: Any, values: KnownValues, *, axis: int | None) -> Any:
-        shape = types[0].shape
-        require_rank(self.name, "condition", types[1].shape, 1)
-        if axis is None:
-            return (None,)
-        axis = axis_of(self.name, axis, len(shape))
-        return (*shape[:axis], None, *shape[axis + 1 :])
-
-    def reference(self, x: Array, condition: Array, *, axis: int | None) -> Array:
-        return np.compress(condition, x, axis)
-
-    def decompose(self, graph: Any, x: Any, condition: Any, *, axis: int | None) -> Any:
-        if axis is None:
-            x, axis = graph.reshape(x, [-1]), 0
-        return graph.gather(x, graph.squeeze(graph.nonzero(condition), axes=(0,)), axis=axis)
-
-
-class Unique(OpDef):
-    """Distinct elements of x flattened, or distinct slices along `axis` (ONNX Unique).
-
-    Results: the distinct ones (ascending, or in order of appearance unless `sorted`), where each first appears, for
-    each element of x its place among them, and how often each appears.
-    """
-
-    name = "mm.unique"
-    tier = Tier.HOST
-    operands = (Operand("x"),)
-    results = (Result("y"), Result("indices", _INT64), Result("inverse", _INT64), Result("counts", _INT64))
-    dtypes = {"T": ALL}
-    attributes = (Attribute("axis", int, None), Attribute("sorted", bool, True))
-
-    def infer(self, types: Any, values: KnownValues, *, axis: int | None, sorted: bool) -> Any:
-        shape = types[0].shape
-        if axis is None:
-            total = types[0].element_count()
-            return [(None,), (None,), (total,), (None,)]
-        axis = axis_of(self.name, axis, len(shape))
-        return [(*shape[:axis], None, *shape[axis + 1 :]), (None,), (shape[axis],), (None,)]
-
-    def reference(self, x: Array, *, axis: int | None, sorted: bool) -> tuple[Array, ...]:
-        y, first, inverse, counts = np.unique(
-            wide(x), return_index=True, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
-        )
-        inverse = inverse.reshape(-1)
-        if not sorted:
-            order = np.argsort(first, kind="stable")
-            place = np.empty_like(order)
-            place[order] = np.arange(order.size)
-            y = np.take(y, order, 0 if axis is None else axis)
-            first, counts, inverse = first[order], counts[order], place[inverse]
-        return (y.astype(x.dtype), *(part.astype(np.int64) for part in (first, inverse, counts)))
 
 
 class TensorScatter(OpDef):
@@ -419,6 +346,5 @@ class TensorScatter(OpDef):
 
 
 OPS: tuple[type[OpDef], ...] = (
-    Gather, GatherElements, GatherND, ScatterElements, ScatterND, TopK, OneHot, NonZero, Compress, Unique,
-    TensorScatter,
+    Gather, GatherElements, GatherND, ScatterElements, ScatterND, TopK, OneHot, TensorScatter,
 )  # fmt: skip

@@ -130,31 +130,6 @@ def test_one_hot_is_onnxs(reference: Any, run_onnx: Any, axis: int) -> None:
     opcheck("mm.one_hot", [indices.astype(np.float32), np.array(4), values.astype(np.int64)])
 
 
-def test_nonzero_and_compress_are_onnxs(reference: Any, run_onnx: Any) -> None:
-    # ONNX gives a scalar no rows, ONNX Runtime gives it one.
-    assert reference("mm.nonzero", np.array(3)).shape == (0, 1)
-    for x in (np.round(X), X > 0, np.zeros((2, 2), np.int32)):
-        np.testing.assert_array_equal(reference("mm.nonzero", x), run_onnx("NonZero", x))
-        opcheck("mm.nonzero", [x])
-    keep = np.array([True, False, True])
-    for axis in (0, 1, -1, None):
-        attributes = {} if axis is None else {"axis": axis}
-        wanted = run_onnx("Compress", X, keep, **attributes)
-        np.testing.assert_array_equal(reference("mm.compress", X, keep, axis=axis), wanted)
-        opcheck("mm.compress", [X, keep], {"axis": axis})
-
-
-@pytest.mark.parametrize("is_sorted", [False, True])
-def test_unique_is_onnxs(reference: Any, run_onnx: Any, is_sorted: bool) -> None:
-    x = np.array([[3, 1, 1], [3, 1, 1], [0, 7, 0]], np.float32)
-    for axis in (None, 0, 1):
-        attributes = {} if axis is None else {"axis": axis}
-        wanted = run_onnx("Unique", x, outputs=4, sorted=int(is_sorted), **attributes)
-        for mine, theirs in zip(reference("mm.unique", x, axis=axis, sorted=is_sorted), wanted):
-            np.testing.assert_array_equal(mine, theirs)
-        opcheck("mm.unique", [x], {"axis": axis, "sorted": is_sorted})
-
-
 @pytest.mark.parametrize("mode", ["linear", "circular"])
 def test_tensor_scatter_writes_a_cache(reference: Any, mode: str) -> None:
     x = RNG.standard_normal((2, 3, 6, 4)).astype(np.float32)

@@ -88,29 +88,6 @@ def test_deform_conv_without_offsets_is_conv(reference: Any) -> None:
     np.testing.assert_allclose(found, reference("mm.conv", X, w, **geometry), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("center_point_box", [False, True])
-@pytest.mark.parametrize("most", [0, 2, 10])
-def test_non_max_suppression_is_onnx_runtimes(
-    reference: Any, run_onnx: Any, center_point_box: bool, most: int
-) -> None:
-    boxes = RNG.random((2, 12, 4)).astype(np.float32)
-    scores = np.round(RNG.random((2, 3, 12)), 1).astype(np.float32)
-    limits = (np.array([most]), np.array([0.3], np.float32), np.array([0.2], np.float32))
-    wanted = run_onnx("NonMaxSuppression", boxes, scores, *limits, center_point_box=int(center_point_box))
-    found = reference("mm.non_max_suppression", boxes, scores, *limits, center_point_box=center_point_box)
-    np.testing.assert_array_equal(found, wanted)
-    opcheck("mm.non_max_suppression", [boxes, scores, *limits], {"center_point_box": center_point_box})
-
-
-@pytest.mark.parametrize("spatial_scale", [1.0, 0.6])
-def test_max_roi_pool_is_onnx_runtimes(reference: Any, run_onnx: Any, spatial_scale: float) -> None:
-    rois = np.array([[0, 0, 0, 6, 4], [1, 1, 1, 3, 4], [1, 2, 3, 2, 3], [0, 5, 3, 12, 9]], np.float32)
-    wanted = run_onnx("MaxRoiPool", X, rois, pooled_shape=[2, 3], spatial_scale=spatial_scale)
-    attributes = {"pooled_shape": (2, 3), "spatial_scale": spatial_scale}
-    np.testing.assert_array_equal(reference("mm.max_roi_pool", X, rois, **attributes), wanted)
-    opcheck("mm.max_roi_pool", [X, rois], attributes)
-
-
 def test_sampling_refuses() -> None:
     network = mm.Network()
     x = network.add_input("x", mm.float32, X.shape)
