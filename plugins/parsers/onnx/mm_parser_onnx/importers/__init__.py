@@ -7,6 +7,7 @@ from mm_parser_onnx.importers import (
     control,
     convolution,
     elementwise,
+    image,
     indexing,
     normalization,
     quantization,
@@ -20,13 +21,14 @@ from mm_parser_onnx.importers import (
     signal,
     slicing,
     source,
+    text,
 )
 from mm_parser_onnx.table import Table
 
 TABLE = Table(
     module.FAMILY
     for module in (
-        activation, attention, contraction, control, convolution, elementwise, indexing, normalization, quantization,
-        random, recurrent, reduction, resize, sampling, sequence, shape, signal, slicing, source,
+        activation, attention, contraction, control, convolution, elementwise, image, indexing, normalization,
+        quantization, random, recurrent, reduction, resize, sampling, sequence, shape, signal, slicing, source, text,
     )
 )  # fmt: skip
