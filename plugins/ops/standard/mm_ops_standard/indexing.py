@@ -22,12 +22,12 @@ from mm_core.ops import (
     Tier,
     Trait,
 )
-from mm_core.types import BY_NAME, Array, is_non_negative
+from mm_core.types import BY_NAME, Array, agree, is_non_negative
 from mm_ops_standard.checks import checked_indices, require, require_rank, same
-from mm_ops_standard.known import partial
+from mm_ops_standard.known import partial, smaller
 from mm_ops_standard.places import places, places_along
 from mm_ops_standard.precision import wide
-from mm_ops_standard.shapes import axis_of, sizes_of
+from mm_ops_standard.shapes import axis_of, is_settled, sizes_of
 
 _INT64 = BY_NAME["int64"]
 _MOVEMENT = frozenset({Trait.MOVEMENT})

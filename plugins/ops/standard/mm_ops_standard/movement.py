@@ -9,9 +9,18 @@ import numpy as np
 
 from mm_core.errors import UnsupportedOpError
 from mm_core.ops import ALL, INDEX, Attribute, OpDef, Operand, Tier, Trait
-from mm_core.types import broadcast_dims, floordiv
+from mm_core.types import SymDim, agree, broadcast_dims, floordiv
 from mm_ops_standard.known import dims, fits, integers
-from mm_ops_standard.shapes import axes_of, reshape, shape_operand, sizes_of, times
+from mm_ops_standard.shapes import (
+    axes_of,
+    int64_vector,
+    is_settled,
+    read_sizes,
+    reshape,
+    shape_operand,
+    sizes_of,
+    times,
+)
 
 
 class Movement(OpDef):
@@ -69,6 +78,10 @@ class Expand(Movement):
             return mine if isinstance(mine, int) and mine != 1 else None
         if isinstance(wanted, int) and wanted < 0:
             raise UnsupportedOpError(f"{self.name}: a size is {wanted}", remedy="sizes must not be negative")
+        if isinstance(mine, SymDim) and isinstance(wanted, SymDim) and mine != wanted:
+            # Repeated or not, the result has the size asked for. A guard says that x's size is this, or 1.
+            agree((mine - 1) * (mine - wanted), 0, f"{self.name}: the size {mine} repeated to {wanted}")
+            return wanted
         return broadcast_dims(mine, wanted)
 
     def known(self, types: Any, values: Any) -> Any:
@@ -80,6 +93,18 @@ class Expand(Movement):
 
     def reference(self, x: Any, shape: Any) -> Any:
         return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(map(int, shape))))
+
+    def decompose(self, graph: Any, x: Any, shape: Any) -> Any:
+        """A shape that only running tells is read there, broadcast with x's own."""
+        length, rank = shape.type.shape[0], len(x.type.shape)
+        if not isinstance(length, int) or is_settled(self, x, shape):
+            return None
+        own, wanted = graph.shape(x), int64_vector(graph, shape)
+        if length > rank:
+            own = graph.concat(np.ones(length - rank, np.int64), own, axis=0)
+        elif rank > length:
+            wanted = graph.concat(np.ones(rank - length, np.int64), wanted, axis=0)
+        return graph.expand(x, graph.sizes(graph.select(graph.equal(wanted, 1), own, wanted)))
 
 
 class Tile(Movement):
@@ -107,9 +132,7 @@ class Tile(Movement):
 
     def decompose(self, graph: Any, x: Any, repeats: Any) -> Any:
         sizes = sizes_of(graph, x)
-        if repeats.type.dtype.name != "int64":
-            repeats = graph.cast(repeats, to="int64")
-        counts = [graph.slice(repeats, [axis], [axis + 1], [0]) for axis in range(len(sizes))]
+        counts = read_sizes(graph, repeats, len(sizes))
         apart = reshape(graph, x, [size for pair in zip([1] * len(sizes), sizes) for size in pair])
         wide = graph.expand(apart, shape_operand(graph, [size for pair in zip(counts, sizes) for size in pair]))
         return reshape(graph, wide, [times(graph, count, size) for count, size in zip(counts, sizes)])

@@ -10,9 +10,13 @@ from functools import reduce
 from itertools import groupby
 from typing import Any
 
+from mm_core.ir import OperandValues, known_value
+from mm_core.ops import OpDef
+from mm_core.types import BY_NAME
 from mm_ops_standard.checks import require
 
 Size = Any
+_INT64 = BY_NAME["int64"]
 
 
 def axis_of(op: str, axis: int, rank: int, name: str = "axis") -> int:
@@ -46,6 +50,31 @@ def times(graph: Any, *sizes: Size) -> Size:
         return static
     product = reduce(graph.mul, dynamic)
     return product if static == 1 else graph.mul(product, [static])
+
+
+def is_settled(definition: OpDef, *operands: Any, **attributes: Any) -> bool:
+    """Whether inference tells the sizes of all results, so that nothing must be read for them while running."""
+    types = [None if operand is None else operand.type for operand in operands]
+    inferred = definition.infer(types, OperandValues(operands), **attributes)
+    shapes = inferred if isinstance(inferred, list) else [inferred]
+    return all(shape is not None and None not in shape for shape in shapes)
+
+
+def int64_vector(graph: Any, operand: Any, length: int | None = None) -> Any:
+    """An integer operand as int64; with `length`, of that static length."""
+    if operand.type.dtype is not _INT64:
+        operand = graph.cast(operand, to=_INT64)
+    return operand if length is None or operand.type.shape == (length,) else graph.reshape(operand, [length])
+
+
+def read_sizes(graph: Any, operand: Any, length: int) -> list[Size]:
+    """The elements of an integer operand as sizes; those that only running tells are checked to be sizes there."""
+    vector = graph.sizes(int64_vector(graph, operand, length))
+    known = known_value(vector)
+    return [
+        known[place] if isinstance(known[place], int) else graph.slice(vector, [place], [place + 1])
+        for place in range(length)
+    ]
 
 
 def shape_operand(graph: Any, sizes: Sequence[Size]) -> Any:

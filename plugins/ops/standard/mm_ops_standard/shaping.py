@@ -12,7 +12,7 @@ from mm_core.types import Dim, agree, floordiv
 from mm_core.types.dtypes import int64
 from mm_ops_standard.known import dims, integers, partial
 from mm_ops_standard.movement import Movement
-from mm_ops_standard.shapes import axes_of, axis_of, reshape, sizes_of, times
+from mm_ops_standard.shapes import axes_of, axis_of, int64_vector, is_settled, reshape, sizes_of, times
 
 
 def _product(items: Any) -> Dim:
@@ -57,6 +57,17 @@ class Reshape(Movement):
 
     def reference(self, x: Any, shape: Any) -> Any:
         return x.reshape(tuple(map(int, shape)))
+
+    def decompose(self, graph: Any, x: Any, shape: Any) -> Any:
+        """A shape that only running tells is read there, after what is left has taken the place of -1."""
+        length = shape.type.shape[0]
+        if not isinstance(length, int) or is_settled(self, x, shape):
+            return None
+        wanted = int64_vector(graph, shape)
+        is_rest = graph.equal(wanted, -1)
+        others = graph.reduce_prod(graph.select(is_rest, 1, wanted), axes=(0,))
+        rest = graph.div(graph.size(x), graph.maximum(others, 1))
+        return graph.reshape(x, graph.sizes(graph.select(is_rest, rest, wanted)))
 
 
 class _Relabel(Movement):

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from mm_core.errors import UnsupportedOpError
+from mm_core.ir import known_value
 from mm_core.ops import Arity, Attribute, OpDef, Operand, Result, Tier
 from mm_core.types import Dim, agree, ceildiv, is_non_negative
 from mm_ops_standard.checks import require
 from mm_ops_standard.known import dims, integers, larger, smaller
 from mm_ops_standard.movement import Movement
-from mm_ops_standard.shapes import axes_of, axis_of
+from mm_ops_standard.places import places
+from mm_ops_standard.shapes import axes_of, axis_of, int64_vector, is_settled, read_sizes
 
 _FAR = 2**31 - 1
 """Bounds from here on mean "to the end", as exporters write them."""
@@ -68,6 +70,51 @@ class Slice(Movement):
         for axis, start, end, step in zip(axes, starts, ends, steps):
             window[int(axis)] = slice(int(start), int(end), int(step))
         return x[tuple(window)]
+
+    def decompose(self, graph: Any, x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
+        """Where only running tells how much is kept, the places kept are counted there and gathered, axis by axis."""
+        if is_settled(self, x, starts, ends, axes, steps):
+            return None
+        starts, ends = int64_vector(graph, starts), int64_vector(graph, ends)
+        steps = graph.expand(1, graph.shape(starts)) if steps is None else int64_vector(graph, steps)
+        picked, bounds = self._by_axis(graph, x, starts, ends, axes, steps)
+        firsts, counts, steps = _places_kept(graph, graph.gather(graph.shape(x), np.array(picked, np.int64)), *bounds)
+        for number, (axis, count) in enumerate(zip(picked, read_sizes(graph, counts, len(picked)))):
+            first, step = (graph.gather(vector, np.array(number)) for vector in (firsts, steps))
+            x = graph.gather(x, graph.add(graph.mul(places(graph, count), step), first), axis=axis)
+        return x
+
+    def _by_axis(self, graph: Any, x: Any, starts: Any, ends: Any, axes: Any, steps: Any) -> tuple[list[int], Any]:
+        """Axes, and starts, ends and steps for each of them. All axes where only running tells which are meant."""
+        rank, count = len(x.type.shape), starts.type.shape[0]
+        known = tuple(range(count)) if axes is None and isinstance(count, int) else integers(known_value(axes))
+        if known is not None:
+            return list(axes_of(self.name, known, rank)), (starts, ends, steps)
+        if axes is None:
+            axes = graph.range(0, graph.reshape(graph.shape(starts), []), 1)
+        axes = graph.gather(np.arange(rank), axes)  # Counted from the front.
+        whole = (np.zeros(rank, np.int64), graph.shape(x), np.ones(rank, np.int64))
+        given = (starts, ends, steps)
+        return list(range(rank)), [
+            graph.scatter_elements(default, axes, values, axis=0) for default, values in zip(whole, given)
+        ]
+
+
+def _places_kept(graph: Any, size: Any, starts: Any, ends: Any, steps: Any) -> tuple[Any, Any, Any]:
+    """First place, number of places and step of range(size)[start:end:step], of vectors with an entry for each axis.
+
+    Nothing overflows: bounds move towards zero only, and a step longer than the axis is made as long as it.
+    """
+    forward = graph.less(0, steps)
+    low, high = graph.select(forward, 0, -1), graph.select(forward, size, graph.sub(size, 1))
+    first, last = (
+        graph.minimum(graph.maximum(graph.select(graph.less(bound, 0), graph.add(bound, size), bound), low), high)
+        for bound in (starts, ends)
+    )
+    far = graph.add(size, 1)
+    steps = graph.minimum(graph.maximum(steps, graph.neg(far)), far)
+    span = graph.add(graph.sub(last, first), graph.sub(steps, graph.sign(steps)))
+    return first, graph.maximum(graph.div(span, steps), 0), steps
 
 
 def _slice_length(size: Dim, start: Any, end: Any, step: Any) -> Dim | None:
@@ -149,6 +196,8 @@ class Split(Movement):
 
     def decompose(self, graph: Any, x: Any, sizes: Any = None, *, axis: int, parts: int | None) -> Any:
         axis = axis_of(self.name, axis, len(x.type.shape))
+        if not is_settled(self, x, sizes, axis=axis, parts=parts):
+            return graph.split(x, graph.sizes(int64_vector(graph, sizes, parts)), axis=axis, parts=parts)
         size = x.type.shape[axis]
         if sizes is None and isinstance(size, int):
             chunk = -(-size // parts)  # type: ignore[operator]
@@ -207,6 +256,24 @@ class Pad(Movement):
         result = np.full([sum(w) + s for w, s in zip(widths, cropped.shape)], fill, x.dtype)
         result[tuple(slice(begin, begin + size) for (begin, _), size in zip(widths, cropped.shape))] = cropped
         return result
+
+    def decompose(self, graph: Any, x: Any, pads: Any, value: Any = None, *, mode: str, axes: Any) -> Any:
+        """Pads that only running tells are read there: what is added in front, what is cropped, and what comes out."""
+        if is_settled(self, x, pads, value, mode=mode, axes=axes):
+            return None
+        padded = axes_of(self.name, axes, len(x.type.shape))
+        count = len(padded)
+        pads = int64_vector(graph, pads, 2 * count)
+        begins, ends = graph.slice(pads, [0], [count]), graph.slice(pads, [count], [2 * count])
+        size = graph.gather(graph.shape(x), np.array(padded, np.int64))
+        after = graph.add(size, graph.add(begins, ends))
+        read = graph.sizes(
+            graph.concat(graph.maximum(begins, 0), graph.maximum(graph.neg(begins), 0), after, axis=0)
+        )
+        added, cropped, after = (graph.slice(read, [part * count], [(part + 1) * count]) for part in range(3))
+        begins = graph.sub(added, cropped)
+        ends = graph.sub(graph.sub(after, size), begins)
+        return graph.pad(x, graph.concat(begins, ends, axis=0), value, mode=mode, axes=axes)
 
 
 OPS: tuple[type[OpDef], ...] = (Slice, Split, Pad)
