@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from mm_core.ir import Graph
+from mm_core.ir import Graph, Value
+from mm_parser_onnx.axes import Axes, over_axes
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import Family, Importer
 
@@ -32,11 +34,13 @@ def _axes_input(name: str) -> Importer:
     """No axes mean all of them, or with `noop_with_empty_axes` none: the element-wise part is still done."""
 
     def build(g: Graph, node: Node) -> Any:
-        axes = node.constant_ints(1, "the axes")
-        nothing = node.flag("noop_with_empty_axes")
-        return g.op(
-            f"mm.{name}", node.input(), axes=axes or (() if nothing else None), keepdims=node.flag("keepdims", True)
-        )
+        no_axes = () if node.flag("noop_with_empty_axes") else None
+        keepdims = node.flag("keepdims", True)
+
+        def reduce(g: Graph, values: Sequence[Value], axes: Axes) -> Value:
+            return g.op(f"mm.{name}", *values, axes=axes or no_axes, keepdims=keepdims)  # type: ignore[no-any-return]
+
+        return over_axes(g, node, 1, [node.input()], range(node.rank()), node.rank(), reduce)
 
     return build
 
@@ -64,9 +68,12 @@ FAMILY.rows((("ArgMax", "argmax"), ("ArgMin", "argmin")), _position)
 
 def _running(name: str) -> Importer:
     def build(g: Graph, node: Node) -> Any:
-        (axis,) = node.constant_ints(1, "the axis") or (0,)
         exclusive, reverse = node.flag("exclusive"), node.flag("reverse")
-        return g.op(f"mm.{name}", node.input(), axis=axis, exclusive=exclusive, reverse=reverse)
+
+        def run(g: Graph, values: Sequence[Value], axes: Axes) -> Value:
+            return g.op(f"mm.{name}", *values, axis=axes[0], exclusive=exclusive, reverse=reverse)  # type: ignore
+
+        return over_axes(g, node, 1, [node.input()], range(node.rank()), node.rank(), run)
 
     return build
 

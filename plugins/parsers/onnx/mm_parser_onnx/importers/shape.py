@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mm_core.ir import Graph, Value, known_value
+from mm_parser_onnx.axes import Axes, over_axes
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import Family
 
@@ -60,7 +62,14 @@ def squeeze_1(g: Graph, node: Node) -> Any:
 
 @op("Squeeze", since=13)
 def squeeze_13(g: Graph, node: Node) -> Any:
-    return g.squeeze(node.input(), axes=node.constant_ints(1, "the axes"))
+    if node.optional(1) is None:
+        return g.squeeze(node.input())
+
+    def squeeze(g: Graph, values: Sequence[Value], axes: Axes) -> Value:
+        return g.squeeze(*values, axes=axes)  # type: ignore[no-any-return]
+
+    ones = [axis for axis, size in enumerate(node.shape()) if size == 1 or not isinstance(size, int)]
+    return over_axes(g, node, 1, [node.input()], ones, node.rank(), squeeze)
 
 
 @op("Unsqueeze")
@@ -70,7 +79,15 @@ def unsqueeze_1(g: Graph, node: Node) -> Any:
 
 @op("Unsqueeze", since=13)
 def unsqueeze_13(g: Graph, node: Node) -> Any:
-    return g.unsqueeze(node.input(0), axes=node.constant_ints(1, "the axes") or ())
+    (count,) = node.shape(1) or (1,)
+    if not isinstance(count, int):
+        raise node.unsupported("the number of axes depends on data", remedy="state the shape of this input")
+
+    def unsqueeze(g: Graph, values: Sequence[Value], axes: Axes) -> Value:
+        return g.unsqueeze(*values, axes=axes)  # type: ignore[no-any-return]
+
+    rank = node.rank() + count
+    return over_axes(g, node, 1, [node.input()], range(rank), rank, unsqueeze)
 
 
 @op("Flatten")
@@ -101,11 +118,8 @@ def expand(g: Graph, node: Node) -> Any:
 @op("Tile")
 def tile_1(g: Graph, node: Node) -> Any:
     """`tiles` times along one axis."""
-    (axis,) = node.constant_ints(2, "the axis") or (0,)
-    (tiles,) = node.constant_ints(1, "the tiles") or (1,)
-    repeats = [1] * node.rank()
-    repeats[axis] = tiles
-    return g.tile(node.input(), repeats)
+    tiles, axis = (g.reshape(g.cast(node.input(index), to="int64"), [1]) for index in (1, 2))
+    return g.tile(node.input(), g.scatter_elements(np.ones(node.rank(), np.int64), axis, tiles, axis=0))
 
 
 @op("Tile", since=6)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from mm_core.ir import Graph
+from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME
+from mm_parser_onnx.axes import Axes, Build, over_axes
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import Family
 
@@ -15,18 +17,28 @@ op = FAMILY.op
 
 @op("DFT")
 def dft_17(g: Graph, node: Node) -> Any:
-    return _dft(g, node, node.int("axis", 1))
+    return _dft(node)(g, _present(node), (node.int("axis", 1),))
 
 
 @op("DFT", since=20)
 def dft_20(g: Graph, node: Node) -> Any:
-    (axis,) = node.constant_ints(2, "the axis") or (-2,)
-    return _dft(g, node, axis)
+    rank = node.rank()
+    return over_axes(g, node, 2, _present(node), range(rank - 1), rank, _dft(node))
 
 
-def _dft(g: Graph, node: Node, axis: int) -> Any:
+def _present(node: Node) -> list[Value]:
+    """The signal, and the length of the transform if it is given."""
+    return [node.input(0)] if node.optional(1) is None else [node.input(0), node.input(1)]
+
+
+def _dft(node: Node) -> Build:
     inverse, onesided = node.flag("inverse"), node.flag("onesided")
-    return g.dft(node.input(0), node.optional(1), axis=axis, inverse=inverse, onesided=onesided)
+
+    def transform(g: Graph, values: Sequence[Value], axes: Axes) -> Value:
+        axis = axes[0] if axes else -2
+        return g.dft(*values, axis=axis, inverse=inverse, onesided=onesided)  # type: ignore[no-any-return]
+
+    return transform
 
 
 @op("STFT")

@@ -80,5 +80,12 @@ def _pad_attributes(g: Graph, node: Node, name: str) -> Any:
 @op("Pad", since=11)
 def pad_11(g: Graph, node: Node) -> Any:
     mode = node.choice("mode", _MODES if node.version >= 19 else _MODES[:3], "constant")
-    axes = node.constant_ints(3, "the axes")
-    return g.pad(node.input(0), node.input(1), node.optional(2) if mode == "constant" else None, mode=mode, axes=axes)
+    x, pads, value = node.input(0), node.input(1), node.optional(2) if mode == "constant" else None
+    axes = None if node.optional(3) is None else node.constant(3)
+    if node.optional(3) is None or axes is not None:
+        return g.pad(x, pads, value, mode=mode, axes=axes)
+    # Axes that depend on data: pads of all axes, most of them zero.
+    places = g.expand(g.cast(node.input(3), to="int64"), g.concat(np.array([2]), g.shape(node.input(3)), axis=0))
+    listed = g.reshape(g.cast(pads, to="int64"), g.shape(places))
+    whole = g.scatter_elements(np.zeros((2, node.rank()), np.int64), places, listed, axis=1)
+    return g.pad(x, g.reshape(whole, [2 * node.rank()]), value, mode=mode)
