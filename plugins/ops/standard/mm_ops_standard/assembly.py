@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mm_core.errors import UnsupportedOpError
+from mm_core.errors import InputError, UnsupportedOpError
+from mm_core.ir import OperandValues
 from mm_core.ops import (
     ALL,
     INDEX,
@@ -21,6 +22,7 @@ from mm_core.ops import (
     Tier,
 )
 from mm_core.types import Dim, DType, TensorData, TensorType, agree, ceildiv
+from mm_core.types.dtypes import float32, float64, int64
 from mm_ops_standard.known import FOLLOWED, dims, fits, integers, larger, partial
 from mm_ops_standard.movement import Movement
 from mm_ops_standard.shapes import axis_of
@@ -96,12 +98,49 @@ class Range(OpDef):
         dtype = start.dtype
         if dtype.kind in "iu":
             low, high, step = int(start), int(limit), int(delta)
+            if step == 0:
+                raise InputError(f"{self.name}: delta is 0")
             length = max(0, -((low - high) // step))
             return (low + np.arange(length, dtype=np.int64) * step).astype(dtype)
         wide = dtype if dtype == np.float64 else np.dtype(np.float32)
         low, high, step = (item.astype(wide) for item in (start, limit, delta))
-        length = max(0, math.ceil((float(high) - float(low)) / float(step)))
+        with np.errstate(all="ignore"):
+            count = np.ceil((np.float64(high) - np.float64(low)) / np.float64(step))
+        if not abs(count) < 2.0**53:
+            raise InputError(f"{self.name}: from {low} to {high} in steps of {step} are no countable elements")
+        length = max(0, int(count))
         return (low + np.arange(length).astype(wide) * step).astype(dtype)
+
+    def decompose(self, graph: Any, start: Any, limit: Any, delta: Any) -> Any:
+        """Counted first, where the length is known only while running; a delta of 0 counts -1, which is no size."""
+        if self._length(OperandValues((start, limit, delta))) is not None:
+            return None
+        dtype = start.type.dtype
+        count = _count_integers if dtype.is_integer else _count_floats
+        places = graph.range(0, graph.sizes(count(graph, start, limit, delta)), 1)
+        computed = int64 if dtype.is_integer else float64 if dtype is float64 else float32
+        first, step, places = (_as(graph, value, computed) for value in (start, delta, places))
+        return _as(graph, graph.add(first, graph.mul(places, step)), dtype)
+
+
+def _as(graph: Any, value: Any, dtype: DType) -> Any:
+    return value if value.type.dtype is dtype else graph.cast(value, to=dtype)
+
+
+def _count_integers(graph: Any, *bounds: Any) -> Any:
+    start, limit, delta = (_as(graph, value, int64) for value in bounds)
+    stands = graph.equal(delta, 0)
+    step = graph.select(stands, 1, delta)
+    # Division truncates: what is added before rounds a positive quotient up.
+    span = graph.add(graph.sub(limit, start), graph.sub(step, graph.sign(step)))
+    return graph.select(stands, -1, graph.maximum(graph.div(span, step), 0))
+
+
+def _count_floats(graph: Any, *bounds: Any) -> Any:
+    start, limit, delta = (_as(graph, value, float64) for value in bounds)
+    count = graph.ceil(graph.div(graph.sub(limit, start), delta))
+    countable = graph.less(graph.abs(count), 2.0**53)
+    return graph.cast(graph.select(countable, graph.maximum(count, 0.0), -1.0), to=int64)
 
 
 class Filled(OpDef):
@@ -155,7 +194,7 @@ class Iota(OpDef):
         if not isinstance(rank, int):
             return None
         axis = axis_of(self.name, axis, rank)
-        index = graph.cast(shape, to="int64")
+        index = graph.sizes(graph.cast(shape, to="int64"))
         limit = graph.reshape(graph.slice(index, [axis], [axis + 1], [0]), [])
         places = graph.cast(graph.range(graph.constant(0), limit, graph.constant(1)), to=dtype)
         return graph.expand(graph.reshape(places, [-1] + [1] * (rank - 1 - axis)), index)
