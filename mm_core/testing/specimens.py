@@ -120,18 +120,22 @@ def _elementwise(definition: OpDef, make: Maker) -> Iterator[Form]:
 
 
 def _cast(make: Maker) -> Iterator[Form]:
-    """Values within the range of the type cast to: beyond it, integers from floats are undefined."""
+    """Values beyond the range of the type cast to as well, but for text."""
     for target in DTYPES:
         if {make.dtype.kind, target.kind} == {"complex", "string"}:
             continue
-        unsigned = target.kind == "unsigned" or target.name == "float8_e8m0fnu"
-        low, high = 0 if unsigned else -2, 2 if target.bits == 2 else 5
-        if make.dtype.kind == "complex":
-            yield Form((np.minimum(np.abs(make(3, 4)), 1.5).astype(make.dtype.numpy),), {"to": target})
-        elif make.dtype.kind == "string":
+        if make.dtype.kind == "string":
+            low, high = 0 if target.kind == "unsigned" else -2, 2 if target.bits == 2 else 5
             yield Form((make.generator.integers(low, high, (3, 4)).astype(str).astype(object),), {"to": target})
         else:
-            yield Form((make(3, 4, low=low, high=high),), {"to": target})
+            yield Form((make(3, 4, low=-300, high=300, special=True),), {"to": target})
+
+
+def _bit_cast(make: Maker) -> Iterator[Form]:
+    for target in (make.dtype, *DTYPES):
+        bits = [8 if dtype.kind == "bool" else dtype.bits for dtype in (make.dtype, target)]
+        if bits[0] == bits[1]:
+            yield Form((make(3, 4),), {"to": target})
 
 
 def _select(make: Maker) -> Iterator[Form]:
@@ -240,6 +244,7 @@ def _dequantize(make: Maker) -> Iterator[Form]:
 
 SPECIMENS: Mapping[str, Callable[[Maker], Iterator[Form] | Sequence[Form]]] = {
     "mm.cast": _cast,
+    "mm.bit_cast": _bit_cast,
     "mm.select": _select,
     "mm.concat": lambda m: (Form((m(2, 3), m(2, 1)), {"axis": 1}), Form((m(2, 3), m(1, 3), m(2, 3)), {"axis": -2})),
     "mm.expand": lambda m: (Form((m(3, 1), ints(2, 3, 4))), Form((m(), ints(2, 2)))),

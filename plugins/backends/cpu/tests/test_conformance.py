@@ -16,7 +16,7 @@ COMMON = tuple(map(as_dtype, ("bool", "int8", "uint8", "int32", "int64", "float1
 OPEN = {
     "mm.range": "sizes that floats tell",
     "mm.resize": "integers are interpolated by the reference",
-    "mm.cast": "strings, complex numbers and powers of two are cast by the reference",
+    "mm.cast": "strings are cast by the reference",
 }
 """Operators that the backend refuses for some of those types, and why."""
 

@@ -9,8 +9,8 @@ from mm_core.ops import OpDef
 __version__ = "0.1.0"
 
 FAMILIES = (
-    "unary", "bits", "binary", "comparison", "selection", "variadic", "reduction", "movement", "slicing", "assembly", "shaping",
-    "columns", "signal", "control", "sequence", "optional",
+    "unary", "binary", "comparison", "selection", "variadic", "reduction", "movement", "slicing", "assembly", "shaping",
+    "bits", "columns", "signal", "control", "sequence", "optional",
     "convolution", "pooling", "contraction", "einsum", "normalization", "activation", "attention", "resize",
     "quantization", "quantized", "indexing", "searching", "sampling", "detection", "recurrent", "random",
 )  # fmt: skip

@@ -101,8 +101,9 @@ class IsInf(Predicate):
 class Cast(Unary):
     """Elements converted to the type `to`: floats to integers truncate, anything not zero becomes true.
 
-    To a float8 or float4 type, `saturate` takes what is out of range to the largest finite value instead of NaN or
-    infinity; to float8_e8m0fnu, `round_mode` says how to round between powers of two.
+    Integers keep their low bits. A float beyond 32 bits (64 for types of 32 and 64 bits) goes to the nearest end of
+    that range first, NaN to 0. To a float8 or float4 type, `saturate` takes what is out of range to the largest finite
+    value instead of NaN or infinity; to float8_e8m0fnu, `round_mode` says how to round between powers of two.
     """
 
     name = "mm.cast"
@@ -133,9 +134,15 @@ class Cast(Unary):
                 return _to_text(x)
             if x.dtype == object:
                 return _from_text(x, to)
+            if x.dtype == to.numpy:
+                return x
+            if x.dtype.kind == "c" and to.kind not in ("complex", "bool"):
+                x = x.real
             if to.name == "float8_e8m0fnu":
-                return _to_power_of_two(x.astype(np.float32), round_mode).astype(to.numpy)
-            if to in SMALL_FLOATS and saturate and as_dtype(x.dtype).is_float:
+                return _to_power_of_two(x.astype(np.float32), saturate, round_mode).astype(to.numpy)
+            if to.is_integer and as_dtype(x.dtype).is_float:
+                return _to_integer(x, to)
+            if to in SMALL_FLOATS and (saturate or to.name == "float4_e2m1fn"):
                 return _saturated(x.astype(np.float32), to).astype(to.numpy)
             if x.dtype.kind == "V" and as_dtype(x.dtype).bits < 32:
                 x = x.astype(np.float32)
@@ -146,17 +153,28 @@ def _saturated(x: Any, to: DType) -> Any:
     import ml_dtypes
 
     largest = np.float32(ml_dtypes.finfo(to.numpy).max)
-    return np.where(np.isnan(x), x, np.clip(x, -largest, largest))
+    return np.where(np.isnan(x), np.nan, np.clip(x, -largest, largest))
 
 
-def _to_power_of_two(x: Any, round_mode: str) -> Any:
-    """Magnitudes rounded to 2**k, k from -127 to 127."""
+def _to_integer(x: Any, to: DType) -> Any:
+    """Floats towards zero, what does not fit to the ends of 32 or 64 bits, and of that the low bits."""
+    numbers = np.trunc(x.astype(np.float64))
+    top = 2.0 ** (64 if to.name == "uint64" else 63 if to.name in ("int64", "uint32") else 31)
+    inside = np.where(numbers < top, numbers, 0)
+    negative = np.maximum(np.minimum(inside, 0), -min(top, 2.0**63)).astype(np.int64).astype(np.uint64)
+    whole = np.where(inside < 0, negative, np.maximum(inside, 0).astype(np.uint64))
+    whole = np.where(numbers >= top, np.uint64(int(top) - 1), whole)
+    return whole.astype(np.int64).astype(to.numpy)
+
+
+def _to_power_of_two(x: Any, saturate: bool, round_mode: str) -> Any:
+    """Magnitudes rounded to 2**k, k from -127 to 127; what is outside to the nearest of them, or to NaN."""
     mantissa, exponent = np.frexp(np.abs(x).astype(np.float64))
     lower = np.ldexp(0.5, exponent)
     up = {"up": mantissa > 0.5, "down": np.zeros_like(mantissa, bool), "nearest": mantissa >= 0.75}[round_mode]
-    rounded = np.where(mantissa == 0, 0, np.where(up, lower * 2, lower))
-    rounded = np.clip(rounded, 2.0**-127, 2.0**127)
-    return np.where(np.isnan(x), np.nan, rounded)
+    rounded = np.where((mantissa == 0) | np.isinf(x), np.abs(x), np.where(up, lower * 2, lower))
+    bounded = np.clip(rounded, 2.0**-127, 2.0**127)
+    return np.where(np.isnan(x) | (~np.bool_(saturate) & (rounded != bounded)), np.nan, bounded)
 
 
 def _to_text(x: Any) -> Any:

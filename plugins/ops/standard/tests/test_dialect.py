@@ -8,12 +8,12 @@ from mm_ops_standard import FAMILIES, operators
 from mm_core.ops import Arity, OpDef, Tier, Trait, dialect
 
 DEVICE_PRIMITIVES = """
-abs acos acosh add argmax argmin asin asinh atan atanh average_pool bitwise_and bitwise_not bitwise_or bitwise_xor
-cast ceil concat constant conv conv_transpose cos cosh cumsum dequantize div equal erf exp expand floor fmod gather
-gather_elements gather_nd is_inf is_nan less less_or_equal log logical_and logical_not logical_or logical_xor matmul
-max_pool max_pool_with_indices maximum minimum mod mul neg pad pow quantize range reduce_max reduce_min reduce_prod
-reduce_sum reshape resize reverse round scatter_elements scatter_nd select shape shift_left shift_right sign sin
-sinh slice sqrt sub tan tanh topk transpose
+abs acos acosh add argmax argmin asin asinh atan atanh average_pool bit_cast bitwise_and bitwise_not bitwise_or
+bitwise_xor cast ceil concat constant conv conv_transpose cos cosh cumsum dequantize div equal erf exp expand floor
+fmod gather gather_elements gather_nd is_inf is_nan less less_or_equal log logical_and logical_not logical_or
+logical_xor matmul max_pool max_pool_with_indices maximum minimum mod mul neg pad pow quantize range reduce_max
+reduce_min reduce_prod reduce_sum reshape resize reverse round scatter_elements scatter_nd select shape shift_left
+shift_right sign sin sinh slice sqrt sub tan tanh topk transpose
 """
 """What a backend has to know to run every model, with the host's help. It must not grow unnoticed."""
 

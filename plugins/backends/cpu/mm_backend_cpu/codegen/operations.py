@@ -204,12 +204,17 @@ def _cast(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
         return (Template(_ALL, "({0} != 0)", "({0} != 0)", to),)
     vector = {
         ("f32", "f32"): "{0}", ("i32", "i32"): "{0}",
-        ("f32", "i32"): "__builtin_convertvector({0}, mm_vi)",
+        ("f32", "i32"): "mm_to_int({0})",
         ("i32", "f32"): "__builtin_convertvector({0}, mm_vf)",
         ("i1", "f32"): "(mm_vf)({0} & (mm_vi)mm_splat(1.0f))",
         ("i1", "i32"): "({0} & 1)",
     }  # fmt: skip
-    return tuple(Template((dtype,), "({T}){0}", vector.get((dtype, to)), to) for dtype in C_TYPES)
+    integers = {"i64": "mm_to_i64", "ui32": "mm_to_i64", "ui64": "mm_to_u64"}
+    convert = "" if to in _FLOATS else integers.get(to, "mm_to_i32")
+    return tuple(
+        Template((dtype,), f"({{T}}){convert if dtype in _FLOATS else ''}({{0}})", vector.get((dtype, to)), to)
+        for dtype in C_TYPES
+    )
 
 
 _PARAMETRIC: dict[str, Callable[[Mapping[str, Attribute]], tuple[Template, ...]]] = {

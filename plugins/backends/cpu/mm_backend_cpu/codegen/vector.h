@@ -137,6 +137,25 @@ MM_INLINE mm_vf mm_less_or_second(mm_vf a, mm_vf b) {
 MM_INLINE mm_vf mm_max(mm_vf a, mm_vf b) { return mm_select(a != a, a, mm_greater_or_second(a, b)); }
 MM_INLINE mm_vf mm_min(mm_vf a, mm_vf b) { return mm_select(a != a, a, mm_less_or_second(a, b)); }
 
+/* Floats towards zero; what does not fit goes to the nearest end, NaN to 0. C leaves both undefined. */
+MM_INLINE mm_vi mm_to_int(mm_vf x) {
+  mm_vi fits = (x >= -2147483648.0f) & (x < 2147483648.0f);
+  mm_vi end = mm_select_i(x > 0, mm_splat_i(INT32_MAX), mm_splat_i(INT32_MIN)) & (x == x);
+  return mm_select_i(fits, __builtin_convertvector(mm_select(fits, x, mm_splat(0.0f)), mm_vi), end);
+}
+
+MM_INLINE int32_t mm_to_i32(double x) {
+  return x >= 2147483647.0 ? INT32_MAX : x <= -2147483648.0 ? INT32_MIN : x == x ? (int32_t)x : 0;
+}
+
+MM_INLINE int64_t mm_to_i64(double x) {
+  return x >= 0x1p63 ? INT64_MAX : x <= -0x1p63 ? INT64_MIN : x == x ? (int64_t)x : 0;
+}
+
+MM_INLINE uint64_t mm_to_u64(double x) {
+  return x >= 0x1p64 ? UINT64_MAX : x >= 0x1p63 ? (uint64_t)x : (uint64_t)mm_to_i64(x);
+}
+
 /* x limited by a bound that is not NaN; a NaN in x stays. */
 MM_INLINE mm_vf mm_at_least(mm_vf x, mm_vf low) { return mm_greater_or_second(low, x); }
 MM_INLINE mm_vf mm_at_most(mm_vf x, mm_vf high) { return mm_less_or_second(high, x); }

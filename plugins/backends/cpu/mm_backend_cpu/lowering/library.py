@@ -21,8 +21,6 @@ NUMBER = INTEGERS | FLOATS
 SCALAR = NUMBER | BOOL
 ANY = frozenset(dtype for dtype in DTYPES if dtype.kind != "string")
 REAL = frozenset(dtype for dtype in ANY if dtype.kind != "complex")
-POWERS = frozenset({_TEXT["f8E8M0FNU"]})
-"""Powers of two only: the library reads them, but does not round to them as the operators say."""
 QUANTIZED = frozenset(_TEXT[t] for t in ("i8", "i16", "i32", "ui8", "ui16")) | frozenset(
     dtype for dtype in REAL if dtype.bits < 8 + dtype.is_float and dtype.kind != "bool"
 )
@@ -131,11 +129,11 @@ def _reduced(operation: Operation) -> Parameters:
     return [int(axis in reduced) for axis in range(rank)]
 
 
-def _cast(operation: Operation) -> Parameters | str:
-    to = operation.attributes["to"]
-    if to not in REAL - POWERS:
-        return f"no library kernel for casts to {to.name}"
-    return [int(operation.attributes["saturate"])]
+_ROUND_MODES = ("up", "down", "nearest")
+
+
+def _cast(operation: Operation) -> Parameters:
+    return [int(operation.attributes["saturate"]), _ROUND_MODES.index(operation.attributes["round_mode"])]
 
 
 _REDUCTIONS = ("none", "add", "mul", "max", "min")
@@ -163,8 +161,6 @@ def _quantization(operation: Operation) -> Parameters | str:
     small = tensor_type(operation.result if operation.name == "mm.quantize" else x).dtype
     if real not in FLOATS or small not in QUANTIZED or tensor_type(scale).dtype is not real:
         return f"no library kernel for {small.name}, {real.name} and scales in {tensor_type(scale).dtype.name}"
-    if operation.name == "mm.quantize" and small in POWERS:
-        return f"no library kernel that rounds to {small.name}"
     block, axis = operation.attributes["block_size"], _axis(operation)
     if block and ceildiv(shape_of(x)[axis], shape_of(scale)[axis]) != block:
         return f"no library kernel for an axis of {shape_of(x)[axis]} elements in blocks of {block}"
@@ -251,7 +247,8 @@ LIBRARY: dict[str, LibraryKernel] = {
         LibraryKernel("leaky_relu", FLOATS, lambda op: [double_bits(op.attributes["alpha"])]),
         LibraryKernel("gelu", FLOATS, lambda op: [int(op.attributes["approximate"] == "tanh")]),
         LibraryKernel("is_inf", FLOATS, _flags("detect_negative", "detect_positive")),
-        LibraryKernel("cast", REAL, _cast),
+        LibraryKernel("cast", ANY, _cast),
+        LibraryKernel("bit_cast", ANY),
         LibraryKernel("select", BOOL),
         LibraryKernel("reshape", ANY, operands=(0,)),
         LibraryKernel("expand", ANY, operands=(0,)),

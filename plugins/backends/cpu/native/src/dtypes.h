@@ -78,6 +78,16 @@ inline uint16_t float_to_half(float value) {
   return static_cast<uint16_t>(sign | (magnitude - 0x38000000u + 0xfffu + odd) >> 13);
 }
 
+// Rounds once, as a detour over float would not: a float that is not exact is made odd, so that it is never a tie.
+inline uint16_t double_to_half(double value) {
+  float nearest = static_cast<float>(value);
+  if (std::isfinite(nearest) && static_cast<double>(nearest) != value && (bits_as<uint32_t>(nearest) & 1u) == 0) {
+    const bool shrink = std::fabs(static_cast<double>(nearest)) > std::fabs(value);
+    nearest = bits_as<float>(bits_as<uint32_t>(nearest) + (shrink ? -1u : 1u));
+  }
+  return float_to_half(nearest);
+}
+
 inline float bfloat16_to_float(uint16_t bits) { return bits_as<float>(static_cast<uint32_t>(bits) << 16); }
 
 inline uint16_t float_to_bfloat16(float value) {
@@ -115,8 +125,7 @@ uint8_t minifloat_encode(float value, bool saturate) {
                                                             : kCodes - 1;
   constexpr uint32_t kNan = S == Special::kIeee               ? kInfinity | 1u << (M - 1)
                             : S == Special::kNanAllOnes       ? kCodes - 1
-                            : S == Special::kNanNegativeZero ? kSign
-                                                              : kLargest;
+                                                              : kSign;  // without a NaN: minus zero
   const uint32_t sign = std::signbit(value) ? kSign : 0;
   constexpr bool kSignedNan = S != Special::kNanNegativeZero && S != Special::kNone;
   if (std::isnan(value)) return static_cast<uint8_t>(kSignedNan ? kNan | sign : kNan);
@@ -138,14 +147,24 @@ uint8_t minifloat_encode(float value, bool saturate) {
   return static_cast<uint8_t>(code | sign);
 }
 
-// The nearest power of two, a tie to the larger. There is no zero and no sign: both become NaN, as in ml_dtypes.
-inline uint8_t power_of_two_encode(float value) {
+// How a number between two powers of two becomes one of them.
+enum class Rounding : int64_t { kUp, kDown, kNearest };
+
+// The magnitude as a power of two from 2^-127 to 2^127: there is no sign. What is outside, zero too, becomes the nearest
+// of them if `saturate`, else NaN.
+inline uint8_t power_of_two_encode(float value, bool saturate, Rounding rounding) {
   constexpr uint8_t kNan = 0xff;
-  if (!(value > 0) || std::isinf(value)) return kNan;
-  int exponent = 0;
-  const float fraction = std::frexp(value, &exponent);  // in [0.5, 1)
-  const int code = exponent - 1 + 127 + (fraction >= 0.75f ? 1 : 0);
-  return code > 254 ? kNan : static_cast<uint8_t>(std::max(code, 0));
+  constexpr int kLargest = 254;
+  if (std::isnan(value)) return kNan;
+  int code = std::isinf(value) ? kLargest + 1 : -1;
+  if (value != 0 && !std::isinf(value)) {
+    int exponent = 0;
+    const float fraction = std::frexp(std::fabs(value), &exponent);  // in [0.5, 1)
+    const bool up = rounding == Rounding::kUp ? fraction > 0.5f : rounding == Rounding::kNearest && fraction >= 0.75f;
+    code = exponent - 1 + 127 + (up ? 1 : 0);
+  }
+  if ((code < 0 || code > kLargest) && !saturate) return kNan;
+  return static_cast<uint8_t>(std::min(std::max(code, 0), kLargest));
 }
 
 // The type that arithmetic on `T` is done in.
@@ -216,7 +235,10 @@ struct Store<Bool> {
 template <>
 struct Store<Half> {
   template <class From>
-  static Half from(From value, bool = true) { return {float_to_half(static_cast<float>(value))}; }
+  static Half from(From value, bool = true) {
+    if constexpr (std::is_same_v<From, double>) return {double_to_half(value)};
+    else return {float_to_half(static_cast<float>(value))};
+  }
 };
 template <>
 struct Store<BFloat16> {
@@ -226,7 +248,9 @@ struct Store<BFloat16> {
 template <>
 struct Store<PowerOfTwo> {
   template <class From>
-  static PowerOfTwo from(From value, bool = true) { return {power_of_two_encode(static_cast<float>(value))}; }
+  static PowerOfTwo from(From value, bool saturate = true) {
+    return {power_of_two_encode(static_cast<float>(value), saturate, Rounding::kUp)};
+  }
 };
 template <int E, int M, int B, Special S>
 struct Store<MiniFloat<E, M, B, S>> {

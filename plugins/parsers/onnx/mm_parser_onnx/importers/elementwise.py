@@ -148,6 +148,11 @@ def cast_6(g: Graph, node: Node) -> Any:
     return g.cast(node.input(), to=node.dtype("to"), **_rounding(node))
 
 
+@op("BitCast")
+def bit_cast(g: Graph, node: Node) -> Any:
+    return g.bit_cast(node.input(), to=node.dtype("to"))
+
+
 @op("CastLike")
 def cast_like(g: Graph, node: Node) -> Any:
     return g.cast_like(node.input(0), node.input(1), **_rounding(node))
