@@ -10,18 +10,21 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from mm_core.errors import ParseError
 
 
-def map_file(path: Path, *, follow: bool) -> memoryview:
+def map_file(path: Path, *, links: bool) -> memoryview:
     """A whole regular file as read-only memory; nothing is read before it is needed. OSError as `open` raises it.
 
-    With `follow`, the path may be a symbolic link.
+    Without `links`, symbolic and hard links are refused. What is checked is the file that has been opened: another may
+    take its name at any time.
     """
-    # A pipe without a writer would block forever; a link may have been put in place since it was checked.
-    flags = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    # A pipe without a writer would block forever.
+    flags = getattr(os, "O_NONBLOCK", 0) | (0 if links else getattr(os, "O_NOFOLLOW", 0))
     descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ParseError("this is not a regular file", where=str(path))
+            raise ParseError("it is not a regular file", where=str(path))
+        if not links and status.st_nlink > 1:
+            raise ParseError("it is a hard link, which may lead out of the model's folder", where=str(path))
         if not status.st_size:
             return memoryview(b"")
         return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
@@ -52,12 +55,11 @@ class ExternalFiles:
     def _open(self, location: str, what: str) -> memoryview:
         path = self._inside(location, what)
         try:
-            status = path.lstat()
-            if stat.S_ISLNK(status.st_mode):
+            if path.is_symlink():
                 raise _refused(what, location, "it is a link")
-            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-                raise _refused(what, location, "it is a hard link, which may lead out of the model's folder")
-            return map_file(path, follow=False)
+            return map_file(path, links=False)
+        except ParseError as error:
+            raise _refused(what, location, error.what) from None
         except FileNotFoundError:
             files = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else []
             raise ParseError(

@@ -44,7 +44,7 @@ def _load(source: Any) -> tuple[Any, Mapping[int, memoryview]]:
         if isinstance(source, (bytes, bytearray, memoryview)):
             data = memoryview(source).cast("B")
         else:
-            data = map_file(Path(source), follow=True)
+            data = map_file(Path(source), links=True)
     except (OSError, TypeError) as error:
         raise ParseError(f"the source cannot be read: {error}") from error
     split = slim(data)

@@ -1,0 +1,26 @@
+"""Exported models of every kind, from ONNX file to answers, against ONNX Runtime: native on the CPU, every size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.zoo import gallery
+from tests.zoo.comparison import assert_same, context, reference
+
+
+@pytest.mark.parametrize("exhibit", gallery.exhibits(), ids=lambda exhibit: exhibit.name)
+def test_exported_model(exhibit: gallery.Exhibit, tmp_path: Path) -> None:
+    path = gallery.obtain(exhibit)
+    assert set(exhibit.expects) <= gallery.operators(path)
+    running = context(path, tmp_path, strict=True)
+    spread = 0.0
+    for inputs in exhibit.runs():
+        expected = reference(path, inputs)
+        assert_same(running.run(inputs), expected)
+        spread = max(
+            spread, *(float(np.std(np.asarray(value, np.float64))) for value in expected.values() if value.size)
+        )
+    assert spread > 0.1, "the outputs hardly differ: agreeing would prove nothing"
