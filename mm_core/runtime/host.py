@@ -1,4 +1,5 @@
-"""Operations that the runtime performs itself: sequences and optionals. A sequence is a list, an absent optional None.
+"""Operations that the runtime performs itself: sequences, optionals and random streams. A sequence is a list, an
+absent optional None.
 
 Operators of the host tier that are not here call their definition's numpy reference, which needs the operator package.
 """
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mm_core.errors import InputError
-from mm_core.types import Array, OptionalType, SequenceType, ValueType
+from mm_core.types import Array, OptionalType, SequenceType, ValueType, normal_stream, uniform_stream
 
 
 def _position(sequence: list[Any], position: Array | None, limit: int) -> int:
@@ -72,6 +73,8 @@ HOST_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "mm.optional": lambda value=None, **_: value,
     "mm.optional_has_element": lambda value=None: np.array(value is not None),
     "mm.optional_get_element": optional_get_element,
+    "mm.random_uniform": lambda shape, dtype, **how: uniform_stream(shape, **how),
+    "mm.random_normal": lambda shape, dtype, **how: normal_stream(shape, **how),
 }
 
 

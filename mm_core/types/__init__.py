@@ -1,4 +1,4 @@
-"""What values are: element types, dimensions, tensor types and specs, and handles to constant data."""
+"""What values are: element types, dimensions, tensor types and specs, handles to constant data, and random streams."""
 
 from mm_core.types.data import Array, TensorData
 from mm_core.types.dims import (
@@ -20,6 +20,7 @@ from mm_core.types.dims import (
 )
 from mm_core.types.dtypes import BY_NAME, BY_TEXT, DTYPES, DType, as_dtype
 from mm_core.types.guards import Guard, agree, broadcast_dims, broadcast_shapes, collect_guards
+from mm_core.types.streams import normal_stream, seed_word, uniform_stream
 from mm_core.types.tensor import (
     OptionalType,
     SequenceType,
@@ -37,6 +38,6 @@ __all__ = [
     "BY_NAME", "BY_TEXT", "DTYPES", "Array", "DType", "Dim", "Guard", "OptionalType", "SequenceType", "Shape",
     "SymDim", "TensorData", "TensorSpec", "TensorType", "ValueType", "agree", "as_dim", "as_dtype", "as_shape",
     "broadcast_dims", "broadcast_shapes", "ceildiv", "collect_guards", "dim_max", "dim_min", "evaluate",
-    "evaluate_int", "floordiv", "is_non_negative", "map_tensors", "mod", "parse_dim", "parse_type",
-    "provably_unequal", "substitute", "symbol", "symbols",
+    "evaluate_int", "floordiv", "is_non_negative", "map_tensors", "mod", "normal_stream", "parse_dim",
+    "parse_type", "provably_unequal", "seed_word", "substitute", "symbol", "symbols", "uniform_stream",
 ]  # fmt: skip

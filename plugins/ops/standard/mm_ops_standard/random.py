@@ -7,18 +7,13 @@ from typing import Any
 import numpy as np
 
 from mm_core.ops import BOOL, FLOATS, INDEX, NUMERIC, Arity, Attribute, KnownValues, OpDef, Operand, Result, Tier, Trait
-from mm_core.types import BY_NAME, Array, DType
+from mm_core.types import BY_NAME, Array, DType, normal_stream, uniform_stream
 from mm_ops_standard.checks import require, require_rank
 from mm_ops_standard.known import dims
-from mm_ops_standard.precision import in_float32
-from mm_ops_standard.shapes import shape_operand, sizes_of
+from mm_ops_standard.shapes import is_settled, shape_operand, sizes_of
 
 _SEED = Attribute("seed", float, None)
 _BOOL = BY_NAME["bool"]
-
-
-def _generator(seed: float | None) -> np.random.Generator:
-    return np.random.default_rng(None if seed is None else np.frombuffer(np.float64(seed).tobytes(), np.uint64))
 
 
 class _Random(OpDef):
@@ -26,13 +21,27 @@ class _Random(OpDef):
     traits = frozenset({Trait.RANDOM})
 
 
-class RandomUniform(_Random):
-    """Numbers of the given shape, evenly spread over [low, high) (ONNX RandomUniform)."""
+class _Stream(_Random):
+    """Numbers of a given shape."""
 
-    name = "mm.random_uniform"
     operands = (Operand("shape", "I"),)
     results = (Result("y", "@dtype"),)
     dtypes = {"I": INDEX}
+
+    def infer(self, types: Any, values: KnownValues, **attributes: Any) -> Any:
+        return dims(values[0], types[0])
+
+    def decompose(self, graph: Any, shape: Any, **attributes: Any) -> Any:
+        """A shape that only running tells is read there."""
+        if not isinstance(shape.type.shape[0], int) or is_settled(self, shape, **attributes):
+            return None
+        return graph.op(self.name, graph.sizes(shape), **attributes)
+
+
+class RandomUniform(_Stream):
+    """Numbers of the given shape, evenly spread over [low, high) (ONNX RandomUniform)."""
+
+    name = "mm.random_uniform"
     attributes = (
         Attribute("low", float, 0.0),
         Attribute("high", float, 1.0),
@@ -40,21 +49,14 @@ class RandomUniform(_Random):
         _SEED,
     )
 
-    def infer(self, types: Any, values: KnownValues, **attributes: Any) -> Any:
-        return dims(values[0], types[0])
-
     def reference(self, shape: Array, *, low: float, high: float, dtype: DType, seed: float | None) -> Array:
-        numbers = _generator(seed).random(tuple(map(int, shape)), np.float32 if dtype.bits < 64 else np.float64)
-        return (low + numbers * numbers.dtype.type(high - low)).astype(dtype.numpy)
+        return uniform_stream(shape.tolist(), low, high, seed).astype(dtype.numpy)
 
 
-class RandomNormal(_Random):
+class RandomNormal(_Stream):
     """Numbers of the given shape, normally distributed (ONNX RandomNormal); `scale` is the standard deviation."""
 
     name = "mm.random_normal"
-    operands = (Operand("shape", "I"),)
-    results = (Result("y", "@dtype"),)
-    dtypes = {"I": INDEX}
     attributes = (
         Attribute("mean", float, 0.0),
         Attribute("scale", float, 1.0),
@@ -62,11 +64,8 @@ class RandomNormal(_Random):
         _SEED,
     )
 
-    def infer(self, types: Any, values: KnownValues, **attributes: Any) -> Any:
-        return dims(values[0], types[0])
-
     def reference(self, shape: Array, *, mean: float, scale: float, dtype: DType, seed: float | None) -> Array:
-        return _generator(seed).normal(mean, scale, tuple(map(int, shape))).astype(dtype.numpy)
+        return normal_stream(shape.tolist(), mean, scale, seed).astype(dtype.numpy)
 
 
 class Bernoulli(_Random):
@@ -83,12 +82,11 @@ class Bernoulli(_Random):
         return types[0].shape
 
     def reference(self, x: Array, *, dtype: DType, seed: float | None) -> Array:
-        numbers = _generator(seed).random(x.shape, np.float32)
-        return (numbers < x.astype(np.float32)).astype(dtype.numpy)
+        return (uniform_stream(x.shape, 0, 1, seed) < x.astype(np.float64)).astype(dtype.numpy)
 
     def decompose(self, graph: Any, x: Any, *, dtype: DType, seed: float | None) -> Any:
-        numbers = graph.random_uniform(_shape(graph, x), dtype="float32", seed=seed)
-        return graph.cast(graph.less(numbers, graph.cast(x, to="float32")), to=dtype)
+        numbers = graph.random_uniform(_shape(graph, x), dtype="float64", seed=seed)
+        return graph.cast(graph.less(numbers, graph.cast(x, to="float64")), to=dtype)
 
 
 def _shape(graph: Any, x: Any) -> Any:
@@ -112,18 +110,18 @@ class Multinomial(_Random):
         return (types[0].shape[0], sample_size)
 
     def reference(self, x: Array, *, sample_size: int, dtype: DType, seed: float | None) -> Array:
-        scores = x.astype(np.float32)
+        scores = x.astype(np.float64)
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         steps = np.cumsum(powers / powers.sum(axis=1, keepdims=True), axis=1)[:, None, :-1]
-        numbers = _generator(seed).random((x.shape[0], sample_size), np.float32)[:, :, None]
+        numbers = uniform_stream((x.shape[0], sample_size, 1), 0, 1, seed)
         return (steps <= numbers).sum(axis=2).astype(dtype.numpy)
 
     def decompose(self, graph: Any, x: Any, *, sample_size: int, dtype: DType, seed: float | None) -> Any:
         """The number of steps of the cumulated distribution at or below a uniform number."""
-        steps = graph.cumsum(graph.softmax(graph.cast(x, to="float32"), axis=1), axis=1)
+        steps = graph.cumsum(graph.softmax(graph.cast(x, to="float64"), axis=1), axis=1)
         steps = graph.unsqueeze(graph.slice(steps, [0], [-1], [1]), axes=(1,))
         shape = shape_operand(graph, [sizes_of(graph, x)[0], sample_size, 1])
-        below = graph.less_or_equal(steps, graph.random_uniform(shape, dtype="float32", seed=seed))
+        below = graph.less_or_equal(steps, graph.random_uniform(shape, dtype="float64", seed=seed))
         return graph.reduce_sum(graph.cast(below, to=dtype), axes=(2,), keepdims=False)
 
 
@@ -152,18 +150,20 @@ class Dropout(_Random):
     ) -> tuple[Array, Array]:
         if training is None or not training.item():
             return x, np.ones(x.shape, np.bool_)
-        share = np.float32(0.5 if ratio is None else ratio.item())
-        mask = _generator(seed).random(x.shape, np.float32) >= share
-        return np.where(mask, x.astype(np.float32) / (1 - share), 0).astype(x.dtype), mask
+        share = np.float64(0.5 if ratio is None else ratio.item())
+        mask = uniform_stream(x.shape, 0, 1, seed) >= share
+        with np.errstate(divide="ignore", invalid="ignore"):
+            grown = x.astype(np.float64) / (1 - share)
+        return np.where(mask, grown, 0).astype(x.dtype), mask
 
     def decompose(self, graph: Any, x: Any, ratio: Any, training: Any, *, seed: float | None) -> Any:
         if training is None:
             return x, graph.expand(graph.constant(True), _shape(graph, x))
-        share = graph.cast(ratio, to="float32") if ratio is not None else graph.constant(0.5)
-        numbers = graph.random_uniform(_shape(graph, x), dtype="float32", seed=seed)
+        share = graph.cast(ratio, to="float64") if ratio is not None else graph.constant(0.5, "float64")
+        numbers = graph.random_uniform(_shape(graph, x), dtype="float64", seed=seed)
         kept = graph.less_or_equal(share, numbers)
         mask = graph.logical_or(graph.logical_not(training), kept)
-        grown = in_float32(graph, lambda value: graph.div(value, graph.sub(1.0, share)), x)
+        grown = graph.cast(graph.div(graph.cast(x, to="float64"), graph.sub(1.0, share)), to=x.type.dtype)
         return graph.select(training, graph.select(kept, grown, 0), x), mask
 
 

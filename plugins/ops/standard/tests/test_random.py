@@ -29,6 +29,35 @@ def test_normal(reference: Any) -> None:
     opcheck("mm.random_normal", [SHAPE], {"dtype": "float64", "seed": 3.0})
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_seeded_streams_are_those_of_numpy(backend: str, dtype: str) -> None:
+    """On a backend that has them and by the runtime, with a shape that is known and one that is read while running."""
+    network = mm.Network("streams")
+    shape = network.add_input("shape", mm.int64, (2,))
+    for name, wanted in (("known", [5, 7]), ("read", shape)):
+        network.mark_output(network.random_uniform(wanted, low=-1, high=2, dtype=dtype, seed=42.5), f"uniform_{name}")
+        network.mark_output(network.random_normal(wanted, mean=1, scale=3, dtype=dtype, seed=-1), f"normal_{name}")
+    network.mark_output(network.random_uniform([5, 7], dtype=dtype), "unseeded")
+    model = mm.Builder(mm.BuilderConfig(backends=[backend])).build(network)
+    context = model.create_engine().create_context()
+    first, second = (context.run({"shape": np.array([5, 7])}) for _ in range(2))
+    storage = first["unseeded"].dtype
+    uniform = np.random.RandomState(42).uniform(-1, 2, (5, 7)).astype(storage)
+    normal = np.random.RandomState(2**32 - 1).normal(1, 3, (5, 7)).astype(storage)
+    for name in ("known", "read"):
+        np.testing.assert_array_equal(first[f"uniform_{name}"], uniform)
+        np.testing.assert_array_equal(first[f"normal_{name}"], normal)
+    assert (first["unseeded"] != second["unseeded"]).any()
+
+
+def test_dropout_follows_the_stream(reference: Any) -> None:
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    y, mask = reference("mm.dropout", x, np.array(0.75), np.array(True), seed=0.0)
+    np.testing.assert_array_equal(mask, np.random.RandomState(0).uniform(0, 1, x.shape) >= 0.75)
+    np.testing.assert_allclose(y, x * mask * 4)
+
+
 @pytest.mark.parametrize("op", ["mm.random_uniform", "mm.random_normal"])
 def test_a_seed_fixes_the_numbers_and_nothing_else_does(reference: Any, op: str) -> None:
     np.testing.assert_array_equal(reference(op, SHAPE, seed=5.0), reference(op, SHAPE, seed=5.0))

@@ -11,7 +11,7 @@ from mm_backend_cpu.lowering.movement import double_bits, slice_bounds
 from mm_backend_cpu.lowering.resize import resize_parameters
 from mm_backend_cpu.lowering.windows import Window, window_of
 from mm_core.ir import Operation, Value, known_value
-from mm_core.types import DTYPES, Dim, DType, ceildiv
+from mm_core.types import DTYPES, Dim, DType, ceildiv, seed_word
 
 _TEXT = {dtype.text: dtype for dtype in DTYPES}
 INTEGERS = frozenset(_TEXT[t] for t in ("i8", "i16", "i32", "i64", "ui8", "ui16", "ui32", "ui64"))
@@ -226,6 +226,14 @@ def _shape_range(operation: Operation) -> Parameters:
     return [first, max(first, last)]
 
 
+def _stream(*names: str) -> Callable[[Operation], Parameters]:
+    def parameters(operation: Operation) -> Parameters:
+        seed = seed_word(operation.attributes["seed"])
+        return [int(seed is not None), seed or 0, *(double_bits(operation.attributes[name]) for name in names)]
+
+    return parameters
+
+
 _FLOAT_FUNCTIONS = (
     "floor", "ceil", "round", "exp", "log", "sqrt", "erf", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
     "tanh", "asinh", "acosh", "atanh", "sigmoid", "silu", "is_nan",
@@ -263,6 +271,8 @@ LIBRARY: dict[str, LibraryKernel] = {
         LibraryKernel("scatter_nd", ANY, _scatter),
         LibraryKernel("range", NUMBER),
         LibraryKernel("iota", NUMBER, _iota, operands=()),
+        LibraryKernel("random_uniform", FLOATS, _stream("low", "high"), operands=()),
+        LibraryKernel("random_normal", FLOATS, _stream("mean", "scale"), operands=()),
         LibraryKernel("shape", ANY, _shape_range),
         *(LibraryKernel(name, NUMBER, _reduced) for name in ("reduce_sum", "reduce_prod")),
         *(LibraryKernel(name, SCALAR, _reduced) for name in ("reduce_max", "reduce_min")),

@@ -9,7 +9,8 @@ namespace mm {
 #define MM_FAMILIES(each)                                                                                        \
   each(kUnaryKernels) each(kBinaryKernels) each(kCastKernels) each(kMovementKernels) each(kIndexingKernels)      \
       each(kReduceKernels) each(kOrderingKernels) each(kGenerateKernels) each(kMatmulKernels) each(kConvKernels) \
-          each(kPoolingKernels) each(kResizeKernels) each(kQuantizationKernels) each(kNormalizationKernels)
+          each(kPoolingKernels) each(kResizeKernels) each(kQuantizationKernels) each(kNormalizationKernels) \
+          each(kRandomKernels)
 
 #define MM_DECLARE(family) extern const LibraryKernel family[];
 MM_FAMILIES(MM_DECLARE)
