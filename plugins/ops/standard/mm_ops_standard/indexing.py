@@ -187,11 +187,12 @@ class ScatterND(OpDef):
     def infer(self, types: Any, values: KnownValues, *, reduction: str) -> Any:
         x, indices, updates = (type_.shape for type_ in types)
         require_rank(self.name, "indices", indices, 1, 1000)
-        depth = indices[-1]
-        require(isinstance(depth, int), f"{self.name}: the length {depth} of the index tuples must be known")
-        require(depth <= len(x), f"{self.name}: index tuples of {depth} do not fit x of shape {list(x)}")
+        # The ranks tell how long the index tuples are, so that their own size may be a symbol.
+        depth = len(indices) - 1 + len(x) - len(updates)
+        fits = 0 <= depth <= len(x)
+        require(fits, f"{self.name}: updates {list(updates)} at indices {list(indices)} do not fit x of {list(x)}")
+        same(indices[-1], depth, f"{self.name}: the length of the index tuples and what the ranks say")
         wanted = (*indices[:-1], *x[depth:])
-        require_rank(self.name, "updates", updates, len(wanted))
         for left, right in zip(updates, wanted):
             same(left, right, f"{self.name}: sizes of updates and of the slices they go to")
         return x

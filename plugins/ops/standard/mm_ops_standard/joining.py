@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mm_core.errors import VerifyError
-from mm_core.types import TensorType, ValueType, symbols
+from mm_core.types import OptionalType, SequenceType, TensorType, ValueType, symbols
 
 
 def visible_symbols(types: Iterable[ValueType | None]) -> set[str]:
@@ -23,13 +23,16 @@ def visible_symbols(types: Iterable[ValueType | None]) -> set[str]:
 def join(types: Sequence[ValueType], what: str, visible: set[str] | None = None) -> Any:
     """The type that all have: sizes that differ are unknown, and so is the shape where ranks differ.
 
-    With `visible`, sizes that depend on other symbols are unknown too. VerifyError if element types or kinds differ.
+    With `visible`, sizes that depend on other symbols are unknown too. A value may stand where an optional is expected.
+    VerifyError if element types or kinds differ otherwise.
     """
+    if any(isinstance(type_, OptionalType) for type_ in types):
+        return OptionalType(join([_present(type_) for type_ in types], what, visible))
     first = types[0]
     if not isinstance(first, TensorType):
         if any(type(type_) is not type(first) for type_ in types):
             raise VerifyError(f"{what} is {' or '.join(map(str, dict.fromkeys(types)))}")
-        return type(first)(join([type_.element for type_ in types], what, visible))  # type: ignore[union-attr]
+        return SequenceType(join([type_.element for type_ in types], what, visible))  # type: ignore[union-attr]
     if any(not isinstance(type_, TensorType) or type_.dtype is not first.dtype for type_ in types):
         raise VerifyError(f"{what} is {' or '.join(map(str, dict.fromkeys(types)))}", remedy="cast one of them")
     shapes = [type_.shape for type_ in types]  # type: ignore[union-attr]
@@ -40,3 +43,7 @@ def join(types: Sequence[ValueType], what: str, visible: set[str] | None = None)
         for column in zip(*shapes)
     ]
     return TensorType(first.dtype, tuple(dims))  # type: ignore[arg-type]
+
+
+def _present(type_: ValueType) -> ValueType:
+    return type_.element if isinstance(type_, OptionalType) else type_

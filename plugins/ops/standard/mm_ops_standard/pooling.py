@@ -11,7 +11,7 @@ from mm_core.ops import FLOATS, INTEGERS, Arity, Attribute, KnownValues, OpDef, 
 from mm_core.types import BY_NAME, Array
 from mm_ops_standard.checks import checked_indices, require_rank
 from mm_ops_standard.precision import in_float32, wide
-from mm_ops_standard.shapes import reshape, sizes_of, times
+from mm_ops_standard.shapes import reshape, shape_operand, sizes_of, times
 from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, make_window, windows_of
 
 _BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
@@ -171,20 +171,18 @@ class MaxUnpool(OpDef):
         known = values[2]
         return (None,) * len(shape) if known is None else tuple(known)
 
-    def _natural(self, shape: Any, kernel_shape: Any, strides: Any, pads: Any) -> Any:
+    def _natural(self, shape: Any, **geometry: Any) -> Any:
+        scaled = zip(shape[2:], *self._scaling(shape, **geometry))
+        return (*shape[:2], *((size - 1) * stride + rest for size, stride, rest in scaled))
+
+    def _scaling(self, shape: Any, kernel_shape: Any, strides: Any, pads: Any) -> tuple[Any, Any]:
+        """For each spatial axis the stride, and what it has beside (size - 1) * stride."""
         require_rank(self.name, "x", shape, 3, 1000)
         window = make_window(
             self.name, shape[2:], (1,) * len(kernel_shape), strides=strides, pads=pads, dilations=(), auto_pad="notset"
         )
-        return (
-            *shape[:2],
-            *(
-                (size - 1) * stride + kernel - begin - end
-                for size, stride, kernel, begin, end in zip(
-                    shape[2:], window.strides, kernel_shape, window.begins, window.ends
-                )
-            ),
-        )
+        rests = (kernel - begin - end for kernel, begin, end in zip(kernel_shape, window.begins, window.ends))
+        return window.strides, tuple(rests)
 
     def reference(self, x: Array, indices: Array, output_shape: Array | None = None, **geometry: Any) -> Array:
         natural = self._natural(x.shape, **geometry)
@@ -197,16 +195,19 @@ class MaxUnpool(OpDef):
         return place
 
     def decompose(self, graph: Any, x: Any, indices: Any, output_shape: Any, **geometry: Any) -> Any:
-        natural = self._natural(x.type.shape, **geometry)
-        if not all(isinstance(size, int) for size in natural):
-            return None
-        zeros = graph.expand(graph.constant(0, x.type.dtype), [prod(natural)])
+        sizes = sizes_of(graph, x)
+        for axis, (stride, rest) in enumerate(zip(*self._scaling(x.type.shape, **geometry)), 2):
+            size = sizes[axis]
+            static = isinstance(size, int)
+            sizes[axis] = size * stride + rest - stride if static else graph.add(graph.mul(size, stride), rest - stride)
+        zeros = graph.expand(graph.constant(0, x.type.dtype), shape_operand(graph, [times(graph, *sizes)]))
         y = graph.scatter_elements(zeros, graph.reshape(indices, [-1]), graph.reshape(x, [-1]), axis=0)
-        y = graph.reshape(y, list(natural))
+        natural = shape_operand(graph, sizes)
+        y = graph.reshape(y, natural)
         if output_shape is None:
             return y
-        ends = graph.sub(output_shape, list(natural))
-        return graph.pad(y, graph.concat(np.zeros(len(natural), np.int64), ends, axis=0))
+        ends = graph.sub(graph.sizes(graph.reshape(output_shape, [len(sizes)])), natural)
+        return graph.pad(y, graph.concat(np.zeros(len(sizes), np.int64), ends, axis=0))
 
 
 class _GlobalPool(OpDef):

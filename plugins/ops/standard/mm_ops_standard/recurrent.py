@@ -112,13 +112,12 @@ class _Recurrent(OpDef):
         for name, shape in (("x", x), ("w", w), ("r", r)):
             require_rank(self.name, name, shape, 3)
         length, batch = (x[1], x[0]) if layout else (x[0], x[1])
-        directions, hidden = 2 if direction == "bidirectional" else 1, r[2]
+        directions, hidden = self._extents(r, direction, attributes["hidden_size"])
         same(x[2], w[2], f"{self.name}: features of x and of w")
         for name, shape in (("w", w), ("r", r)):
             same(shape[0], directions, f"{self.name}: directions of {name} and the attribute direction")
             same(shape[1], hidden * self.gates, f"{self.name}: rows of {name} and {self.gates} times the hidden size")
-        if attributes["hidden_size"] is not None:
-            same(hidden, attributes["hidden_size"], f"{self.name}: the hidden size and the attribute hidden_size")
+        same(r[2], hidden, f"{self.name}: the hidden size and the attribute hidden_size")
         if b is not None:
             require_rank(self.name, "b", b, 2)
             same(b[1], hidden * 2 * self.gates, f"{self.name}: the bias and {2 * self.gates} times the hidden size")
@@ -134,6 +133,10 @@ class _Recurrent(OpDef):
                     same(left, right, f"{self.name}: sizes of an initial state and of the state")
         y = (batch, length, directions, hidden) if layout else (length, directions, batch, hidden)
         return [y, *[state] * self.states]
+
+    def _extents(self, r: Any, direction: str, hidden_size: int | None) -> tuple[int, Any]:
+        """How many directions there are, and the size of the state, from the shape of r and the attributes."""
+        return 2 if direction == "bidirectional" else 1, r[2] if hidden_size is None else hidden_size
 
     def _activate(
         self, directions: int, activations: Any, activation_alpha: Any, activation_beta: Any, clip: float, **rest: Any
@@ -157,17 +160,36 @@ class _Recurrent(OpDef):
         return tuple(np.ascontiguousarray(result).astype(operands[0].dtype) for result in results)
 
     def decompose(self, graph: Any, *operands: Any, **attributes: Any) -> Any:
-        directions, _, hidden = operands[2].type.shape
-        if not isinstance(hidden, int) or not isinstance(directions, int):
+        directions, hidden = self._extents(operands[2].type.shape, attributes["direction"], attributes["hidden_size"])
+        if not isinstance(hidden, int):
             return None
 
         def build(x: Any, *floats: Any) -> Any:
-            values = [x, *floats[:3], operands[4], *floats[3:]]
+            values = self._pinned(graph, [x, *floats[:3], operands[4], *floats[3:]], directions, hidden, **attributes)
             batch = sizes_of(graph, x)[0 if attributes["layout"] else 1]
             start = graph.expand(graph.constant(0, x.type.dtype), shape_operand(graph, [batch, hidden]))
             return self._run(graph, _scan, start, values, directions, hidden, **attributes)
 
         return in_float32(graph, build, *operands[:4], *operands[5:])
+
+    def _pinned(
+        self, graph: Any, values: Sequence[Any], directions: int, hidden: int, *, layout: int, **attributes: Any
+    ) -> list[Any]:
+        """The operands in the shapes that they must have, where their types leave sizes open."""
+        x = values[0]
+        batch, rows = x.type.shape[0 if layout else 1], self.gates * hidden
+        state = (batch, directions, hidden) if layout else (directions, batch, hidden)
+        shapes = [
+            x.type.shape, (directions, rows, x.type.shape[2]), (directions, rows, hidden), (directions, 2 * rows),
+            (batch,), *[state] * self.states, (directions, 3 * hidden),
+        ]  # fmt: skip
+        sizes = dict(zip(x.type.shape, sizes_of(graph, x)))
+        return [
+            value
+            if value is None or value.type.shape == shape
+            else graph.reshape(value, shape_operand(graph, [sizes.get(dim, dim) for dim in shape]))
+            for value, shape in zip(values, shapes)
+        ]
 
     def _run(
         self,
@@ -256,9 +278,7 @@ def _scan(graph: Any, step: Any, states: Any, scanned: Any, fixed: Any) -> tuple
     inner_fixed = {name: body.add_argument(value.type) for name, value in fixed.items()}
     after, y = step(body, inner_states, slices, inner_fixed)
     body.set_outputs([*after, y])
-    results = graph.scan(
-        *states, *scanned, *fixed.values(), states=len(states), scans=len(scanned), regions=(body,)
-    )
+    results = graph.scan(*states, *scanned, *fixed.values(), states=len(states), scans=len(scanned), regions=(body,))
     return results[: len(states)], results[len(states)]
 
 

@@ -12,7 +12,10 @@ import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+import mm_core as mm
 from mm_core.ops import lookup
+from mm_core.testing.opcheck import type_of
+from mm_core.types import TensorType, symbol
 
 _UNAVAILABLE = (onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented,)
 
@@ -63,3 +66,33 @@ def reference() -> Callable[..., Any]:
         return definition.reference(*inputs, **definition.normalize_attributes(attributes))
 
     return run
+
+
+def _run_cpu(op: str, *inputs: Any, symbolic: bool = False, **attributes: Any) -> list[Any]:
+    network, given = mm.Network(op), {}
+    operands: list[Any] = []
+    for number, array in enumerate(inputs):
+        type_ = type_of(array)
+        if not isinstance(type_, TensorType):
+            operands.append(None)
+            continue
+        if symbolic:
+            type_ = type_.with_shape(symbol(f"s{number}_{axis}") for axis in range(array.ndim))
+        operands.append(network.add_typed_input(f"x{number}", type_))
+        given[f"x{number}"] = array
+    results = network.op(f"mm.{op}", *operands, **attributes)
+    for index, value in enumerate(results if isinstance(results, tuple) else (results,)):
+        network.mark_output(value, f"y{index}")
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(network)
+    found = model.create_engine().create_context().run(given)
+    return [found[name] for name in sorted(found)]
+
+
+@pytest.fixture(scope="session")
+def run_cpu() -> Callable[..., list[Any]]:
+    """`run_cpu("nonzero", x, symbolic=True)`: the operator alone in a strict model on the CPU, its results.
+
+    Every operand is an input (None: absent), so that nothing but its type is known while building; with `symbolic`
+    only its rank.
+    """
+    return _run_cpu

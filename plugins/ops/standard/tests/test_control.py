@@ -256,3 +256,20 @@ def test_opcheck_finds_contradictions() -> None:
                 opcheck("vendor.wrong", [x], {"what": what})
     finally:
         unregister("vendor.wrong")
+
+
+@pytest.mark.parametrize("trips", [0, 3])
+def test_a_loop_carries_an_optional_that_gets_a_value(trips: int) -> None:
+    """What enters as an absent optional leaves as one, although the region gives the value itself."""
+    network = mm.Network()
+    absent = network.optional(None, type=mm.SequenceType(mm.TensorType(mm.float32, None)))
+    count = network.add_input("count", mm.int64, ())
+
+    def body(g: Graph, i: Any, going: Any, items: Any) -> list[Any]:
+        return [going, g.sequence_construct(g.cast(i, to="float32"))]
+
+    (items,) = network.loop(count, None, absent, carried=1, regions=(region(network, [*scalars(), absent.type], body),))
+    assert items.type == absent.type
+    network.mark_output(network.optional_has_element(items))
+    network.verify()
+    assert interpret(network, [np.array(trips)])[0].item() == (trips > 0)

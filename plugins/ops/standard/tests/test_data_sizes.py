@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
@@ -11,8 +10,7 @@ import pytest
 
 import mm_core as mm
 from mm_core.ops import lookup
-from mm_core.testing.opcheck import assert_close, type_of
-from mm_core.types import TensorType, symbol
+from mm_core.testing.opcheck import assert_close
 
 RNG = np.random.default_rng(13)
 X = np.round(RNG.standard_normal((4, 3, 5)), 1).astype(np.float32)
@@ -29,6 +27,8 @@ def scalars(dtype: Any, *numbers: float) -> list[Any]:
     return [np.array(number, dtype) for number in numbers]
 
 
+POOLED = [np.array([[[[5, 6], [7, 8]]]], np.float32), np.array([[[[5, 3], [8, 10]]]])]
+POOLING = {"kernel_shape": (2, 2), "strides": (2, 2)}
 CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("nonzero", [np.round(X)], {}),
     ("nonzero", [X > 0], {}),
@@ -45,6 +45,8 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("one_hot", [np.array([[0, 1]], np.int32), np.array([3.0], np.float32), np.array([7, 8])], {"axis": 0}),
     ("iota", [ints(2, 0, 3)], {"axis": 2}),
     ("iota", [ints(2, 4)], {"axis": 0, "dtype": "float32"}),
+    ("max_unpool", POOLED, POOLING),
+    ("max_unpool", [*POOLED, ints(1, 1, 5, 6)], POOLING),
     ("range", scalars(np.int64, 2, 11, 3), {}),
     ("range", scalars(np.int64, 2, 12, 3), {}),
     ("range", scalars(np.int32, 2, -12, -7), {}),
@@ -58,36 +60,16 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
 ]
 
 
-def run(op: str, inputs: list[Any], attributes: Mapping[str, Any], *, symbolic: bool) -> list[Any]:
-    """The operator alone in a strict model on the CPU, every operand an input."""
-    network, given = mm.Network(op), {}
-    operands = []
-    for number, array in enumerate(inputs):
-        type_ = type_of(array)
-        assert isinstance(type_, TensorType)
-        if symbolic:
-            type_ = type_.with_shape(symbol(f"s{number}_{axis}") for axis in range(array.ndim))
-        operands.append(network.add_typed_input(f"x{number}", type_))
-        given[f"x{number}"] = array
-    results = network.op(f"mm.{op}", *operands, **attributes)
-    for index, value in enumerate(results if isinstance(results, tuple) else (results,)):
-        network.mark_output(value, f"y{index}")
-    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(network)
-    found = model.create_engine().create_context().run(given)
-    return [found[name] for name in sorted(found)]
-
-
 @pytest.mark.parametrize("symbolic", [False, True])
 @pytest.mark.parametrize(("op", "inputs", "attributes"), CASES, ids=[case[0] for case in CASES])
 def test_the_cpu_runs_sizes_that_are_data(
-    op: str, inputs: list[Any], attributes: dict[str, Any], symbolic: bool
+    run_cpu: Any, reference: Any, op: str, inputs: list[Any], attributes: dict[str, Any], symbolic: bool
 ) -> None:
     if symbolic and op == "iota":
         pytest.skip("the length of a shape is a rank, which is never symbolic")
-    definition = lookup(f"mm.{op}")
-    padded = [*inputs, *[None] * (len(definition.operands) - len(inputs))]
-    wanted = definition.reference(*padded, **definition.normalize_attributes(attributes))
-    found = run(op, inputs, attributes, symbolic=symbolic)
+    padded = [*inputs, *[None] * (len(lookup(f"mm.{op}").operands) - len(inputs))]
+    wanted = reference(f"mm.{op}", *padded, **attributes)
+    found = run_cpu(op, *inputs, symbolic=symbolic, **attributes)
     for mine, theirs in zip(found, wanted if isinstance(wanted, tuple) else [wanted], strict=True):
         assert_close(mine, theirs, op)
 
@@ -102,6 +84,6 @@ def test_the_cpu_runs_sizes_that_are_data(
         ("iota", [ints(2, -1)]),
     ],
 )
-def test_what_is_no_size_is_an_error_of_the_request(op: str, inputs: list[Any]) -> None:
+def test_what_is_no_size_is_an_error_of_the_request(run_cpu: Any, op: str, inputs: list[Any]) -> None:
     with pytest.raises(mm.InputError, match="a size is -"):
-        run(op, inputs, {}, symbolic=False)
+        run_cpu(op, *inputs)

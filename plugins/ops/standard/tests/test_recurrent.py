@@ -46,7 +46,7 @@ def test_recurrent_is_onnx_runtimes(
     found = reference(f"mm.{op}", *inputs, direction=direction, **extra)
     for mine, theirs in zip(found, wanted):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
-    opcheck(f"mm.{op}", inputs, {"direction": direction, **extra}, symbolic=False)
+    opcheck(f"mm.{op}", inputs, {"direction": direction, **extra})
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_activations_are_onnx_runtimes(
     wanted = run_onnx("RNN", *inputs, opset=14, outputs=2, hidden_size=HIDDEN, activations=names, **given)
     found = reference("mm.rnn", *inputs, activations=ours, **given)
     np.testing.assert_allclose(found[0], wanted[0], rtol=1e-5, atol=1e-5)
-    opcheck("mm.rnn", inputs, {"activations": ours, **given}, symbolic=False)
+    opcheck("mm.rnn", inputs, {"activations": ours, **given})
 
 
 def test_clip_is_onnx_runtimes(reference: Any, run_onnx: Any) -> None:
@@ -88,7 +88,7 @@ def test_batch_first(reference: Any, op: str) -> None:
     found = reference(f"mm.{op}", *turned, direction="bidirectional", layout=1)
     np.testing.assert_array_equal(found[0], plain[0].transpose(2, 0, 1, 3))
     np.testing.assert_array_equal(found[1], plain[1].swapaxes(0, 1))
-    opcheck(f"mm.{op}", turned, {"direction": "bidirectional", "layout": 1}, symbolic=False)
+    opcheck(f"mm.{op}", turned, {"direction": "bidirectional", "layout": 1})
 
 
 def test_lstm_is_torchs(reference: Any) -> None:
@@ -111,7 +111,7 @@ def test_lstm_is_torchs(reference: Any) -> None:
 
 def test_half_precision() -> None:
     small = [None if item is None else item.astype(np.float16) for item in operands("lstm", 1)]
-    opcheck("mm.lstm", small, symbolic=False)
+    opcheck("mm.lstm", small)
 
 
 @pytest.mark.parametrize("op", GATES)
@@ -129,6 +129,32 @@ def test_length_and_batch_may_be_symbols(op: str) -> None:
     for length, batch in ((LENGTH, BATCH), (2, 1)):
         given = [x[:length, :batch], np.full(batch, length, np.int32)]
         np.testing.assert_allclose(interpret(lowered, given)[0], interpret(network, given)[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize(("op", "extra"), [*VARIANTS, ("rnn", {"layout": 1}), ("lstm", {"clip": 0.3})])
+def test_the_cpu_runs_recurrent_networks(
+    reference: Any, run_cpu: Any, op: str, extra: dict[str, Any], direction: str, symbolic: bool
+) -> None:
+    directions = 2 if direction == "bidirectional" else 1
+    attributes = {"direction": direction, "hidden_size": HIDDEN, **extra}
+    for lens in (None, np.array([5, 2, 3], np.int32)):
+        inputs = operands(op, directions, lens)
+        if attributes.get("layout"):
+            inputs = [item.swapaxes(0, 1) if index in (0, 5, 6) else item for index, item in enumerate(inputs)]
+        wanted = reference(f"mm.{op}", *inputs, **attributes)
+        for mine, theirs in zip(run_cpu(op, *inputs, symbolic=symbolic, **attributes), wanted, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "affine", "leaky_relu", "thresholded_relu", "scaled_tanh",
+                                        "hard_sigmoid", "elu", "softsign", "softplus", "sigmoid"])  # fmt: skip
+def test_the_cpu_runs_every_activation(reference: Any, run_cpu: Any, activation: str) -> None:
+    inputs, attributes = operands("rnn", 1)[:4], {"activations": (activation,)}
+    wanted = reference("mm.rnn", *inputs, **attributes)
+    for mine, theirs in zip(run_cpu("rnn", *inputs, **attributes), wanted, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

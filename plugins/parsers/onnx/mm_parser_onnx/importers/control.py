@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mm_core.ir import Graph, Value
-from mm_core.types import BY_NAME, Dim, TensorType, ValueType
+from mm_core.types import BY_NAME, Dim, OptionalType, TensorType, ValueType
 from mm_parser_onnx.captures import Captures
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import Family
@@ -130,6 +130,9 @@ def _settled(
 
 def _wider(before: ValueType, after: ValueType, changing: set[Dim], fresh: Callable[[], Dim] | None) -> ValueType:
     """A type that holds both; `before` itself if it does. Without `fresh` any difference gives the shape up."""
+    if isinstance(before, OptionalType):
+        present = after.element if isinstance(after, OptionalType) else after
+        return OptionalType(_wider(before.element, present, changing, fresh))
     if not isinstance(before, TensorType) or not isinstance(after, TensorType):
         if type(before) is not type(after) or isinstance(before, TensorType) or isinstance(after, TensorType):
             return before  # The operator's own check says what is wrong.
