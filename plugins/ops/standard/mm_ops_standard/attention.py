@@ -10,9 +10,9 @@ import numpy as np
 from mm_core.ops import BOOL, FLOATS, INDEX, Arity, Attribute, KnownValues, OpDef, Operand
 from mm_core.types import Array, broadcast_dims
 from mm_ops_standard.checks import require, require_multiple, require_rank, same
-from mm_ops_standard.places import divided, places
+from mm_ops_standard.places import places
 from mm_ops_standard.precision import in_float32, wide
-from mm_ops_standard.shapes import Size, reshape, shape_operand, sizes_of, times
+from mm_ops_standard.shapes import Size, over, reshape, shape_operand, sizes_of, times
 
 
 class Attention(OpDef):
@@ -126,7 +126,7 @@ def _attend(
     _, heads, length, depth = sizes_of(graph, q)
     groups, count = k.type.shape[1], sizes_of(graph, k)[2]
     if isinstance(groups, int) and q.type.shape[1] != groups:
-        repeats = divided(graph, heads, groups)
+        repeats = over(graph, heads, groups)
         k, v = (_repeat_heads(graph, value, repeats) for value in (k, v))
     if scale is not None:
         scaled = graph.mul(q, scale)

@@ -8,13 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from mm_core.ir import known_value
 from mm_core.ops import FLOATS, INDEX, Attribute, OpDef, Operand
 from mm_core.types import floordiv
 from mm_ops_standard.checks import require
 from mm_ops_standard.known import dims, integers
-from mm_ops_standard.precision import wide
-from mm_ops_standard.shapes import reshape, sizes_of
+from mm_ops_standard.places import places
+from mm_ops_standard.precision import in_float32, wide
+from mm_ops_standard.shapes import (
+    minus,
+    over,
+    plus,
+    read_sizes,
+    reshape,
+    scalar,
+    shape_operand,
+    sizes_of,
+    times,
+)
 
 
 class ColumnsToImage(OpDef):
@@ -54,24 +64,37 @@ class ColumnsToImage(OpDef):
             canvas[(..., *window)] += blocks[(slice(None), slice(None), *offsets)]
         return canvas[(..., *(slice(b, b + s) for b, s in zip(begins, image)))].astype(x.dtype)
 
-    def decompose(self, graph: Any, x: Any, image_shape: Any, block_shape: Any, **geometry: Any) -> Any:
-        """A transposed convolution in which each element of a block has a kernel with a single one."""
-        image, block = integers(known_value(image_shape)), integers(known_value(block_shape))
-        if image is None or block is None or not isinstance(x.type.shape[1], int):
+    def decompose(
+        self, graph: Any, x: Any, image_shape: Any, block_shape: Any, *, strides: Any, pads: Any, dilations: Any
+    ) -> Any:
+        """The elements are added up where they belong in a canvas as large as the padded image, which is then cut."""
+        rank = image_shape.type.shape[0]
+        if not isinstance(rank, int):
             return None
-        strides, begins, ends, dilations, counts = _geometry(image, block, **geometry)
-        channels = x.type.shape[1] // prod(block)
-        kernels = np.tile(np.eye(prod(block)), (channels, 1)).reshape(-1, 1, *block).astype(x.type.dtype.numpy)
-        extents = [(size - 1) * dilation + 1 for size, dilation in zip(block, dilations)]
-        spare = [
-            begin + size + end - extent - (count - 1) * stride
-            for begin, size, end, extent, count, stride in zip(begins, image, ends, extents, counts, strides)
-        ]
-        batch, rows, _ = sizes_of(graph, x)
-        return graph.conv_transpose(
-            reshape(graph, x, [batch, rows, *counts]), graph.constant(kernels), strides=strides,
-            pads=(*begins, *ends), dilations=dilations, group=channels, output_padding=spare,
+        image, block = (read_sizes(graph, shape, rank) for shape in (image_shape, block_shape))
+        strides, dilations, pads = strides or (1,) * rank, dilations or (1,) * rank, pads or (0,) * (2 * rank)
+        batch, rows, columns = sizes_of(graph, x)
+        canvas = [plus(graph, size, begin + end) for size, begin, end in zip(image, pads[:rank], pads[rank:])]
+        index = graph.constant(np.zeros([1] * (2 * rank), np.int64))
+        for axis, (size, extent) in enumerate(zip(canvas, block)):
+            reach = times(graph, plus(graph, extent, -1), dilations[axis])
+            count = plus(graph, over(graph, minus(graph, size, plus(graph, reach, 1)), strides[axis]), 1)
+            inner = graph.mul(places(graph, extent, 2 * rank - 1 - axis), dilations[axis])
+            outer = graph.mul(places(graph, count, rank - 1 - axis), strides[axis])
+            index = graph.add(graph.mul(index, scalar(graph, size)), graph.add(inner, outer))
+        channels = over(graph, rows, times(graph, *block))
+        values = reshape(graph, x, [batch, channels, times(graph, *block, columns)])
+        index = graph.expand(reshape(graph, index, [1, 1, times(graph, *block, columns)]), graph.shape(values))
+        empty = graph.expand(
+            graph.constant(0, x.type.dtype), shape_operand(graph, [batch, channels, times(graph, *canvas)])
+        )
+        summed = in_float32(
+            graph, lambda values, empty: graph.scatter_elements(empty, index, values, axis=2, reduction="add"),
+            values, empty,
         )  # fmt: skip
+        ends = shape_operand(graph, [plus(graph, size, begin) for size, begin in zip(image, pads)])
+        whole = reshape(graph, summed, [batch, channels, *canvas])
+        return graph.slice(whole, np.array(pads[:rank]), ends, np.arange(2, 2 + rank))
 
 
 def _geometry(

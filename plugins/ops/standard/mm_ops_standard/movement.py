@@ -15,6 +15,7 @@ from mm_ops_standard.shapes import (
     axes_of,
     int64_vector,
     is_settled,
+    over,
     read_sizes,
     reshape,
     shape_operand,
@@ -212,7 +213,7 @@ class DepthToSpace(Movement):
 
     def decompose(self, graph: Any, x: Any, *, blocksize: int, mode: str) -> Any:
         (batch, channels, height, width), b = sizes_of(graph, x), blocksize
-        depth = channels // b**2 if isinstance(channels, int) else graph.div(channels, [b**2])
+        depth = over(graph, channels, b**2)
         inner = (b, b, depth) if mode == "DCR" else (depth, b, b)
         order = (0, 3, 4, 1, 5, 2) if mode == "DCR" else (0, 1, 4, 2, 5, 3)
         blocks = graph.transpose(reshape(graph, x, [batch, *inner, height, width]), permutation=order)
@@ -239,7 +240,7 @@ class SpaceToDepth(Movement):
 
     def decompose(self, graph: Any, x: Any, *, blocksize: int) -> Any:
         (batch, channels, height, width), b = sizes_of(graph, x), blocksize
-        rows, columns = (s // b if isinstance(s, int) else graph.div(s, [b]) for s in (height, width))
+        rows, columns = over(graph, height, b), over(graph, width, b)
         blocks = reshape(graph, x, [batch, channels, rows, b, columns, b])
         blocks = graph.transpose(blocks, permutation=(0, 3, 5, 1, 2, 4))
         return reshape(graph, blocks, [batch, times(graph, channels, b**2), rows, columns])

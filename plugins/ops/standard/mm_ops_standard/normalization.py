@@ -9,9 +9,8 @@ import numpy as np
 from mm_core.ops import FLOATS, Arity, Attribute, KnownValues, OpDef, Operand
 from mm_core.types import Array, Dim
 from mm_ops_standard.checks import require, require_multiple, require_rank, same
-from mm_ops_standard.places import divided
 from mm_ops_standard.precision import in_float32, wide
-from mm_ops_standard.shapes import axes_of, axis_of, reshape, sizes_of, times
+from mm_ops_standard.shapes import axes_of, axis_of, over, reshape, sizes_of, times
 
 _EPSILON = Attribute("epsilon", float, 1e-5)
 
@@ -139,7 +138,7 @@ class GroupNorm(OpDef):
 
         def build(x: Any, scale: Any, bias: Any) -> Any:
             sizes = sizes_of(graph, x)
-            grouped = reshape(graph, x, [sizes[0], num_groups, divided(graph, sizes[1], num_groups), *sizes[2:]])
+            grouped = reshape(graph, x, [sizes[0], num_groups, over(graph, sizes[1], num_groups), *sizes[2:]])
             normal = _standardize_values(graph, grouped, tuple(range(2, rank + 1)), epsilon)
             scaled = graph.mul(reshape(graph, normal, sizes), _column_value(graph, scale, rank))
             return graph.add(scaled, _column_value(graph, bias, rank))

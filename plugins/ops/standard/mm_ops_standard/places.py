@@ -21,8 +21,3 @@ def places(graph: Any, size: Size, axes_after: int = 0) -> Any:
 def places_along(graph: Any, x: Any, axis: int) -> Any:
     """The places along an axis of x, shaped to broadcast with x."""
     return places(graph, sizes_of(graph, x)[axis], len(x.type.shape) - 1 - axis)
-
-
-def divided(graph: Any, size: Size, divisor: int) -> Size:
-    """A size divided by one of its divisors."""
-    return size // divisor if isinstance(size, int) else graph.div(size, [divisor])

@@ -1,43 +1,64 @@
-"""Resizing by interpolation. It is separable: one sparse matrix for each axis, applied one after the other."""
+"""Resizing by interpolation. It is separable: the axes are done one after the other.
+
+Written once over the builder's interface: the decomposition builds it, the reference runs it on numpy. Where the
+elements of an axis come from is computed in float64, and while building where all about the axis is known by then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil
 from typing import Any
 
 import numpy as np
 
-from mm_core.errors import InputError
+from mm_core.ir import known_value
 from mm_core.ops import FLOATS, INDEX, NUMERIC, Arity, Attribute, KnownValues, OpDef, Operand, Tier
-from mm_core.types import Array, Dim, floordiv
+from mm_core.types import BY_NAME, Array, Dim, as_dtype, floordiv
+from mm_core.types.dtypes import float32, float64, int64
 from mm_ops_standard.checks import require, require_rank, same
+from mm_ops_standard.eager import Eager, counted, element_type
+from mm_ops_standard.eager import sizes as sizes_of
 from mm_ops_standard.known import dims
-from mm_ops_standard.shapes import axes_of
+from mm_ops_standard.shapes import Size, axes_of, minus, over, read_sizes, shape_operand, times
 
 _COORDINATES = (
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize",
 )  # fmt: skip
-_NEAREST = {
-    "round_prefer_floor": lambda place: np.ceil(place - 0.5),
-    "round_prefer_ceil": lambda place: np.floor(place + 0.5),
-    "floor": np.floor,
-    "ceil": np.ceil,
+_ROUNDINGS: dict[str, Callable[[Any, Any], Any]] = {
+    "round_prefer_floor": lambda g, place: g.ceil(g.sub(place, 0.5)),
+    "round_prefer_ceil": lambda g, place: g.floor(g.add(place, 0.5)),
+    "floor": lambda g, place: g.floor(place),
+    "ceil": lambda g, place: g.ceil(place),
 }
+_EXACT = frozenset(BY_NAME[name] for name in ("float64", "int32", "int64", "uint32", "uint64"))
+"""Element types whose values float32 does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """One axis to resize: sizes before and after, the scale (which need not be their ratio), and the region cut out."""
+    """One axis to resize: sizes before and after, the scale (which need not be their ratio), and the region cut out.
+
+    Scale, start and end are float64 scalars: values where only running tells them.
+    """
 
     axis: int
-    size: int
-    target: int
-    scale: float
-    start: float
-    end: float
+    size: Size
+    target: Size
+    scale: Any
+    start: Any = 0.0
+    end: Any = 1.0
+
+    @property
+    def is_known(self) -> bool:
+        items = (self.size, self.target, self.scale, self.start)
+        return all(isinstance(item, (int, float, np.ndarray)) for item in items)
+
+    @property
+    def stays(self) -> bool:
+        """Whether the elements stay as they are, unless a region is cut out."""
+        return isinstance(self.scale, np.ndarray) and self.scale == 1
 
 
 class Resize(OpDef):
@@ -63,7 +84,7 @@ class Resize(OpDef):
         Attribute("axes", (int,), None),
         Attribute("mode", str, "nearest", ("nearest", "linear", "cubic")),
         Attribute("coordinate_transformation_mode", str, "half_pixel", _COORDINATES),
-        Attribute("nearest_mode", str, "round_prefer_floor", tuple(_NEAREST)),
+        Attribute("nearest_mode", str, "round_prefer_floor", tuple(_ROUNDINGS)),
         Attribute("cubic_coeff_a", float, -0.75),
         Attribute("exclude_outside", bool, False),
         Attribute("extrapolation_value", float, 0.0),
@@ -101,125 +122,204 @@ class Resize(OpDef):
                 befores = [shape[axis] for axis in picked]
                 static = all(isinstance(size, int) for size in (*targets, *befores))
                 policy = attributes["keep_aspect_ratio_policy"]
-                targets = _keep_ratio(befores, targets, policy)[0] if static else (None,) * len(picked)
+                targets = _keep_ratio(befores, targets, policy) if static else (None,) * len(picked)
         result = list(shape)
         for axis, target in zip(picked, targets):
             result[axis] = target
         return tuple(result)
 
-    def reference(
-        self,
-        x: Array,
-        sizes: Array | None = None,
-        roi: Array | None = None,
-        factors: Array | None = None,
-        *,
-        scales: Any,
-        axes: Any,
-        **how: Any,
-    ) -> Array:
-        y = x.astype(np.float64)
-        if factors is not None:
-            scales = tuple(map(float, factors))
-        for axis in self._plan(x.shape, sizes, roi, scales, axes, how["keep_aspect_ratio_policy"]):
-            whole = axis.size == axis.target and axis.scale == 1 and (axis.start, axis.end) == (0, 1)
-            if not whole:
-                y = _resample(y, axis, **how)
-        if np.issubdtype(x.dtype, np.integer):
-            limits = np.iinfo(x.dtype)
-            return np.clip(np.rint(y), limits.min, limits.max).astype(x.dtype)
-        return y.astype(x.dtype)
+    def reference(self, x: Array, sizes: Any = None, roi: Any = None, factors: Any = None, **how: Any) -> Array:
+        return _resize(Eager(), x, sizes, roi, factors, **how)  # type: ignore[no-any-return]
 
-    def _plan(self, shape: Any, sizes: Any, roi: Any, scales: Any, axes: Any, policy: str) -> list[_Axis]:
-        picked = axes_of(self.name, axes, len(shape))
-        befores = [shape[axis] for axis in picked]
-        if scales:
-            factors = [float(np.float32(scale)) for scale in scales]
-            targets = [int(_scaled(size, scale)) for size, scale in zip(befores, scales)]  # type: ignore[arg-type]
-        else:
-            targets = [int(size) for size in sizes]
-            if policy == "stretch":
-                factors = [target / size if size else 1.0 for size, target in zip(befores, targets)]
-            else:
-                targets, factors = _keep_ratio(befores, targets, policy)
-        for size, target in zip(befores, targets):
-            if target < 0 or (target and not size):
-                raise InputError(f"{self.name}: an axis of {size} elements cannot become one of {target}")
-        ends = [0.0] * len(picked) + [1.0] * len(picked) if roi is None or not roi.size else [float(end) for end in roi]
-        rows = zip(picked, befores, targets, factors, ends[: len(picked)], ends[len(picked) :])
-        return [_Axis(*row) for row in rows]
+    def decompose(self, graph: Any, x: Any, sizes: Any = None, roi: Any = None, factors: Any = None, **how: Any) -> Any:
+        return _resize(graph, x, sizes, roi, factors, **how)
 
 
 def _scaled(size: Dim, scale: float) -> Dim | None:
     """floor(size * scale); for a symbolic size where the scale is a simple fraction, else None."""
     if isinstance(size, int):
         return int(np.floor(np.float32(size) * np.float32(scale)))
+    ratio = _fraction(scale)
+    return None if ratio is None else floordiv(size * ratio.numerator, ratio.denominator)
+
+
+def _fraction(scale: float) -> Fraction | None:
+    """The simple fraction that a scale is, if it is one."""
     ratio = Fraction(scale).limit_denominator(64)
-    if np.float32(ratio.numerator / ratio.denominator) != np.float32(scale):
-        return None
-    return floordiv(size * ratio.numerator, ratio.denominator)
+    return ratio if np.float32(ratio.numerator / ratio.denominator) == np.float32(scale) else None
 
 
-def _keep_ratio(befores: Sequence[Any], targets: Sequence[Any], policy: str) -> tuple[list[int], list[float]]:
-    """Sizes and scales with one common scale: the smallest, or the largest, that the targets ask for."""
+def _keep_ratio(befores: Sequence[Any], targets: Sequence[Any], policy: str) -> list[int]:
+    """Sizes with one common scale: the smallest, or the largest, that the targets ask for."""
     choose = min if policy == "not_larger" else max
     scale = choose(target / size for size, target in zip(befores, targets))
-    return [int(scale * size + 0.5) for size in befores], [scale] * len(befores)
+    return [int(scale * size + 0.5) for size in befores]
 
 
-def _resample(y: Array, axis: _Axis, *, coordinate_transformation_mode: str, mode: str, **how: Any) -> Array:
-    source = _source_places(axis, coordinate_transformation_mode)
-    if mode == "nearest":
-        places = np.clip(_NEAREST[how["nearest_mode"]](source), 0, axis.size - 1).astype(np.int64)
-        result = np.take(y, places, axis.axis)
+def _resize(
+    g: Any, x: Any, sizes: Any, roi: Any, factors: Any, *, scales: Any, axes: Any, keep_aspect_ratio_policy: str,
+    mode: str, coordinate_transformation_mode: str, extrapolation_value: float, nearest_mode: str, **filters: Any,
+) -> Any:  # fmt: skip
+    rank, dtype = len(sizes_of(g, x)), as_dtype(element_type(g, x))
+    picked = axes_of("mm.resize", axes, rank)
+    if sizes is not None:
+        plan = _plan_by_sizes(g, x, picked, sizes, keep_aspect_ratio_policy)
     else:
-        weights = _weights(source, axis, mode, how["cubic_coeff_a"], how["antialias"], how["exclude_outside"])
-        result = np.moveaxis(np.tensordot(weights, y, (1, axis.axis)), 0, axis.axis)
-    if coordinate_transformation_mode == "tf_crop_and_resize":
-        outside = ((source < 0) | (source > axis.size - 1)).reshape(-1, *[1] * (y.ndim - 1 - axis.axis))
-        result = np.where(outside, how["extrapolation_value"], result)
-    return np.asarray(result)
+        plan = _plan_by_scales(g, x, picked, scales, factors)
+    crops = coordinate_transformation_mode == "tf_crop_and_resize"
+    reckons = crops or mode != "nearest"
+    y = x
+    if reckons:
+        y = g.cast(x, to=float64 if isinstance(g, Eager) or dtype in _EXACT else float32)
+    for number, axis in enumerate(plan):
+        if crops:
+            start, end = (g.cast(g.gather(roi, np.array(place)), to=float64) for place in (number, number + len(plan)))
+            axis = replace(axis, start=start, end=end)
+        elif axis.stays:
+            continue
+        host = Eager() if axis.is_known else g
+        after = tuple(range(1, rank - axis.axis))
+        source, last = _source_places(host, axis, coordinate_transformation_mode), host.sub(_real(host, axis.size), 1.0)
+        if mode == "nearest":
+            place = _ROUNDINGS[nearest_mode](host, source)
+            y = g.gather(y, _index(host, place, last), axis=axis.axis)
+        else:
+            places, weights = _taps(host, source, last, axis, mode, **filters)
+            taken = g.gather(y, _index(host, places, last), axis=axis.axis)
+            weights = g.cast(host.unsqueeze(weights, axes=tuple(place + 1 for place in after)), to=element_type(g, y))
+            y = g.reduce_sum(g.mul(taken, weights), axes=(axis.axis + 1,), keepdims=False)
+        if crops:
+            outside = host.logical_or(host.less(source, 0.0), host.less(last, source))
+            y = g.select(host.unsqueeze(outside, axes=after), extrapolation_value, y)
+    if not reckons:
+        return y
+    if dtype.is_integer:
+        limits = np.iinfo(dtype.numpy)
+        y = g.minimum(g.maximum(g.round(y), float(limits.min)), float(limits.max))
+    return g.cast(y, to=dtype)
 
 
-def _source_places(axis: _Axis, mode: str) -> Array:
+def _plan_by_scales(g: Any, x: Any, picked: Sequence[int], scales: Any, factors: Any) -> list[_Axis]:
+    """The result's sizes are the products, computed in float32 and rounded down."""
+    befores = [sizes_of(g, x)[axis] for axis in picked]
+    if factors is None:
+        exact = [np.array(np.float32(scale), np.float64) for scale in scales]
+        targets = [_scaled_size(g, size, scale) for size, scale in zip(befores, scales)]
+    else:
+        narrow = g.cast(factors, to=float32)
+        exact = [g.gather(g.cast(narrow, to=float64), np.array(number)) for number in range(len(picked))]
+        products = g.floor(g.mul(g.cast(shape_operand(g, befores), to=float32), narrow))
+        targets = _read(g, g.cast(products, to=int64), len(picked))
+    return [_Axis(*row) for row in zip(picked, befores, targets, exact)]
+
+
+def _scaled_size(g: Any, size: Size, scale: float) -> Size:
+    """floor(size * scale)."""
+    ratio = _fraction(scale)
+    if isinstance(size, int):
+        return _scaled(size, scale)
+    if ratio is not None:
+        return over(g, times(g, size, ratio.numerator), ratio.denominator)
+    product = g.mul(g.cast(size, to=float32), float(np.float32(scale)))
+    return read_sizes(g, g.cast(g.floor(product), to=int64), 1)[0]
+
+
+def _plan_by_sizes(g: Any, x: Any, picked: Sequence[int], sizes: Any, policy: str) -> list[_Axis]:
+    """The scales are the ratios of the sizes; or one for all axes, which changes the sizes."""
+    befores, targets = [sizes_of(g, x)[axis] for axis in picked], _read(g, sizes, len(picked))
+    if policy == "stretch":
+        kept = [False] * len(picked) if isinstance(g, Eager) else _kept(x, picked, sizes)
+        scales = [np.array(1.0) if stays else _ratio(g, *pair) for stays, *pair in zip(kept, befores, targets)]
+        return [_Axis(*row) for row in zip(picked, befores, targets, scales)]
+    host = Eager() if all(isinstance(size, int) for size in (*befores, *targets)) else g
+    before, after = (host.cast(shape_operand(host, items), to=float64) for items in (befores, targets))
+    choose = host.reduce_min if policy == "not_larger" else host.reduce_max
+    scale = choose(host.div(after, before), keepdims=False)
+    rounded = host.floor(host.add(host.mul(host.cast(shape_operand(host, befores), to=float64), scale), 0.5))
+    targets = _read(host, host.cast(rounded, to=int64), len(picked))
+    return [_Axis(axis, size, target, scale) for axis, size, target in zip(picked, befores, targets)]
+
+
+def _kept(x: Any, picked: Sequence[int], sizes: Any) -> list[bool]:
+    """For each axis whether its size, which may be symbolic, stays what it is."""
+    known = dims(known_value(sizes), sizes.type) or (None,) * len(picked)
+    return [x.type.shape[axis] == size for axis, size in zip(picked, known)]
+
+
+def _ratio(g: Any, before: Size, after: Size) -> Any:
+    host = Eager() if isinstance(before, int) and isinstance(after, int) else g
+    return host.div(_real(host, after), host.maximum(_real(host, before), 1.0))
+
+
+def _real(g: Any, size: Size) -> Any:
+    """A size as a float64 scalar."""
+    if isinstance(size, int):
+        return np.array(size, np.float64) if isinstance(g, Eager) else g.constant(size, float64)
+    return g.cast(g.reshape(size, []), to=float64)
+
+
+def _read(g: Any, vector: Any, count: int) -> list[Size]:
+    """The elements of an integer vector as sizes."""
+    return vector.reshape(-1).tolist() if isinstance(g, Eager) else read_sizes(g, vector, count)
+
+
+def _index(g: Any, places: Any, last: Any) -> Any:
+    """Whole-numbered places as indices; beyond the ends the border elements repeat."""
+    return g.cast(g.minimum(g.maximum(places, 0.0), last), to=int64)
+
+
+def _source_places(g: Any, axis: _Axis, mode: str) -> Any:
     """The place in the source, a real number, of each element of the result."""
-    places, last = np.arange(axis.target, dtype=np.float64), axis.size - 1
-    length = axis.scale * axis.size
+    place, size = g.cast(counted(g, axis.target), to=float64), _real(g, axis.size)
     if mode == "asymmetric":
-        return places / axis.scale
+        return g.div(place, axis.scale)
+    length = g.mul(size, axis.scale)
+    single = g.equal(length, 1.0)
+    gaps, last = g.select(single, 1.0, g.sub(length, 1.0)), g.sub(size, 1.0)
     if mode == "align_corners":
-        return places * (last / (length - 1) if length != 1 else 0)
+        return g.mul(place, g.select(single, 0.0, g.div(last, gaps)))
     if mode == "tf_crop_and_resize":
-        span = (axis.end - axis.start) * last
-        return axis.start * last + (places * span / (length - 1) if length != 1 else np.full_like(places, span / 2))
-    if mode == "pytorch_half_pixel" and length == 1:
-        return np.full_like(places, -0.5)
-    offset = axis.size / 2 * (1 - axis.target / length) if mode == "half_pixel_symmetric" and length else 0
-    return offset + (places + 0.5) / axis.scale - 0.5
+        span = g.mul(g.sub(axis.end, axis.start), last)
+        steps = g.select(single, g.mul(span, 0.5), g.div(g.mul(place, span), gaps))
+        return g.add(steps, g.mul(axis.start, last))
+    half = g.sub(g.div(g.add(place, 0.5), axis.scale), 0.5)
+    if mode == "pytorch_half_pixel":
+        return g.select(single, -0.5, half)
+    if mode == "half_pixel_symmetric":
+        return g.add(half, g.mul(g.mul(size, 0.5), g.sub(1.0, g.div(_real(g, axis.target), length))))
+    return half
 
 
-def _weights(source: Array, axis: _Axis, mode: str, a: float, antialias: bool, exclude_outside: bool) -> Array:
-    """The matrix [target, size] of one axis. Beyond the ends the border elements repeat."""
-    scale = min(axis.scale, 1.0) if antialias else 1.0
-    reach = ceil((1 if mode == "linear" else 2) / scale)
-    places = np.floor(source).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
-    distance = np.abs(places - source[:, None]) * scale
-    taps = np.clip(1 - distance, 0, 1) if mode == "linear" else _cubic(distance, a)
+def _taps(
+    g: Any, source: Any, last: Any, axis: _Axis, mode: str, *, cubic_coeff_a: float, antialias: bool,
+    exclude_outside: bool,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Places [target, taps] whose elements make those of the result, and their weights."""
+    reach: Size = 1 if mode == "linear" else 2
+    scale = g.minimum(axis.scale, np.array(1.0))
+    if antialias:
+        (reach,) = _read(g, g.reshape(g.cast(g.ceil(g.div(np.array(float(reach)), scale)), to=int64), [1]), 1)
+    offsets = g.sub(g.cast(counted(g, times(g, reach, 2)), to=float64), _real(g, minus(g, reach, 1)))
+    places = g.add(g.unsqueeze(g.floor(source), axes=(1,)), offsets)
+    distance = g.abs(g.sub(places, g.unsqueeze(source, axes=(1,))))
+    if antialias:
+        distance = g.mul(distance, scale)
+    weights = g.maximum(g.sub(1.0, distance), 0.0) if mode == "linear" else _cubic(g, distance, cubic_coeff_a)
     if exclude_outside:
-        taps = np.where((places < 0) | (places >= axis.size), 0, taps)
+        outside = g.logical_or(g.less(places, 0.0), g.less(last, places))
+        weights = g.select(outside, 0.0, weights)
     if exclude_outside or antialias:
-        total = taps.sum(1, keepdims=True)
-        taps = taps / np.where(total == 0, 1, total)
-    matrix = np.zeros((axis.target, axis.size))
-    np.add.at(matrix, (np.arange(axis.target)[:, None], np.clip(places, 0, axis.size - 1)), taps)
-    return matrix
+        total = g.reduce_sum(weights, axes=(1,))
+        weights = g.div(weights, g.select(g.equal(total, 0.0), 1.0, total))
+    return places, weights
 
 
-def _cubic(distance: Array, a: float) -> Array:
+def _cubic(g: Any, distance: Any, a: float) -> Any:
     """The cubic convolution kernel (Keys 1981)."""
-    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
-    far = ((distance - 5) * distance + 8) * distance * a - 4 * a
-    return np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+    square = g.mul(distance, distance)
+    near = g.add(g.mul(g.sub(g.mul(distance, a + 2), a + 3), square), 1.0)
+    far = g.sub(g.mul(g.mul(g.add(g.mul(g.sub(distance, 5.0), distance), 8.0), distance), a), 4 * a)
+    return g.select(g.less_or_equal(distance, 1.0), near, g.select(g.less(distance, 2.0), far, 0.0))
 
 
 OPS: tuple[type[OpDef], ...] = (Resize,)

@@ -42,6 +42,34 @@ def sizes_of(graph: Any, x: Any) -> list[Size]:
     ]
 
 
+def scalar(graph: Any, size: Size) -> Any:
+    """A size as an int64 scalar."""
+    return graph.constant(size, _INT64) if isinstance(size, int) else graph.reshape(size, [])
+
+
+def plus(graph: Any, left: Size, right: Size) -> Size:
+    """The sum of two sizes."""
+    return left + right if _static(left, right) else graph.add(*_operands(graph, left, right))
+
+
+def minus(graph: Any, left: Size, right: Size) -> Size:
+    """The difference of two sizes."""
+    return left - right if _static(left, right) else graph.sub(*_operands(graph, left, right))
+
+
+def over(graph: Any, left: Size, right: Size) -> Size:
+    """The quotient of two sizes, without its fraction."""
+    return left // right if _static(left, right) else graph.div(*_operands(graph, left, right))
+
+
+def _static(*sizes: Size) -> bool:
+    return all(isinstance(size, int) for size in sizes)
+
+
+def _operands(graph: Any, *sizes: Size) -> list[Any]:
+    return [graph.constant([size], _INT64) if isinstance(size, int) else size for size in sizes]
+
+
 def times(graph: Any, *sizes: Size) -> Size:
     """The product of sizes; static factors are multiplied at once."""
     static = reduce(lambda a, b: a * b, (size for size in sizes if isinstance(size, int)), 1)

@@ -7,12 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from mm_core.ir import known_value
-from mm_core.ops import FLOATS, INDEX, Arity, Attribute, OpDef, Operand, Result, Tier
+from mm_core.ops import FLOATS, INDEX, Arity, Attribute, OpDef, Operand, Result
 from mm_core.types import Dim, DType, floordiv
+from mm_core.types.dtypes import float64
 from mm_ops_standard.checks import require
-from mm_ops_standard.precision import in_float32
-from mm_ops_standard.shapes import Size, axis_of, reshape, shape_operand, sizes_of
+from mm_ops_standard.eager import Eager, counted, number
+from mm_ops_standard.places import places
+from mm_ops_standard.shapes import (
+    Size,
+    axis_of,
+    minus,
+    over,
+    plus,
+    read_sizes,
+    scalar,
+    shape_operand,
+    sizes_of,
+    times,
+)
 
 
 def _scalar_value(values: Any, index: int) -> Dim | None:
@@ -21,29 +33,12 @@ def _scalar_value(values: Any, index: int) -> Dim | None:
     return None if known is None else known.flat[0]
 
 
-def _size_operand(graph: Any, operand: Any) -> Size:
-    """A scalar operand as a size."""
-    known = known_value(operand)
-    if known is not None and isinstance(known.flat[0], int):
-        return known.flat[0]
-    return graph.cast(graph.reshape(operand, [1]), to="int64")
-
-
-def _scalar(graph: Any, size: Size) -> Any:
-    """A size as an int64 scalar."""
-    return graph.constant(size) if isinstance(size, int) else reshape(graph, size, [])
-
-
-def _count(graph: Any, size: Size) -> Any:
-    """0, 1, ... up to a size, as int64."""
-    return graph.range(graph.constant(0), _scalar(graph, size), graph.constant(1))
-
-
 class Dft(OpDef):
     """The discrete Fourier transform of x [..., n, ..., 1 or 2] along `axis`, to [..., k, ..., 2].
 
     x is cut or filled with zeros to `length`. `onesided` gives the first length // 2 + 1 values of a real x's
-    transform; `inverse` is divided by the length.
+    transform; `inverse` is divided by the length. The inverse of these values is real: [..., k, ..., 1], where
+    `length` is that of the result, by default the even one.
     """
 
     name = "mm.dft"
@@ -59,11 +54,15 @@ class Dft(OpDef):
         shape = list(types[0].shape)
         axis = self._axis(axis, len(shape))
         require(shape[-1] in (1, 2) or not isinstance(shape[-1], int), f"{self.name}: the last size must be 1 or 2")
-        require(not (onesided and inverse), f"{self.name}: an inverse transform is not onesided")
-        require(not onesided or shape[-1] != 2, f"{self.name}: onesided is for real signals")
-        length = shape[axis] if types[1] is None else _scalar_value(values, 1)
-        shape[axis], shape[-1] = floordiv(length, 2) + 1 if onesided and length is not None else length, 2
+        require(inverse or not onesided or shape[-1] != 2, f"{self.name}: onesided is for real signals")
+        length = self._length(shape[axis], inverse, onesided) if types[1] is None else _scalar_value(values, 1)
+        shape[-1] = 1 if inverse and onesided else 2
+        shape[axis] = floordiv(length, 2) + 1 if onesided and not inverse and length is not None else length
         return tuple(shape)
+
+    def _length(self, size: Any, inverse: bool, onesided: bool) -> Any:
+        """The length of a transform that none is stated for."""
+        return 2 * (size - 1) if inverse and onesided else size
 
     def _axis(self, axis: int, rank: int) -> int:
         axis = axis_of(self.name, axis, rank)
@@ -72,58 +71,66 @@ class Dft(OpDef):
 
     def reference(self, x: Any, length: Any = None, *, axis: int, inverse: bool, onesided: bool) -> Any:
         axis = self._axis(axis, x.ndim)
-        count = x.shape[axis] if length is None else int(np.asarray(length).item())
-        real = x[..., 0].astype(np.float64)
+        default = self._length(x.shape[axis], inverse, onesided)
+        count = default if length is None else int(np.asarray(length).item())
+        parts = x.astype(np.float64)
+        signal = parts[..., 0] + (1j * parts[..., 1] if x.shape[-1] == 2 else 0)
+        if inverse and onesided:
+            return np.fft.irfft(signal, count, axis)[..., None].astype(x.dtype)
         if onesided:
-            result = np.fft.rfft(real, count, axis)
+            result = np.fft.rfft(signal.real, count, axis)
         else:
-            signal = real + 1j * x[..., 1].astype(np.float64) if x.shape[-1] == 2 else real
             result = (np.fft.ifft if inverse else np.fft.fft)(signal, count, axis)
         return np.stack([result.real, result.imag], -1).astype(x.dtype)
 
-    def decompose(self, graph: Any, x: Any, length: Any = None, **attributes: Any) -> Any:
-        """Two matrix products, with the cosines and sines of a circle cut in `length` parts."""
-        if not isinstance(x.type.shape[-1], int):
-            return None
-        return in_float32(graph, lambda x: self._transform(graph, x, length, **attributes), x)
-
-    def _transform(self, graph: Any, x: Any, length: Any, *, axis: int, inverse: bool, onesided: bool) -> Any:
+    def decompose(self, graph: Any, x: Any, length: Any = None, *, axis: int, inverse: bool, onesided: bool) -> Any:
+        """Matrix products with the cosines and sines of a circle cut in `length` parts, in float64."""
         rank, dtype = len(x.type.shape), x.type.dtype
         axis = self._axis(axis, rank)
         order = [*(i for i in range(rank) if i not in (axis, rank - 1)), rank - 1, axis]
-        back = np.argsort(order).tolist()
-        x = graph.transpose(x, permutation=order)
-        size = sizes_of(graph, x)[-1]
+        x = graph.cast(graph.transpose(x, permutation=order), to=float64)
+        count = sizes_of(graph, x)[-1]
         if length is not None:
-            size = _size_operand(graph, length)
-            x = _fit(graph, x, size)
-        points = _count(graph, size)
-        bins = points
-        if onesided:
-            bins = _count(graph, size // 2 + 1 if isinstance(size, int) else graph.add(graph.div(size, [2]), [1]))
+            size = read_sizes(graph, length, 1)[0]
+        else:
+            size = times(graph, plus(graph, count, -1), 2) if inverse and onesided else count
+        half = plus(graph, over(graph, size, 2), 1)
+        taken, made = half if inverse and onesided else size, half if onesided and not inverse else size
+        if taken is not count:
+            x = _fit(graph, x, rank - 1, taken)
+        cosine, sine = self._circle(graph, taken, made, size, inverse, onesided)
+        x = x if x.type.shape[-2] == 2 else _fit(graph, x, rank - 2, 2)
+        real, imaginary = (graph.slice(x, [part], [part + 1], [rank - 2]) for part in (0, 1))
+        parts = [graph.sub(graph.matmul(real, cosine), graph.matmul(imaginary, sine))]
+        if not (inverse and onesided):
+            parts.append(graph.add(graph.matmul(imaginary, cosine), graph.matmul(real, sine)))
+        result = graph.cast(graph.concat(*parts, axis=rank - 2), to=dtype)
+        return graph.transpose(result, permutation=np.argsort(order).tolist())
+
+    def _circle(
+        self, graph: Any, taken: Size, made: Size, size: Size, inverse: bool, onesided: bool
+    ) -> tuple[Any, Any]:
+        """Cosines and sines [taken, made] that the elements are multiplied with, in float64."""
         # The number of the point on the circle stays exact in integers, however long the signal is.
-        turns = graph.mod(graph.mul(graph.unsqueeze(points, axes=(1,)), bins), _scalar(graph, size))
-        whole = graph.cast(_scalar(graph, size), to=dtype)
-        angles = graph.div(graph.mul(graph.cast(turns, to=dtype), 2 * pi), whole)
-        cosine, sine = graph.cos(angles), graph.sin(angles)
-        real = graph.slice(x, [0], [1], [rank - 2])
-        parts = [graph.matmul(real, cosine), graph.matmul(real, sine if inverse else graph.neg(sine))]
-        if x.type.shape[-2] == 2:
-            imaginary = graph.slice(x, [1], [2], [rank - 2])
-            turned = graph.matmul(imaginary, graph.neg(sine) if inverse else sine)
-            parts = [graph.add(parts[0], turned), graph.add(parts[1], graph.matmul(imaginary, cosine))]
-        result = graph.concat(*parts, axis=rank - 2)
-        result = graph.div(result, whole) if inverse else result
-        return graph.transpose(result, permutation=back)
+        rows, whole = places(graph, taken, 1), scalar(graph, size)
+        turns = graph.cast(graph.mod(graph.mul(rows, places(graph, made)), whole), to=float64)
+        angles = graph.div(graph.mul(turns, 2 * pi if inverse else -2 * pi), graph.cast(whole, to=float64))
+        waves = graph.cos(angles), graph.sin(angles)
+        if not inverse:
+            return waves
+        share = graph.div(1.0, graph.cast(whole, to=float64))
+        if onesided:
+            # Values stand for their mirror image too, but for the first and, of an even length, the last.
+            alone = graph.logical_or(graph.equal(rows, 0), graph.equal(graph.mul(rows, 2), whole))
+            share = graph.select(alone, share, graph.mul(share, 2.0))
+        return graph.mul(waves[0], share), graph.mul(waves[1], share)
 
 
-def _fit(graph: Any, x: Any, size: Size) -> Any:
-    """The last axis cut, or filled with zeros, to a size."""
-    axis = len(x.type.shape) - 1
-    end = graph.constant([size]) if isinstance(size, int) else size
-    x = graph.slice(x, [0], end, [axis])
-    missing = graph.sub(end, graph.shape(x, start=axis, end=axis + 1))
-    return graph.pad(x, graph.concat(graph.constant([0]), missing, axis=0), axes=(axis,))
+def _fit(graph: Any, x: Any, axis: int, size: Size) -> Any:
+    """An axis cut, or filled with zeros, to a size."""
+    x = graph.slice(x, [0], shape_operand(graph, [size]), [axis])
+    missing = minus(graph, size, sizes_of(graph, x)[axis])
+    return graph.pad(x, shape_operand(graph, [0, missing]), axes=(axis,))
 
 
 class Stft(OpDef):
@@ -169,16 +176,11 @@ class Stft(OpDef):
     def decompose(
         self, graph: Any, signal: Any, frame_step: Any, window: Any = None, frame_length: Any = None, *, onesided: bool
     ) -> Any:
-        length = sizes_of(graph, window)[0] if frame_length is None else _size_operand(graph, frame_length)
-        step, total = _size_operand(graph, frame_step), sizes_of(graph, signal)[1]
-        if all(isinstance(size, int) for size in (length, step, total)):
-            frames = (total - length) // step + 1
-        else:
-            room = graph.sub(shape_operand(graph, [total]), shape_operand(graph, [length]))
-            frames = graph.add(graph.div(room, shape_operand(graph, [step])), [1])
-        starts = graph.mul(_count(graph, frames), _scalar(graph, step))
-        places = graph.add(graph.unsqueeze(starts, axes=(1,)), _count(graph, length))
-        cut = graph.gather(signal, places, axis=1)
+        length = sizes_of(graph, window)[0] if frame_length is None else read_sizes(graph, frame_length, 1)[0]
+        step, total = read_sizes(graph, frame_step, 1)[0], sizes_of(graph, signal)[1]
+        frames = plus(graph, over(graph, minus(graph, total, length), step), 1)
+        starts = graph.mul(places(graph, frames, 1), scalar(graph, step))
+        cut = graph.gather(signal, graph.add(starts, places(graph, length)), axis=1)
         if window is not None:
             cut = graph.mul(cut, graph.unsqueeze(window, axes=(1,)))
         return graph.dft(cut, axis=-2, onesided=onesided)
@@ -188,7 +190,6 @@ class MelWeightMatrix(OpDef):
     """The matrix [dft_length // 2 + 1, num_mel_bins] that takes a spectrum to mel bins: overlapping triangles."""
 
     name = "mm.mel_weight_matrix"
-    tier = Tier.HOST
     operands = (
         Operand("num_mel_bins", INDEX),
         Operand("dft_length", INDEX),
@@ -214,17 +215,46 @@ class MelWeightMatrix(OpDef):
         *,
         dtype: DType,
     ) -> Any:
-        bins, length, rate = (int(np.asarray(item).item()) for item in (num_mel_bins, dft_length, sample_rate))
-        edges = [2595 * np.log10(1 + float(edge) / 700) for edge in (lower_edge_hertz, upper_edge_hertz)]
-        # As ONNX defines it: bins + 2 points, the last of which is short of the upper edge.
-        mel = edges[0] + np.arange(bins + 2) * (edges[1] - edges[0]) / (bins + 2)
-        points = ((length + 1) * (700 * (10 ** (mel / 2595) - 1)) // rate).astype(np.int64)
-        lower, center, upper = points[:-2], points[1:-1], points[2:]
-        place = np.arange(length // 2 + 1)[:, None]
-        rising = np.where(center == lower, place == center, (place - lower) / np.maximum(center - lower, 1))
-        falling = (upper - place) / np.maximum(upper - center, 1)
-        weights = np.where(place <= center, rising * (place >= lower), falling * (place < upper))
-        return weights.astype(dtype.numpy)
+        bins, length = (int(np.asarray(item).item()) for item in (num_mel_bins, dft_length))
+        scalars = (np.asarray(item).reshape(()) for item in (sample_rate, lower_edge_hertz, upper_edge_hertz))
+        return _mel_matrix(Eager(), bins, length, *scalars).astype(dtype.numpy)
+
+    def decompose(
+        self,
+        graph: Any,
+        num_mel_bins: Any,
+        dft_length: Any,
+        sample_rate: Any,
+        lower_edge_hertz: Any,
+        upper_edge_hertz: Any,
+        *,
+        dtype: DType,
+    ) -> Any:
+        bins, length = (read_sizes(graph, item, 1)[0] for item in (num_mel_bins, dft_length))
+        scalars = (graph.reshape(item, []) for item in (sample_rate, lower_edge_hertz, upper_edge_hertz))
+        return graph.cast(_mel_matrix(graph, bins, length, *scalars), to=dtype)
+
+
+def _mel_matrix(g: Any, bins: Size, length: Size, rate: Any, low: Any, high: Any) -> Any:
+    """In float64. As ONNX defines it: bins + 2 points, the last of which is short of the upper edge."""
+    rate, low, high = (g.cast(item, to=float64) for item in (rate, low, high))
+    low, high = (g.mul(g.log(g.add(g.div(edge, 700.0), 1.0)), 2595 / np.log(10)) for edge in (low, high))
+    count = plus(g, bins, 2)
+    mel = g.add(g.mul(_real(g, counted(g, count)), g.div(g.sub(high, low), number(g, count, float64))), low)
+    hertz = g.mul(g.sub(g.pow(np.array(10.0), g.div(mel, 2595.0)), 1.0), 700.0)
+    points = g.floor(g.div(g.mul(hertz, number(g, plus(g, length, 1), float64)), rate))
+    lower, center, upper = (g.slice(points, [first], shape_operand(g, [plus(g, bins, first)])) for first in range(3))
+    place = g.unsqueeze(_real(g, counted(g, plus(g, over(g, length, 2), 1))), axes=(1,))
+    rising = g.div(g.sub(place, lower), g.maximum(g.sub(center, lower), 1.0))
+    rising = g.select(g.equal(center, lower), _real(g, g.equal(place, center)), rising)
+    rising = g.mul(rising, _real(g, g.less_or_equal(lower, place)))
+    falling = g.div(g.sub(upper, place), g.maximum(g.sub(upper, center), 1.0))
+    falling = g.mul(falling, _real(g, g.less(place, upper)))
+    return g.select(g.less_or_equal(place, center), rising, falling)
+
+
+def _real(g: Any, x: Any) -> Any:
+    return g.cast(x, to=float64)
 
 
 OPS: tuple[type[OpDef], ...] = (Dft, Stft, MelWeightMatrix)

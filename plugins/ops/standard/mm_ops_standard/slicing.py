@@ -267,9 +267,7 @@ class Pad(Movement):
         begins, ends = graph.slice(pads, [0], [count]), graph.slice(pads, [count], [2 * count])
         size = graph.gather(graph.shape(x), np.array(padded, np.int64))
         after = graph.add(size, graph.add(begins, ends))
-        read = graph.sizes(
-            graph.concat(graph.maximum(begins, 0), graph.maximum(graph.neg(begins), 0), after, axis=0)
-        )
+        read = graph.sizes(graph.concat(graph.maximum(begins, 0), graph.maximum(graph.neg(begins), 0), after, axis=0))
         added, cropped, after = (graph.slice(read, [part * count], [(part + 1) * count]) for part in range(3))
         begins = graph.sub(added, cropped)
         ends = graph.sub(graph.sub(after, size), begins)

@@ -37,9 +37,11 @@ def upsample_9(g: Graph, node: Node) -> Any:
     scales = node.constant(1)
     if scales is not None:
         return _upsample(g, node, scales.tolist())
-    if node.op_type == "Resize":
+    mode = _old_mode(node)
+    if node.op_type == "Resize" and mode == "nearest":
+        # Which element is nearest depends on whether the image grows or shrinks.
         raise node.unsupported("the scales depend on data, they must be constant", remedy="make them an initializer")
-    return g.resize(node.input(0), None, None, node.input(1), mode=_old_mode(node), **_GROWING)
+    return g.resize(node.input(0), None, None, node.input(1), mode=mode, **_GROWING)
 
 
 def _upsample(g: Graph, node: Node, scales: Sequence[float]) -> Value:
