@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 FAMILIES = (
     "unary", "binary", "comparison", "selection", "variadic", "reduction", "movement", "slicing", "assembly", "shaping",
-    "bits", "columns", "signal", "control", "sequence", "optional",
+    "bits", "columns", "signal", "control", "sequence", "optional", "inversion",
     "convolution", "pooling", "contraction", "einsum", "normalization", "activation", "attention", "resize",
     "quantization", "quantized", "indexing", "searching", "sampling", "detection", "recurrent", "random",
 )  # fmt: skip

@@ -15,6 +15,9 @@ Importer = Callable[["Graph", "Node"], Any]
 """Builds one node in a graph: gives its value, a sequence of them, or NotImplemented for ONNX's own function body."""
 
 STANDARD = ""
+MICROSOFT = "com.microsoft"
+CLASSICAL = "ai.onnx.ml"
+TRAINING = "ai.onnx.preview.training"
 
 
 @dataclass

@@ -138,11 +138,11 @@ def _raw(data: memoryview, dtype: DType, shape: tuple[int, ...], what: str) -> C
         raise ParseError(f"{what}: strings cannot be raw bytes")
     _check(len(data), raw_size(dtype, shape), f"{what}: bytes")
     if _is_packed(dtype):
-        return lambda: _unpack(np.frombuffer(data, np.uint8), dtype, shape)
+        return lambda: unpack(np.frombuffer(data, np.uint8), dtype, shape)
     return lambda: np.frombuffer(data, dtype.numpy).reshape(shape)
 
 
-def _unpack(packed: Array, dtype: DType, shape: tuple[int, ...]) -> Array:
+def unpack(packed: Array, dtype: DType, shape: tuple[int, ...]) -> Array:
     """Elements of 2 or 4 bits, the first one in the lowest bits of a byte."""
     places = np.arange(0, 8, dtype.bits).astype(np.uint8)
     codes: Array = (packed[:, None] >> places) & np.uint8(2**dtype.bits - 1)
@@ -152,12 +152,12 @@ def _unpack(packed: Array, dtype: DType, shape: tuple[int, ...]) -> Array:
     if dtype.kind == "signed":
         sign = np.int8(2 ** (dtype.bits - 1))
         codes = (codes.astype(np.int8) ^ sign) - sign
-    return codes.astype(dtype.numpy)
+    return np.asarray(codes).astype(dtype.numpy)
 
 
 def _decode(items: Array, dtype: DType, shape: tuple[int, ...]) -> Array:
     if _is_packed(dtype):
-        return _unpack(items.astype(np.uint8), dtype, shape)
+        return unpack(items.astype(np.uint8), dtype, shape)
     if dtype.kind == "complex":
         return items.view(dtype.numpy).reshape(shape)
     if dtype.is_float and dtype.bits <= 16:

@@ -13,7 +13,7 @@ FAMILY = Family()
 op = FAMILY.op
 
 
-def _common(node: Node) -> dict[str, Any]:
+def common(node: Node) -> dict[str, Any]:
     node.ignore("output_sequence")
     return {
         "direction": node.text("direction", "forward").lower(),
@@ -28,16 +28,16 @@ def _common(node: Node) -> dict[str, Any]:
 
 @op("RNN")
 def rnn(g: Graph, node: Node) -> Any:
-    return g.rnn(*(node.optional(index) for index in range(6)), **_common(node))
+    return g.rnn(*(node.optional(index) for index in range(6)), **common(node))
 
 
 @op("GRU")
 def gru(g: Graph, node: Node) -> Any:
     after = node.flag("linear_before_reset")
-    return g.gru(*(node.optional(index) for index in range(6)), linear_before_reset=after, **_common(node))
+    return g.gru(*(node.optional(index) for index in range(6)), linear_before_reset=after, **common(node))
 
 
 @op("LSTM")
 def lstm(g: Graph, node: Node) -> Any:
     coupled = node.flag("input_forget")
-    return g.lstm(*(node.optional(index) for index in range(8)), input_forget=coupled, **_common(node))
+    return g.lstm(*(node.optional(index) for index in range(8)), input_forget=coupled, **common(node))

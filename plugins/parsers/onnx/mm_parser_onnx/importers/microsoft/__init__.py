@@ -1,0 +1,31 @@
+"""Importers of ONNX Runtime's own operators (domain com.microsoft), which its exporters and optimizers emit.
+
+Each is built from operators of the standard dialect, so that every backend runs it.
+"""
+
+from mm_parser_onnx.importers.microsoft import (
+    activation,
+    attention,
+    blocks,
+    contraction,
+    generation,
+    grouped,
+    normalization,
+    qlinear,
+    quantized,
+    recurrent,
+    refused,
+    tensors,
+    vision,
+)
+
+FAMILIES = (
+    normalization.STANDARD_FAMILY,
+    *(
+        module.FAMILY
+        for module in (
+            activation, attention, blocks, contraction, generation, grouped, normalization, qlinear, quantized,
+            recurrent, refused, tensors, vision,
+        )
+    ),
+)  # fmt: skip
