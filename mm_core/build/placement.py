@@ -132,9 +132,10 @@ class _Placer:
     def _refusal(self, operation: Operation, device: int, depth: int) -> str:
         """Place a part of a decomposition on a device; what stands in the way, empty if it is placed.
 
-        Control flow and reading sizes are the runtime's.
+        Control flow, reading sizes and random streams are the runtime's, or another backend's.
         """
-        if operation.name == SIZES or (operation.regions and operation.name != "mm.fused"):
+        has_control_flow = operation.regions and operation.name != "mm.fused"
+        if has_control_flow or operation.definition.tier is Tier.HOST:
             return self._elsewhere(operation)
         support = self.compilers[device].supports(operation)
         if isinstance(support, No) and known_value(operation.results[0]) is not None:
