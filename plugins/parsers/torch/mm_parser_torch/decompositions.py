@@ -1,0 +1,45 @@
+"""Which operators PyTorch takes apart before we read a program: all that have no importer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+import torch
+from torch._decomp import decomposition_table
+
+from mm_parser_torch.importers import TABLE
+
+
+def decompositions() -> dict[Any, Callable[..., Any]]:
+    """PyTorch's rules, core ATen's first, for every operator that has no importer of ours."""
+    table = torch.export.default_decompositions()
+    for name in TABLE:
+        operator = _overload(name)
+        if operator is not None:
+            table.pop(operator, None)
+    for operator, rule in _further():
+        if operator not in table:
+            table[operator] = rule
+    return table
+
+
+def _overload(name: str) -> Any:
+    namespace, packet, overload = name.split(".")
+    try:
+        return getattr(getattr(getattr(torch.ops, namespace), packet), overload)
+    except (AttributeError, RuntimeError):
+        return None  # An operator of a library that is not loaded: no program has it.
+
+
+@cache
+def _further() -> Iterable[tuple[Any, Callable[..., Any]]]:
+    """Rules that PyTorch has for operators outside its core set."""
+    return tuple(
+        (operator, rule)
+        for operator, rule in decomposition_table.items()
+        if isinstance(operator, torch._ops.OpOverload)
+        and TABLE.find(operator) is None
+        and torch.Tag.core not in operator.tags
+    )

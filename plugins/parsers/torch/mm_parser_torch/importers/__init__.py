@@ -1,0 +1,34 @@
+"""Importers of ATen operators, a module for each family. `TABLE` is all of them."""
+
+from mm_parser_torch.importers import (
+    activation,
+    assembly,
+    attention,
+    contraction,
+    control,
+    convolution,
+    elementwise,
+    indexing,
+    movement,
+    normalization,
+    numbers,
+    pooling,
+    quantization,
+    random,
+    recurrent,
+    reduction,
+    sampling,
+)
+from mm_parser_torch.table import Table
+
+TABLE = Table(
+    module.FAMILY
+    for module in (
+        activation, assembly, attention, contraction, convolution, elementwise, indexing, movement, normalization,
+        numbers, pooling, quantization, random, recurrent, reduction, sampling,
+    )
+)  # fmt: skip
+NUMBERS = numbers.FUNCTIONS
+HIGHER_ORDER = control.HIGHER_ORDER
+
+__all__ = ["HIGHER_ORDER", "NUMBERS", "TABLE"]

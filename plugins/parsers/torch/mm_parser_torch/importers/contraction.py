@@ -1,0 +1,93 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mm_core.ir import Graph, Value
+from mm_core.types import BY_NAME
+from mm_parser_torch.call import Call, as_value, cast, dtype, rank
+from mm_parser_torch.sizes import reshape, size_of
+from mm_parser_torch.table import Family
+
+FAMILY = Family()
+op = FAMILY.op
+_BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
+
+
+@op("mm", "bmm", "matmul")
+def matmul(g: Graph, call: Call, a: Value, b: Value) -> Any:
+    return g.matmul(a, b)
+
+
+@op("linear")
+def linear(g: Graph, call: Call, x: Value, weight: Value, bias: Value | None) -> Any:
+    if rank(weight) == 1:
+        y = g.matmul(x, weight)
+        return y if bias is None else g.add(y, bias)
+    if bias is not None and rank(bias) != 1:
+        return g.add(g.linear(x, weight), bias)
+    return g.linear(x, weight, bias)
+
+
+@op("addmm", "baddbmm")
+def addmm(g: Graph, call: Call, c: Value, a: Value, b: Value, beta: Any, alpha: Any) -> Any:
+    """beta * c + alpha * (a @ b); with beta 0, c is not read, so that its NaN do not count."""
+    y = g.matmul(a, b)
+    if alpha != 1:
+        y = g.mul(y, as_value(g, alpha, dtype(y)))
+    if beta == 0:
+        return y
+    return g.add(y, c if beta == 1 else g.mul(c, as_value(g, beta, dtype(c))))
+
+
+@op("_int_mm")
+def int_mm(g: Graph, call: Call, a: Value, b: Value) -> Any:
+    if dtype(a) in _BYTES and dtype(b) in _BYTES:
+        return g.matmul_integer(a, b)
+    return g.matmul(cast(g, a, call.dtype()), cast(g, b, call.dtype()))
+
+
+@op("dot", "vdot")
+def dot(g: Graph, call: Call, a: Value, b: Value) -> Any:
+    return g.matmul(a, b)
+
+
+@op("mv")
+def mv(g: Graph, call: Call, a: Value, b: Value) -> Any:
+    return g.matmul(a, b)
+
+
+@op("_cdist_forward")
+def cdist(g: Graph, call: Call, a: Value, b: Value, p: float, mode: int | None) -> Any:
+    """Distances of all rows of a to all rows of b: the p-norm of differences."""
+    differences = g.sub(g.unsqueeze(a, axes=(-2,)), g.unsqueeze(b, axes=(-3,)))
+    return norm(g, differences, p, rank(differences) - 1)
+
+
+@op("_pdist_forward")
+def pdist(g: Graph, call: Call, x: Value, p: float) -> Any:
+    """Distances of each row to the rows behind it."""
+    count = size_of(g, x, 0)
+    if not isinstance(count, int):
+        raise call.unsupported("the number of rows must be known")
+    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
+    firsts, seconds = ([pair[side] for pair in pairs] for side in (0, 1))
+    left, right = (g.gather(x, g.constant(places, "int64"), axis=0) for places in (firsts, seconds))
+    return reshape(g, norm(g, g.sub(left, right), p, 1), [len(pairs)])
+
+
+def norm(g: Graph, x: Value, p: float, axis: int) -> Any:
+    """The p-norm along an axis, which falls away."""
+    size = g.abs(x)
+    if p == 0:
+        return g.reduce_sum(g.cast(g.not_equal(size, 0.0), to=dtype(x)), axes=(axis,), keepdims=False)
+    if p == 1:
+        return g.reduce_sum(size, axes=(axis,), keepdims=False)
+    if p == 2:
+        return g.sqrt(g.reduce_sum(g.square(size), axes=(axis,), keepdims=False))
+    if p == float("inf"):
+        return g.reduce_max(
+            g.concat(size, g.mul(g.slice(size, [0], [1], [axis]), 0.0), axis=axis), axes=(axis,), keepdims=False
+        )
+    return g.pow(g.reduce_sum(g.pow(size, float(p)), axes=(axis,), keepdims=False), 1 / p)

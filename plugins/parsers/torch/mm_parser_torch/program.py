@@ -1,0 +1,146 @@
+"""From an ExportedProgram to a network: its signature, its named sizes, its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.export.graph_signature import (
+    ConstantArgument,
+    InputKind,
+    OutputKind,
+    SymIntArgument,
+    TensorArgument,
+)
+
+from mm_core.errors import MMError, ParseError
+from mm_core.ir import Network, Value
+from mm_core.parsing import InputShapes
+from mm_core.types import Dim, as_dim
+from mm_parser_torch.decompositions import decompositions
+from mm_parser_torch.reader import Reader, refuse_unknown, submodules
+from mm_parser_torch.trees import paths
+
+_WEIGHTS = frozenset({InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR})
+_STATE = frozenset({OutputKind.BUFFER_MUTATION, OutputKind.PARAMETER_MUTATION, OutputKind.USER_INPUT_MUTATION})
+
+
+def read_program(program: torch.export.ExportedProgram, input_shapes: InputShapes, name: str) -> Network:
+    """The network of a program.
+
+    Buffers that the program changes become inputs and outputs of their names; changed inputs, further outputs.
+    """
+    with torch.no_grad():
+        try:
+            program = program.run_decompositions(decompositions())
+        except MMError:
+            raise
+        except Exception as error:
+            raise ParseError(f"PyTorch cannot decompose the program: {error}", where=name) from error
+    refuse_unknown(submodules(program.graph_module))
+    network = Network(name)
+    reader = Reader(_names(program, input_shapes))
+    outputs = reader.read(program.graph_module, network, _inputs(program, network, reader))
+    reader.unsupported.raise_all()
+    _mark_outputs(program, network, outputs)
+    return network
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------------
+
+
+def _names(program: torch.export.ExportedProgram, input_shapes: InputShapes) -> dict[str, Dim]:
+    """What the caller calls the symbols: a shape given for an input names, or sets, the sizes that are one symbol."""
+    examples = dict(_user_inputs(program))
+    unknown = sorted(set(input_shapes) - set(examples))
+    if unknown:
+        raise ParseError(
+            f"input_shapes names {', '.join(unknown)}", available=", ".join(examples) or "no tensor inputs"
+        )
+    names: dict[str, Dim] = {}
+    for input_name, given in input_shapes.items():
+        own = examples[input_name].shape
+        if len(own) != len(given):
+            raise ParseError(f"input_shapes gives {len(given)} sizes, the program has {len(own)}", where=input_name)
+        for size, wanted in zip(own, given):
+            if wanted is None:
+                continue
+            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
+                dim = as_dim(wanted)
+                if names.setdefault(str(size.node.expr), dim) != dim:
+                    raise ParseError(
+                        f"input_shapes gives one size two names, {names[str(size.node.expr)]} and {dim}",
+                        where=input_name,
+                    )
+            elif isinstance(size, int) and wanted != size:
+                raise ParseError(
+                    f"the program was exported for the size {size}, input_shapes says {wanted}",
+                    where=input_name,
+                    remedy="export it with dynamic_shapes",
+                )
+    return names
+
+
+def _user_inputs(program: torch.export.ExportedProgram) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and fake tensors of the tensors that a user passes."""
+    examples = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    for spec in program.graph_signature.input_specs:
+        if spec.kind is InputKind.USER_INPUT and isinstance(spec.arg, TensorArgument):
+            yield spec.arg.name, examples[spec.arg.name]
+
+
+# --- inputs and outputs -----------------------------------------------------------------------------------------------
+
+
+def _inputs(program: torch.export.ExportedProgram, network: Network, reader: Reader) -> list[Any]:
+    """What each placeholder stands for: a new input, a weight, a number, an object. The user's inputs come first."""
+    examples = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    changed = {spec.target for spec in program.graph_signature.output_specs if spec.kind in _STATE}
+    specs = program.graph_signature.input_specs
+    found: dict[int, Any] = {}
+    for index in sorted(range(len(specs)), key=lambda index: specs[index].kind is not InputKind.USER_INPUT):
+        spec, target = specs[index], str(specs[index].target)
+        if isinstance(spec.arg, ConstantArgument):
+            found[index] = spec.arg.value
+        elif spec.kind in _WEIGHTS and spec.target not in changed:
+            found[index] = reader.weight(network, _tensor(program, target), target)
+        elif isinstance(spec.arg, (TensorArgument, SymIntArgument)):
+            name = target if spec.kind in _WEIGHTS else spec.arg.name
+            found[index] = network.add_typed_input(name, reader.type_of(examples[spec.arg.name], name))
+        else:
+            found[index] = program.constants.get(target)
+    return [found[index] for index in range(len(specs))]
+
+
+def _tensor(program: torch.export.ExportedProgram, name: str) -> torch.Tensor:
+    found: Mapping[str, Any] = program.state_dict if name in program.state_dict else program.constants
+    if name not in found:
+        raise ParseError("the program has no data for this weight", where=name, remedy="export it again")
+    tensor: torch.Tensor = found[name]
+    return tensor
+
+
+def _mark_outputs(program: torch.export.ExportedProgram, network: Network, outputs: list[Any]) -> None:
+    """The user's outputs first, named by their places; then what the program changes, by its own name."""
+    names = iter(paths(program.call_spec.out_spec))
+    changed: list[tuple[str, Any]] = []
+    for spec, value in zip(program.graph_signature.output_specs, outputs):
+        if spec.kind is OutputKind.USER_OUTPUT:
+            name = next(names)
+            if value is None or isinstance(spec.arg, ConstantArgument):
+                continue  # A constant of the program, which no request changes.
+            network.mark_output(_as_output(network, value), name)
+        elif spec.kind in _STATE:
+            changed.append((str(spec.target), value))
+    for name, value in changed:
+        network.mark_output(_as_output(network, value), name)
+
+
+def _as_output(network: Network, value: Any) -> Value:
+    """A value of its own for each output: an input or a weight goes through an identity."""
+    if not isinstance(value, Value):
+        value = network.constant(value, "float64" if isinstance(value, float) else None)
+    if value.defining_op is None or value.defining_op.name == "mm.constant" or value in network.outputs:
+        return network.identity(value)  # type: ignore[no-any-return]
+    return value

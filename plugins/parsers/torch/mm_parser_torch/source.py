@@ -1,0 +1,119 @@
+"""From what a user has (a program, a module, a file) to an ExportedProgram."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mm_core.errors import ParseError
+from mm_core.ir import Network
+from mm_core.parsing import InputShapes
+from mm_parser_torch.arguments import Arguments
+from mm_parser_torch.program import read_program
+from mm_parser_torch.quiet import quiet
+
+_MAX_ENTRIES = 1 << 20
+
+
+def read_source(source: Any, input_shapes: InputShapes, example_inputs: Any, dynamic_shapes: Any) -> Network:
+    """The network of a program, module or path. ParseError says what is missing."""
+    if isinstance(source, (str, os.PathLike)):
+        name = Path(source).stem
+        source = load(Path(source))
+    elif isinstance(source, torch.export.ExportedProgram):
+        name = "program"
+    else:
+        name = type(source).__name__
+    if not isinstance(source, torch.export.ExportedProgram):
+        arguments = Arguments.of(source, example_inputs)
+        shapes = arguments.dynamic_shapes(input_shapes) if dynamic_shapes is None else dynamic_shapes
+        return read_program(export(source, arguments, shapes), input_shapes, name)
+    for given, what in ((example_inputs, "example_inputs"), (dynamic_shapes, "dynamic_shapes")):
+        if given is not None:
+            raise ParseError(f"an exported program takes no {what}", remedy="give them to torch.export.export")
+    return read_program(source, input_shapes, name)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def load(path: Path) -> Any:
+    """The program or TorchScript module in a file. Pickles are not read: loading one runs code that it names."""
+    kind = _kind(path)
+    if kind == "pickle":
+        raise ParseError(
+            "the file is a pickle of Python objects, which can run any code when loaded, and holds no graph",
+            where=str(path),
+            remedy="load it where you trust it, then torch.export.save(torch.export.export(model, ...), 'model.pt2')",
+        )
+    reader = torch.jit.load if kind == "torchscript" else torch.export.load
+    try:
+        with quiet():
+            return reader(path, map_location="cpu") if kind == "torchscript" else reader(path)
+    except Exception as error:
+        raise ParseError(f"PyTorch cannot read the file: {error}", where=str(path)) from error
+
+
+def _kind(path: Path) -> str:
+    """`torchscript`, `program` or `pickle`, by the names in the archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()[:_MAX_ENTRIES]
+    except (OSError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:
+            if file.read(1) == b"\x80":
+                return "pickle"
+        raise ParseError(f"the file is no archive of PyTorch: {error}", where=str(path)) from error
+    inner = {name.partition("/")[2] for name in names}
+    if any(name.startswith("models/") or "serialized_exported_program" in name for name in inner | set(names)):
+        return "program"
+    if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
+        return "torchscript"
+    if "data.pkl" in inner:
+        return "pickle"
+    raise ParseError("the file is no archive of PyTorch that has a graph", where=str(path))
+
+
+# --- export -----------------------------------------------------------------------------------------------------------
+
+
+def export(module: Any, arguments: Arguments, dynamic_shapes: Any) -> torch.export.ExportedProgram:
+    """The program of a module for inference; the module is as before afterwards."""
+    with quiet(), torch.no_grad(), _evaluating(module):
+        try:
+            if isinstance(module, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
+                from torch._export.converter import TS2EPConverter
+
+                return TS2EPConverter(module, arguments.positional, arguments.keywords).convert()
+            return torch.export.export(
+                module, arguments.positional, arguments.keywords, dynamic_shapes=dynamic_shapes, strict=False
+            )
+        except Exception as error:
+            raise ParseError(
+                f"torch.export refuses the module: {_first_lines(error)}",
+                where=type(module).__name__,
+                remedy='change the module, or use torch.compile(backend="mm"), which leaves the rest to PyTorch',
+            ) from error
+
+
+def _first_lines(error: Exception, lines: int = 4) -> str:
+    text = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(text[:lines]) or type(error).__name__
+
+
+@contextmanager
+def _evaluating(module: Any) -> Any:
+    """The module in evaluation mode; each part's own mode comes back afterwards."""
+    modes = {part: part.training for part in module.modules()} if isinstance(module, torch.nn.Module) else {}
+    for part in modes:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
