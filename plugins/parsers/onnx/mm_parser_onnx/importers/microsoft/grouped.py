@@ -29,7 +29,8 @@ def group_query_attention(g: Graph, node: Node) -> Any:
     if node.flag("do_rotary"):
         q, k = (_rotated(g, node, value, past) for value in (q, k))
     node.ignore("rotary_interleaved")
-    k, v = (_cached(g, node, index, new, past) for index, new in ((3, k), (4, v)))
+    total = g.sizes(g.reshape(g.cast(node.input(6), to="int64"), [1]))
+    k, v = (_cached(g, node.optional(index), new, past, total) for index, new in ((3, k), (4, v)))
     mask = _mask(g, node, q, k, past)
     keys, values = k, v
     sink = node.optional(11)
@@ -103,15 +104,14 @@ def _rotate(g: Graph, node: Node, x: Value, cos: Value, sin: Value, positions: V
     )
 
 
-def _cached(g: Graph, node: Node, index: int, new: Value, past: Value) -> Value:
+def _cached(g: Graph, cache: Value | None, new: Value, past: Value, total: Value) -> Value:
     """The present cache [B, G, T, D]: the past one, extended to the longest total length, with the new heads in it."""
-    total = g.sizes(g.reshape(g.cast(node.input(6), to="int64"), [1]))
-    cache = node.optional(index)
     if cache is None:
         shape = g.concat(g.shape(new, end=2), total, g.shape(new, start=3), axis=0)
         cache = g.expand(g.constant(0.0, new.type.dtype), shape)  # type: ignore[union-attr]
     else:
-        cache = _extended(g, cache, g.maximum(g.sub(total, g.shape(cache, start=2, end=3)), 0), axis=2)
+        size = g.shape(cache, start=2, end=3)
+        cache = _extended(g, cache, g.sub(g.maximum(total, size), size), axis=2)
     return g.tensor_scatter(cache, new, past, axis=2)  # type: ignore[no-any-return]
 
 
