@@ -94,6 +94,9 @@ CASES = {
     "max": case(lambda g, x, y: g.max(x, y), (3, 5), (3, 5)),
     "clip": case(lambda g, x: [g.clip(x, -0.2, 0.3), g.clip(x, None, 0.1), g.clip(x, 0.1)], (4, 9)),
     "select": case(lambda g, x, y: g.select(g.less(x, y), x, y), (3, 5, 4), (5, 4)),
+    "select constants": case(
+        lambda g, x: g.select(g.less(x, np.float32(0)), g.constant(np.int64(7)), g.constant(np.int64(-2))), (3, 5)
+    ),
     "logic": case(
         lambda g, x, y: g.logical_or(
             g.logical_not(g.less(x, y)), g.logical_and(g.equal(x, x), g.logical_xor(g.less(x, y), g.less(y, x)))
