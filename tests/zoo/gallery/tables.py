@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.zoo.gallery.exhibit import FILE, Exhibit, Inputs, exported
 from tests.zoo.gallery.modules import only
+from tests.zoo.text import spread_weights
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +53,7 @@ def graph_network() -> torch.nn.Module:
                 nodes = torch.relu(update(torch.cat([nodes, total, largest], dim=-1)))
             return self.head(nodes)
 
-    return only(GraphNetwork())
+    return only(spread_weights(GraphNetwork()))
 
 
 def rows() -> list[Inputs]:
