@@ -1,4 +1,4 @@
-"""Importers of the standard ONNX operators, a module for each family. `TABLE` is all of them."""
+"""Importers of ONNX operators, a module for each family, and of other domains. `TABLE` is all of them."""
 
 from mm_parser_onnx.importers import (
     activation,
@@ -9,6 +9,8 @@ from mm_parser_onnx.importers import (
     elementwise,
     image,
     indexing,
+    microsoft,
+    ml,
     normalization,
     quantization,
     random,
@@ -25,10 +27,9 @@ from mm_parser_onnx.importers import (
 )
 from mm_parser_onnx.table import Table
 
-TABLE = Table(
-    module.FAMILY
-    for module in (
-        activation, attention, contraction, control, convolution, elementwise, image, indexing, normalization,
-        quantization, random, recurrent, reduction, resize, sampling, sequence, shape, signal, slicing, source, text,
-    )
+_STANDARD = (
+    activation, attention, contraction, control, convolution, elementwise, image, indexing, normalization,
+    quantization, random, recurrent, reduction, resize, sampling, sequence, shape, signal, slicing, source, text,
 )  # fmt: skip
+
+TABLE = Table((*(module.FAMILY for module in _STANDARD), *microsoft.FAMILIES, *ml.FAMILIES))
