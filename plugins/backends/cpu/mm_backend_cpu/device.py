@@ -11,11 +11,11 @@ import numpy as np
 from mm_backend_cpu import available_processors, native
 from mm_backend_cpu.program import BoundProgram, damaged, dim_from_json
 from mm_backend_cpu.program import Program as Steps
-from mm_core.device import Bound, Buffer, HostDevice, HostQueue, Observer, Program, Queue
+from mm_core.device import Bound, Buffer, HostDevice, HostQueue, Observer, Program, Queue, Shortcut
 from mm_core.errors import InputError, ModelFileError
 from mm_core.model import Executable
 from mm_core.serial import check_fields, check_list
-from mm_core.types import Array, Dim, as_dtype, evaluate_int
+from mm_core.types import Array, Dim, TensorSpec, as_dtype, evaluate_int
 
 MOST_THREADS = 1024
 """Of one request: each has scratch memory of its own."""
@@ -113,6 +113,11 @@ class CpuProgram(Program):
             tuple(bound.reached.get(("input", index), 0) for index in range(self.steps.n_inputs)),
             tuple(bound.reached.get(("output", index), 0) for index in range(self.steps.n_outputs)),
         )
+
+    def shortcut(
+        self, bound: Bound, inputs: Sequence[tuple[TensorSpec, int]], outputs: Sequence[tuple[TensorSpec, int]]
+    ) -> Shortcut | None:
+        return native.shortcut(bound.handle.program, bound.workspace_bytes, self.threads, inputs, outputs)
 
     def native(self, bound: BoundProgram) -> native.NativeProgram:
         """The program for known sizes. ModelFileError if a constant is smaller than its readers expect."""

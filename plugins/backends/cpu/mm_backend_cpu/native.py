@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 import mm_backend_cpu
+from mm_core.device import Shortcut, aligned_empty
 from mm_core.errors import DeviceError, InputError
+from mm_core.types import Array, TensorSpec
+
+try:
+    from mm_backend_cpu import _request
+except ImportError:  # Built where Python's headers were missing: requests go the longer way.
+    _request = None
 
 ABI = 1
 ALIGNMENT = 64
@@ -212,16 +219,61 @@ class NativeProgram:
             None if times is None else times.ctypes.data,
         )
         if status:
-            self._fail(status >> 8, status & 0xFF)
+            self.fail(status)
         return times
 
-    def _fail(self, step: int, status: int) -> None:
+    def fail(self, reported: int) -> None:
+        """Raise what a run's status means."""
+        step, status = reported >> 8, reported & 0xFF
         if status != _INDEX_OUT_OF_RANGE:
             raise DeviceError("the arena is missing or misaligned", where=self.where)
         label = self.labels[step] if step < len(self.labels) else f"step {step}"
         raise InputError(
             "an index is outside its axis", where=label, remedy="check the values of the inputs that are indices"
         )
+
+
+def shortcut(
+    program: NativeProgram,
+    arena_bytes: int,
+    threads: int,
+    inputs: Sequence[tuple[TensorSpec, int]],
+    outputs: Sequence[tuple[TensorSpec, int]],
+) -> Shortcut | None:
+    """Requests of one program in one call, or None: without the extension, and for element types unknown to buffers.
+
+    Inputs and outputs have known sizes and come with their places in the program.
+    """
+    formats = [_buffer_format(spec) for spec, _ in inputs]
+    if _request is None or None in formats or None in [_buffer_format(spec) for spec, _ in outputs]:
+        return None
+    arena = aligned(arena_bytes)
+    request = _request.Request(
+        ctypes.cast(library().mm_program_run, _Pointer).value,
+        program.handle,
+        arena.ctypes.data,
+        threads,
+        (program, arena),
+        tuple((spec.name, text, spec.shape, place) for text, (spec, place) in zip(formats, inputs)),
+        tuple((spec.name, aligned_empty, (spec.dtype, spec.shape), place) for spec, place in outputs),
+    )
+    run = request.run
+
+    def shortened(values: Mapping[str, Any]) -> dict[str, Array] | None:
+        found = run(values)
+        if type(found) is int:
+            program.fail(found)
+        return found
+
+    return shortened
+
+
+def _buffer_format(spec: TensorSpec) -> str | None:
+    """The format under which numpy shares arrays of an element type; None for those that it does not share."""
+    try:
+        return memoryview(np.empty(0, spec.dtype.numpy)).format
+    except (ValueError, TypeError, BufferError):
+        return None
 
 
 def _settled(constant: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -15,7 +15,6 @@ COMMON = tuple(map(as_dtype, ("bool", "int8", "uint8", "int32", "int64", "float1
 """Element types on which nothing may be left to the reference."""
 OPEN = {
     "mm.range": "sizes that floats tell",
-    "mm.resize": "integers are interpolated by the reference",
     "mm.cast": "strings are cast by the reference",
 }
 """Operators that the backend refuses for some of those types, and why."""

@@ -270,9 +270,10 @@ def test_resize_of_other_types_and_ranks() -> None:
     exact = torch.nn.functional.interpolate(
         torch.from_numpy(x.astype(np.float64)), scale_factor=2, mode="bilinear"
     ).numpy()
-    np.testing.assert_array_equal(
-        run_kernel("resize", [x], [(np.uint8, (1, 1, 12, 10))], params)[0], exact.astype(np.uint8)
-    )
+    found = run_kernel("resize", [x], [(np.uint8, (1, 1, 12, 10))], params)[0]
+    np.testing.assert_array_equal(found, np.rint(exact).astype(np.uint8))
+    by_ratio = resize_params("linear", "half_pixel", "floor", 0, 0, [1, 1, np.nan, np.nan], [0] * 4, [1] * 4)
+    np.testing.assert_array_equal(run_kernel("resize", [x], [(np.uint8, found.shape)], by_ratio)[0], found)
     x = values(np.float64, (2, 3, 4, 5, 6), 2)
     params = resize_params("linear", "half_pixel", "floor", 0, 0, [1, 1, 2, 2, 2], [0] * 5, [1] * 5)
     expected = torch.nn.functional.interpolate(torch.from_numpy(x), scale_factor=2, mode="trilinear").numpy()

@@ -53,6 +53,27 @@ class Conv(OpDef):
             y += wide(b).reshape(-1, *[1] * len(output))
         return y.astype(x.dtype)
 
+    def decompose(self, graph: Any, x: Any, w: Any, b: Any = None, *, group: int, **geometry: Any) -> Any:
+        """Automatic padding as explicit pads; where only running tells them, as an operation of its own."""
+        if not geometry["auto_pad"].startswith("same"):
+            return None
+        window = make_window(self.name, x.type.shape[2:], w.type.shape[2:], **geometry)
+        pads = (*window.begins, *window.ends)
+        explicit = {**geometry, "auto_pad": "notset"}
+        if all(isinstance(pad, int) for pad in pads):
+            return graph.conv(x, w, b, group=group, **{**explicit, "pads": pads})
+        if not all(isinstance(extent, int) for extent in window.extents):
+            return None
+        sizes, strides = graph.shape(x, start=2), np.array(window.strides)
+        steps = graph.div(graph.add(sizes, strides - 1), strides)
+        reach = graph.add(graph.mul(graph.sub(steps, 1), strides), np.array(window.extents))
+        total = graph.maximum(graph.sub(reach, sizes), 0)
+        small = graph.div(total, 2)
+        large = graph.sub(total, small)
+        both = (small, large) if geometry["auto_pad"] == "same_upper" else (large, small)
+        x = graph.pad(x, graph.concat(*both, axis=0), axes=range(2, len(x.type.shape)))
+        return graph.conv(x, w, b, group=group, **explicit)
+
 
 def _convolve(x: Array, w: Array, window: Window, output: list[int], group: int) -> Array:
     """The windows as columns, times the weights as a matrix for each group."""
@@ -104,9 +125,7 @@ class ConvTranspose(OpDef):
         columns = columns.reshape(batch, group * w.shape[1], *w.shape[2:], *x.shape[2:])
         reach = [
             max((size - 1) * stride + int(extent), int(begin) + int(count))
-            for size, stride, extent, begin, count in zip(
-                x.shape[2:], window.strides, window.extents, begins, output
-            )
+            for size, stride, extent, begin, count in zip(x.shape[2:], window.strides, window.extents, begins, output)
         ]
         canvas = np.zeros((batch, group * w.shape[1], *reach), columns.dtype)
         for offsets in product(*map(range, w.shape[2:])):
@@ -119,6 +138,28 @@ class ConvTranspose(OpDef):
         if b is not None:
             y = y + wide(b).reshape(-1, *[1] * len(output))
         return y.astype(x.dtype)
+
+    def decompose(self, graph: Any, x: Any, w: Any, b: Any = None, *, group: int, **geometry: Any) -> Any:
+        """Padding that follows from the sizes as explicit pads; by cutting afterwards where only running tells."""
+        if geometry["auto_pad"] == "notset" and not geometry["output_shape"]:
+            return None
+        spatial, kernel = x.type.shape[2:], w.type.shape[2:]
+        _, begins, wanted = _transposed(self.name, spatial, kernel, **geometry)
+        plain = {**geometry, "pads": (), "auto_pad": "notset", "output_shape": ()}
+        full = _transposed(self.name, spatial, kernel, **plain)[2]
+        ends = [size - begin - target for size, begin, target in zip(full, begins, wanted)]
+        if all(isinstance(pad, int) for pad in (*begins, *ends)):
+            extra = plain["output_padding"] or (0,) * len(spatial)
+            plain["output_padding"] = [more + max(-end, 0) for more, end in zip(extra, ends)]
+            plain["pads"] = (*begins, *(max(end, 0) for end in ends))
+            return graph.conv_transpose(x, w, b, group=group, **plain)
+        y = graph.conv_transpose(x, w, group=group, **plain)
+        over = graph.sub(graph.shape(y, start=2), np.array(wanted))
+        half = graph.div(graph.maximum(over, 0), 2)
+        begin = half if geometry["auto_pad"] == "same_upper" else graph.sub(graph.maximum(over, 0), half)
+        pads = graph.concat(graph.neg(begin), graph.sub(begin, over), axis=0)
+        y = graph.pad(y, pads, axes=range(2, 2 + len(spatial)))
+        return y if b is None else graph.add(y, graph.reshape(b, [-1, *[1] * len(spatial)]))
 
 
 def _transposed(

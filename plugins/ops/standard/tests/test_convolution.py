@@ -98,9 +98,7 @@ def test_conv_refuses_a_kernel_beyond_the_image() -> None:
 
 @pytest.mark.parametrize("group", [1, 2])
 @pytest.mark.parametrize(("stride", "dilation", "pad", "extra"), [(1, 1, 0, 0), (2, 1, 1, 1), (3, 2, 2, 1)])
-def test_conv_transpose_is_torchs(
-    reference: Any, group: int, stride: int, dilation: int, pad: int, extra: int
-) -> None:
+def test_conv_transpose_is_torchs(reference: Any, group: int, stride: int, dilation: int, pad: int, extra: int) -> None:
     x, w, b = normal(2, 4, 7, 6), normal(4, 3, 3, 2), normal(3 * group)
     y = reference(
         "mm.conv_transpose", x, w, b,
@@ -138,3 +136,25 @@ def test_conv_integer_is_exact(reference: Any, run_onnx: Any, per_channel: bool)
     np.testing.assert_array_equal(y, wanted.numpy())
     if not per_channel:
         np.testing.assert_array_equal(y, run_onnx("ConvInteger", x, w, *zeros, pads=[1, 1, 1, 1]))
+
+
+@pytest.mark.parametrize("mode", ["same_upper", "same_lower"])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("op", ["mm.conv", "mm.conv_transpose"])
+def test_automatic_padding_decomposes(op: str, strides: tuple[int, int], mode: str) -> None:
+    """To explicit pads, and to arithmetic of sizes where those are symbols."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(2, 4, 7, 6)).astype(np.float32)
+    w = rng.normal(size=(4, 4, 3, 2)).astype(np.float32)
+    for bias in (None, rng.normal(size=4).astype(np.float32)):
+        opcheck(op, [x, w, bias], {"strides": strides, "auto_pad": mode})
+
+
+@pytest.mark.parametrize("output_shape", [(10, 8), (30, 31), (1, 40)])
+def test_an_output_shape_decomposes(output_shape: tuple[int, int]) -> None:
+    """Smaller than the convolution and larger, where the bias alone remains."""
+    rng = np.random.default_rng(3)
+    x, w = rng.normal(size=(2, 4, 7, 6)).astype(np.float32), rng.normal(size=(4, 3, 3, 2)).astype(np.float32)
+    for auto_pad in ("notset", "same_upper"):
+        attributes = {"strides": (2, 1), "output_shape": output_shape, "auto_pad": auto_pad}
+        opcheck("mm.conv_transpose", [x, w, rng.normal(size=3).astype(np.float32)], attributes)

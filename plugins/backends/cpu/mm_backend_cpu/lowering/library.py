@@ -177,7 +177,7 @@ def _conv(operation: Operation) -> Parameters | str:
 
 
 def _conv_transpose(operation: Operation) -> Parameters | str:
-    """Pads before are told by the shapes alone only without automatic padding."""
+    """Other ways of padding decompose to explicit pads."""
     attributes = operation.attributes
     if attributes["auto_pad"] != "notset" or attributes["output_shape"]:
         return "padding by output shape"

@@ -8,7 +8,10 @@
 //           4 antialias            the filter widens when an axis shrinks
 //           5 cubic coefficient    double bits
 //           6 extrapolation value  double bits; for tf_crop_and_resize outside x
-//           7 onwards              for all axes (double bits): scales, then starts, then ends of the region
+//           7 onwards              for all axes (double bits): scales, then starts, then ends of the region; a scale
+//                                  that is NaN is the ratio of the sizes
+//
+// Integers are rounded half to even, and bounded.
 #include <cmath>
 
 #include "dtypes.h"
@@ -32,14 +35,21 @@ struct Axis {
   int64_t from, to, stride;
   double scale, roi_start, roi_end;
   int64_t first_tap, taps;  // relative to the floor of the source coordinate; how many
+
+  // Whether elements stay where they are.
+  bool whole() const { return from == to && scale == 1 && roi_start == 0 && roi_end == 1; }
 };
+
+double scale_of(double given, int64_t from, int64_t to) {
+  return std::isnan(given) ? static_cast<double>(to) / static_cast<double>(std::max<int64_t>(from, 1)) : given;
+}
 
 struct Problem {
   int32_t rank;
   int64_t mode, coordinates, rounding;
-  bool exclude_outside;
+  bool exclude_outside, antialias;
   double cubic, extrapolation;
-  Axis axes[MM_MAX_RANK];
+  Axis axes[MM_MAX_RANK]{};
   int64_t table_taps = 0;    // taps of all positions of all axes
   int64_t leading_taps = 1;  // combinations of taps over all axes but the last
 
@@ -49,6 +59,7 @@ struct Problem {
         coordinates(params[1]),
         rounding(params[2]),
         exclude_outside(params[3] != 0),
+        antialias(params[4] != 0),
         cubic(param_double(params[5])),
         extrapolation(param_double(params[6])) {
     int64_t strides[MM_MAX_RANK];
@@ -59,15 +70,14 @@ struct Problem {
       axis = {x.dims[i],
               y.dims[i],
               strides[i],
-              param_double(per_axis[i]),
+              scale_of(param_double(per_axis[i]), x.dims[i], y.dims[i]),
               param_double(per_axis[rank + i]),
               param_double(per_axis[2 * rank + i]),
               0,
               1};
-      const bool same = axis.from == axis.to && axis.scale == 1 && coordinates != kCrop;
-      if (!same && mode != kNearest) {
+      if (!axis.whole() && mode != kNearest) {
         const double support = mode == kLinear ? 1 : 2;
-        const double stretch = params[4] != 0 ? std::min(axis.scale, 1.0) : 1.0;
+        const double stretch = antialias ? std::min(axis.scale, 1.0) : 1.0;
         axis.first_tap = static_cast<int64_t>(std::floor(-support / stretch)) + 1;
         axis.taps = 2 - 2 * axis.first_tap;
       }
@@ -76,26 +86,29 @@ struct Problem {
     }
   }
 
-  int64_t scratch() const { return (table_taps + leading_taps) * static_cast<int64_t>(sizeof(Tap)); }
+  // The tables, and for each axis a row of x along its last axis.
+  int64_t scratch() const {
+    return table_taps * static_cast<int64_t>(sizeof(Tap)) + rank * axes[rank - 1].from * static_cast<int64_t>(8);
+  }
 
-  // Where in x position `i` of the output lies.
+  // Where in x position `i` of the output lies. The scale may not be the ratio of the sizes: `length` is what the
+  // output's size was before it was rounded.
   double source(const Axis& axis, int64_t i) const {
-    const double from = static_cast<double>(axis.from), to = static_cast<double>(axis.to),
-                 at = static_cast<double>(i);
+    const double from = static_cast<double>(axis.from), at = static_cast<double>(i), length = axis.scale * from;
     const double half_pixel = (at + 0.5) / axis.scale - 0.5;
     switch (coordinates) {
       case kAsymmetric:
         return at / axis.scale;
       case kAlignCorners:
-        return axis.to == 1 ? 0 : at * (from - 1) / (to - 1);
+        return length == 1 ? 0 : at * ((from - 1) / (length - 1));
       case kPytorch:
-        return axis.to > 1 ? half_pixel : 0;
+        return length == 1 ? -0.5 : half_pixel;
       case kSymmetric:
-        return from / 2 * (1 - to / (axis.scale * from)) + half_pixel;
-      case kCrop:
-        return axis.to > 1
-                   ? axis.roi_start * (from - 1) + at * (axis.roi_end - axis.roi_start) * (from - 1) / (to - 1)
-                   : 0.5 * (axis.roi_start + axis.roi_end) * (from - 1);
+        return half_pixel + from * 0.5 * (1 - static_cast<double>(axis.to) / length);
+      case kCrop: {
+        const double span = (axis.roi_end - axis.roi_start) * (from - 1);
+        return (length == 1 ? span * 0.5 : at * span / (length - 1)) + axis.roi_start * (from - 1);
+      }
       default:
         return half_pixel;
     }
@@ -104,8 +117,8 @@ struct Problem {
   double filter(double distance) const {
     const double d = std::fabs(distance);
     if (mode == kLinear) return std::max(0.0, 1 - d);
-    if (d <= 1) return ((cubic + 2) * d - (cubic + 3)) * d * d + 1;
-    if (d < 2) return ((cubic * d - 5 * cubic) * d + 8 * cubic) * d - 4 * cubic;
+    if (d <= 1) return ((cubic + 2) * d - (cubic + 3)) * (d * d) + 1;
+    if (d < 2) return ((d - 5) * d + 8) * d * cubic - 4 * cubic;
     return 0;
   }
 
@@ -125,8 +138,7 @@ struct Problem {
   // The taps of position `i`.
   void weigh(const Axis& axis, int64_t i, Tap* taps) const {
     const double last = static_cast<double>(axis.from - 1);
-    const bool same = axis.from == axis.to && axis.scale == 1 && coordinates != kCrop;
-    if (same) {
+    if (axis.whole()) {
       taps[0] = {i * axis.stride, 1};
       return;
     }
@@ -142,8 +154,7 @@ struct Problem {
       taps[0] = {clamped(rounded(x)), 1};
       return;
     }
-    const double base = std::floor(x),
-                 stretch = axis.taps == (mode == kLinear ? 2 : 4) ? 1.0 : std::min(axis.scale, 1.0);
+    const double base = std::floor(x), stretch = antialias ? std::min(axis.scale, 1.0) : 1.0;
     double total = 0;
     for (int64_t k = 0; k < axis.taps; ++k) {
       const double at = base + static_cast<double>(axis.first_tap + k);
@@ -151,8 +162,34 @@ struct Problem {
       taps[k] = {clamped(at), outside ? 0 : filter((at - x) * stretch)};
       total += taps[k].weight;
     }
-    const bool normalise = (exclude_outside || stretch != 1) && total != 0;
+    const bool normalise = (exclude_outside || antialias) && total != 0;
     for (int64_t k = 0; normalise && k < axis.taps; ++k) taps[k].weight /= total;
+  }
+};
+
+// Rows of x along its last axis, interpolated along the others: the first axis first, as the operator says.
+template <class T, class C>
+struct Rows {
+  const T* x;
+  int64_t width;
+  C* rows[MM_MAX_RANK];       // one for each axis
+  const Tap* at[MM_MAX_RANK];  // taps of the position along each axis
+  const int64_t* taps;         // how many
+
+  // The row at `offset`, interpolated along the axes up to `axis`.
+  void read(int32_t axis, int64_t offset, C* row) const {
+    while (axis >= 0 && taps[axis] == 1) offset += at[axis--][0].offset;
+    if (axis < 0) {
+      for (int64_t i = 0; i < width; ++i) row[i] = static_cast<C>(load(x[offset + i]));
+      return;
+    }
+    C* part = rows[axis];
+    std::fill(row, row + width, C(0));
+    for (int64_t k = 0; k < taps[axis]; ++k) {
+      read(axis - 1, offset + at[axis][k].offset, part);
+      const C weight = static_cast<C>(at[axis][k].weight);
+      for (int64_t i = 0; i < width; ++i) row[i] += weight * part[i];
+    }
   }
 };
 
@@ -161,50 +198,42 @@ template <class T>
 void run(const mm_call* call, int64_t begin, int64_t end, void* scratch) {
   using C = std::conditional_t<std::is_same_v<Compute<T>, float>, float, double>;
   const Problem p(input_desc(call, 0), output_desc(call, 0), call->params);
+  const int32_t last = p.rank - 1;
+  const Axis& row_axis = p.axes[last];
   Tap* tables[MM_MAX_RANK];
+  int64_t taps[MM_MAX_RANK];
   Tap* next = static_cast<Tap*>(scratch);
   for (int32_t i = 0; i < p.rank; ++i) {
     tables[i] = next;
-    for (int64_t position = 0; position < p.axes[i].to; ++position, next += p.axes[i].taps)
+    taps[i] = p.axes[i].taps;
+    for (int64_t position = 0; position < p.axes[i].to; ++position, next += taps[i])
       p.weigh(p.axes[i], position, next);
   }
-  Tap* leading = next;
-  const T* x = input<T>(call, 0);
-  const int32_t last = p.rank - 1;
-  const Axis& row_axis = p.axes[last];
+  Rows<T, C> rows{input<T>(call, 0), row_axis.from, {}, {}, taps};
+  for (int32_t i = 0; i < p.rank; ++i) rows.rows[i] = reinterpret_cast<C*>(next) + i * row_axis.from;
+  C* line = rows.rows[last];
   const bool copies = p.leading_taps == 1 && row_axis.taps == 1;
   for (int64_t row = begin; row < end; ++row) {
-    leading[0] = {0, 1};
-    int64_t combinations = 1, rest = row;
+    int64_t offset = 0, rest = row;
     bool outside = false;
     for (int32_t i = last - 1; i >= 0; --i) {
-      const Axis& axis = p.axes[i];
-      const Tap* taps = tables[i] + rest % axis.to * axis.taps;
-      rest /= axis.to;
-      outside = outside || taps[0].offset == kOutside;
-      for (int64_t k = axis.taps - 1; k >= 0; --k) {  // backwards: combination 0 is overwritten last
-        for (int64_t c = combinations - 1; c >= 0; --c) {
-          leading[k * combinations + c] = {leading[c].offset + taps[k].offset, leading[c].weight * taps[k].weight};
-        }
-      }
-      combinations *= axis.taps;
+      rows.at[i] = tables[i] + rest % p.axes[i].to * taps[i];
+      rest /= p.axes[i].to;
+      outside = outside || rows.at[i][0].offset == kOutside;
+      offset += rows.at[i][0].offset;
     }
+    if (!copies && !outside) rows.read(last - 1, 0, line);
     T* y = output<T>(call, 0) + row * row_axis.to;
     for (int64_t j = 0; j < row_axis.to; ++j) {
-      const Tap* taps = tables[last] + j * row_axis.taps;
-      if (outside || taps[0].offset == kOutside) {
+      const Tap* at = tables[last] + j * row_axis.taps;
+      if (outside || at[0].offset == kOutside) {
         y[j] = Store<T>::from(p.extrapolation);
       } else if (copies) {
-        y[j] = x[leading[0].offset + taps[0].offset];
+        y[j] = rows.x[offset + at[0].offset];
       } else {
         C sum = 0;
-        for (int64_t c = 0; c < combinations; ++c) {
-          for (int64_t k = 0; k < row_axis.taps; ++k) {
-            const C weight = static_cast<C>(leading[c].weight * taps[k].weight);
-            sum += weight * static_cast<C>(load(x[leading[c].offset + taps[k].offset]));
-          }
-        }
-        y[j] = Store<T>::from(sum);
+        for (int64_t k = 0; k < row_axis.taps; ++k) sum += static_cast<C>(at[k].weight) * line[at[k].offset];
+        y[j] = Store<T>::from(std::is_integral_v<T> ? std::nearbyint(sum) : sum);
       }
     }
   }
@@ -223,15 +252,15 @@ Prepared resize(const Signature& s) {
   s.param(3, 0, 1);
   s.param(4, 0, 1);
   for (int32_t i = 0; i < x.rank; ++i) {
-    const double scale = param_double(s.params()[kFirstAxisParam + i]);
-    if (!(scale > 1e-6 && scale < 1e9)) refuse("the scale of axis %d is %g", i, scale);
+    const double scale = scale_of(param_double(s.params()[kFirstAxisParam + i]), x.dims[i], y.dims[i]);
+    if (y.count != 0 && !(scale > 1e-6 && scale < 1e9)) refuse("the scale of axis %d is %g", i, scale);
     if (x.dims[i] == 0 && y.dims[i] != 0) refuse("axis %d of the input is empty", i);
   }
   const Problem p(x, y, s.params());
   if (p.scratch() > int64_t{1} << 36) refuse("the filter is too large");
   const int64_t width = y.dims[y.rank - 1], rows = y.count == 0 ? 0 : y.count / width;
-  const double cost =
-      2.0 * static_cast<double>(width) * static_cast<double>(p.leading_taps * p.axes[x.rank - 1].taps);
+  const Axis& last = p.axes[x.rank - 1];
+  const double cost = 2.0 * static_cast<double>(width * last.taps + last.from * p.leading_taps);
   return for_scalar(s, x,
                     [&](auto tag) { return Prepared{run<typename decltype(tag)::type>, rows, cost, p.scratch()}; });
 }
