@@ -59,7 +59,10 @@ def minus(graph: Any, left: Size, right: Size) -> Size:
 
 def over(graph: Any, left: Size, right: Size) -> Size:
     """The quotient of two sizes, without its fraction."""
-    return left // right if _static(left, right) else graph.div(*_operands(graph, left, right))
+    if _static(left, right):
+        return left // right
+    # Where the dividend is not provably a size, a difference for instance, running tells the quotient.
+    return graph.sizes(graph.div(*_operands(graph, left, right)))
 
 
 def _static(*sizes: Size) -> bool:
