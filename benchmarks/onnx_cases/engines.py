@@ -13,8 +13,17 @@ import numpy as np
 from mm_core.testing.backend_engine import BackendEngine, SymbolicEngine
 from mm_core.testing.case import Case
 from mm_core.testing.engine import Built, Engine
+from mm_core.types import as_dtype
 
 Requests = tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model as its file is, and its outputs: names, and element types for those that are tensors."""
+
+    model: Any
+    outputs: Mapping[str, np.dtype[Any] | None]
 
 
 class Foreign(Engine):
@@ -24,12 +33,13 @@ class Foreign(Engine):
         return metadata.version(self.name)
 
     def build(self, case: Case, form: str, folder: Path) -> Built:
-        return Built(case.source)
+        outputs = case.data_sets[0].outputs.items()
+        return Built(Source(case.source, {name: getattr(value, "dtype", None) for name, value in outputs}))
 
 
 @dataclass(frozen=True)
 class OnnxRuntime(Foreign):
-    """ONNX Runtime's CPU provider. Values go in and out with the element types that ONNX gives them."""
+    """ONNX Runtime's CPU provider."""
 
     name = "onnxruntime"
 
@@ -45,29 +55,25 @@ class OnnxRuntime(Foreign):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(built.artifact, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(built.artifact.model, options, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
-        return [dict(zip(names, _onnxruntime_run(session, values))) for values in inputs]
+        types = built.artifact.outputs
+        results = []
+        for values in inputs:
+            found = session.run(names, {name: _onnxruntime_value(value) for name, value in values.items()})
+            results.append({name: _as_declared(value, types.get(name)) for name, value in zip(names, found)})
+        return results
 
 
-def _onnxruntime_run(session: Any, values: Mapping[str, Any]) -> list[Any]:
-    """Through OrtValues, which hold the small element types that plain arrays cannot."""
+def _onnxruntime_value(value: Any) -> Any:
+    """The value, or an OrtValue with the bits of an element type that numpy has not."""
+    if not isinstance(value, np.ndarray) or not is_extension(value.dtype):
+        return value
     import onnxruntime
-
-    plain = all(not isinstance(value, np.ndarray) or value.dtype.isbuiltin for value in values.values())
-    if plain:
-        return [_array(value) for value in session.run(None, dict(values))]
     from onnx import helper
 
-    given = {
-        name: onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
-            value, helper.np_dtype_to_tensor_dtype(value.dtype)
-        )
-        if isinstance(value, np.ndarray) and not value.dtype.isbuiltin
-        else onnxruntime.OrtValue.ortvalue_from_numpy(value)
-        for name, value in values.items()
-    }
-    return [_array(value.numpy()) for value in session.run_with_ort_values(None, given)]
+    kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(_bits(value), kind)
 
 
 @dataclass(frozen=True)
@@ -82,28 +88,65 @@ class OpenVino(Foreign):
     def run(self, built: Built, inputs: Requests) -> list[dict[str, Any]]:
         import openvino
 
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
         core = openvino.Core()
-        model = core.read_model(built.artifact)
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+        compiled = core.compile_model(core.read_model(built.artifact.model), "CPU", settings)
         results = []
         for values in inputs:
-            found = compiled(dict(values))
-            results.append({output.get_any_name(): _array(found[output]) for output in compiled.outputs})
+            types = {port.get_any_name(): port.get_element_type() for port in compiled.inputs}
+            found = compiled({name: _openvino_value(value, types.get(name)) for name, value in values.items()})
+            # Names of results are lost where the graph is simplified; their order is not.
+            results.append(
+                {
+                    name: _as_declared(found[port], dtype)
+                    for port, (name, dtype) in zip(compiled.outputs, built.artifact.outputs.items())
+                }
+            )
         return results
 
 
-def _array(value: Any) -> Any:
-    """Strings as objects, as the cases have them; scalars as arrays."""
-    if value is None or isinstance(value, list):
-        return value if value is None else [_array(item) for item in value]
+def _openvino_value(value: Any, kind: Any) -> Any:
+    """The value, or a tensor with the bits of an element type that numpy has not."""
+    if kind is None or not isinstance(value, np.ndarray) or not is_extension(value.dtype):
+        return value
+    import openvino
+
+    return openvino.Tensor(_bits(value), list(value.shape), kind)
+
+
+def is_extension(dtype: np.dtype[Any]) -> bool:
+    """Whether numpy knows the element type only through an extension, as bfloat16."""
+    return dtype.isbuiltin == 2
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    """The elements as unsigned integers. ValueError for those smaller than a byte, which each engine packs its way."""
+    if as_dtype(array.dtype).bits < 8:
+        raise ValueError(f"elements of {array.dtype} cannot be passed from numpy")
+    return np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
+
+
+def _as_declared(value: Any, dtype: np.dtype[Any] | None) -> Any:
+    """Scalars as arrays, strings as objects, and extension types in place of the raw bits that engines give."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_as_declared(item, None) for item in value]
     array = np.asarray(value)
-    return array.astype(object) if array.dtype.kind in "SU" else array
+    if array.dtype.kind in "SU":
+        return array.astype(object)
+    if dtype is not None and is_extension(dtype) and array.dtype != dtype and array.dtype.itemsize == dtype.itemsize:
+        return array.view(dtype)
+    return array
 
 
 ENGINES: Mapping[str, Engine] = {
-    "cpu": BackendEngine("cpu"),
-    "cpu-symbolic": SymbolicEngine("cpu"),
-    "reference": BackendEngine("reference", oracle=True),
-    "onnxruntime": OnnxRuntime(),
-    "openvino": OpenVino(),
+    engine.name: engine
+    for engine in (
+        BackendEngine("cpu"),
+        SymbolicEngine("cpu"),
+        BackendEngine("reference", oracle=True),
+        OnnxRuntime(),
+        OpenVino(),
+    )
 }

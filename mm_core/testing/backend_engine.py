@@ -88,7 +88,7 @@ class SymbolicEngine(BackendEngine):
 
     @property
     def name(self) -> str:
-        return f"{self.backend}, symbolic"
+        return f"{self.backend}-symbolic"
 
     def takes(self, case: Case) -> bool:
         return bool(case.sized_inputs())

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -26,19 +25,15 @@ from mm_core.model.report import FALLBACK
 from mm_core.ops import OpDef, lookup
 from mm_core.testing.opcheck import TOLERANCES, OpcheckError, assert_close
 from mm_core.testing.specimens import Fixed, Form, device_primitives, dtypes_of, forms_of
+from mm_core.testing.verdict import Verdict
 from mm_core.types import DType, as_dtype
 
 BATCH = "N"
 """The symbol that replaces the first size of the operands in symbolic cases."""
 SYMBOLIC_TYPE = "float32"
 """The element type whose cases are run with a symbolic first size too."""
-
-
-class Verdict(Enum):
-    NATIVE = "native"
-    FALLBACK = "fallback"
-    REJECTED = "rejected"
-    WRONG = "wrong"
+GIVEN = (Verdict.NATIVE, Verdict.FALLBACK, Verdict.REJECTED, Verdict.WRONG)
+"""The verdicts of the kit: it runs in one process, in which errors after acceptance are WRONG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +129,9 @@ class Report:
         return {outcome.case.definition.name for outcome in self.having(verdict)}
 
     def __str__(self) -> str:
-        lines = [f"{self.backend:<16}" + "".join(f"{verdict.value:>10}" for verdict in Verdict)]
+        lines = [f"{self.backend:<16}" + "".join(f"{verdict.value:>10}" for verdict in GIVEN)]
         rows = {**self.by_family(), "all": Counter(outcome.verdict for outcome in self.outcomes)}
-        lines += [f"{name:<16}" + "".join(f"{row[verdict]:>10}" for verdict in Verdict) for name, row in rows.items()]
+        lines += [f"{name:<16}" + "".join(f"{row[verdict]:>10}" for verdict in GIVEN) for name, row in rows.items()]
         return "\n".join([*lines, *map(str, self.wrong)])
 
 

@@ -5,8 +5,8 @@
     test_image_decoder_decode_jpeg_rgb = "rejected: decoders of images are an operator package's"
 
 A table for each engine. `random` stands for results that are right by chance only: such a case may end as `wrong` or
-`native`, and does not count as passed by the list's reader. A listed case that is native otherwise is an error, so is
-one that ends in another verdict, and one that does not exist.
+`native`. Any other listed case that is native is an error; so is one that ends in another verdict, and one that does
+not exist. A crash or a time-out cannot be listed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from mm_core.testing.harness import Outcome
 from mm_core.testing.verdict import Verdict
 
 RANDOM = "random"
-_VERDICTS = {verdict.value: frozenset({verdict}) for verdict in Verdict if verdict is not Verdict.NATIVE} | {
+LISTABLE = (Verdict.FALLBACK, Verdict.REJECTED, Verdict.WRONG)
+_VERDICTS = {verdict.value: frozenset({verdict}) for verdict in LISTABLE} | {
     RANDOM: frozenset({Verdict.WRONG, Verdict.NATIVE})
 }
 
