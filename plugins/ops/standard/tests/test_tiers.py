@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mm_ops_standard import operators
 
 import mm_core as mm
-from mm_core.ops import Tier
 from mm_core.testing.case import Case
 from mm_core.testing.comparison import difference
 
@@ -72,9 +70,3 @@ def test_what_is_excepted_is_refused(case: Case) -> None:
     """Else the exception is out of date."""
     with pytest.raises(mm.MMError):
         judge(case)
-
-
-def test_the_device_tier_is_small() -> None:
-    tiers = [operator.tier for operator in operators()]
-    assert tiers.count(Tier.DEVICE) <= 82
-    assert tiers.count(Tier.HOST) <= 18
