@@ -14,6 +14,12 @@ from mm_core.ops import lookup
 from mm_core.testing.opcheck import opcheck
 
 random = np.random.default_rng(5)
+START = random.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def the_same_numbers_in_any_order() -> None:
+    random.bit_generator.state = START
 
 
 def native(op: str, inputs: dict[str, np.ndarray], attributes: dict[str, Any] | None = None, **constants: Any) -> Any:

@@ -11,10 +11,16 @@ from classical_models import assert_like_onnxruntime, feeds, one_node, onnxrunti
 import mm_core as mm
 
 random = np.random.default_rng(3)
+START = random.bit_generator.state
 ROWS = random.standard_normal((6, 4)).astype(np.float32)
 COUNTS = random.integers(-5, 6, (6, 4))
 TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 NUMBERS = ("float32", "float64", "int64", "int32")
+
+
+@pytest.fixture(autouse=True)
+def the_same_numbers_in_any_order() -> None:
+    random.bit_generator.state = START
 
 
 def like(dtype: str) -> np.ndarray:
@@ -145,6 +151,7 @@ def test_linear_classifier(transform: str, classes: int) -> None:
     assert_like_onnxruntime(
         "LinearClassifier", ROWS, outputs=2, coefficients=weights, intercepts=[0.4, 0.5, 0.6][:classes],
         classlabels_ints=[5, 3, 9][:classes], post_transform=transform, version=1,
+        tolerance=1e-3 if transform == "PROBIT" else 1e-5,  # Theirs cancels near 0.5.
     )  # fmt: skip
 
 

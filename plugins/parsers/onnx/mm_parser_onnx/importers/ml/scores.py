@@ -72,9 +72,10 @@ def _probit(g: Graph, p: Value) -> Value:
     """sqrt(2) * inverse erf of 2 p - 1, by Winitzki's approximation, which ONNX's own evaluator and runtime share."""
     x = g.sub(g.mul(p, 2.0), 1.0)
     log = g.log(g.mul(g.sub(1.0, x), g.add(x, 1.0)))
-    half = g.add(g.mul(log, 0.5), 2 / (math.pi * 0.147))
-    root = g.sqrt(g.sub(g.sqrt(g.sub(g.mul(half, half), g.div(log, 0.147))), half))
-    return g.mul(g.mul(g.sign(x), root), math.sqrt(2))  # type: ignore[no-any-return]
+    half, rest = g.add(g.mul(log, 0.5), 2 / (math.pi * 0.147)), g.div(log, -0.147)
+    # sqrt(half^2 + rest) - half, without the difference of two equals where p is near 0.5.
+    square = g.div(rest, g.add(g.sqrt(g.add(g.square(half), rest)), half))
+    return g.mul(g.mul(g.sign(x), g.sqrt(square)), math.sqrt(2))  # type: ignore[no-any-return]
 
 
 def class_labels(node: Node, integers: str = "classlabels_ints") -> Any:
