@@ -12,7 +12,7 @@ from mm_core.ops import FLOATS, Arity, Attribute, KnownValues, OpDef, Operand, R
 from mm_core.types import BY_NAME, Array, Dim, floordiv
 from mm_ops_standard.checks import require, require_multiple, require_rank, same
 from mm_ops_standard.precision import wide
-from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, make_window, windows_of
+from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, make_window, pad_same, windows_of
 
 _BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
 _INT32 = BY_NAME["int32"]
@@ -62,16 +62,7 @@ class Conv(OpDef):
         explicit = {**geometry, "auto_pad": "notset"}
         if all(isinstance(pad, int) for pad in pads):
             return graph.conv(x, w, b, group=group, **{**explicit, "pads": pads})
-        if not all(isinstance(extent, int) for extent in window.extents):
-            return None
-        sizes, strides = graph.shape(x, start=2), np.array(window.strides)
-        steps = graph.div(graph.add(sizes, strides - 1), strides)
-        reach = graph.add(graph.mul(graph.sub(steps, 1), strides), np.array(window.extents))
-        total = graph.maximum(graph.sub(reach, sizes), 0)
-        small = graph.div(total, 2)
-        large = graph.sub(total, small)
-        both = (small, large) if geometry["auto_pad"] == "same_upper" else (large, small)
-        x = graph.pad(x, graph.concat(*both, axis=0), axes=range(2, len(x.type.shape)))
+        x = pad_same(graph, x, 0, window, graph.shape(w, start=2), geometry["auto_pad"])
         return graph.conv(x, w, b, group=group, **explicit)
 
 

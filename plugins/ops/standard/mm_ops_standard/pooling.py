@@ -9,10 +9,17 @@ import numpy as np
 
 from mm_core.ops import FLOATS, INTEGERS, Arity, Attribute, KnownValues, OpDef, Operand, Result, Tier, Trait
 from mm_core.types import BY_NAME, Array
-from mm_ops_standard.checks import checked_indices, require_rank
+from mm_ops_standard.checks import checked_indices, require, require_rank
 from mm_ops_standard.precision import in_float32, wide
 from mm_ops_standard.shapes import reshape, shape_operand, sizes_of, times
-from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, make_window, windows_of
+from mm_ops_standard.windows import (
+    WINDOW_ATTRIBUTES,
+    Window,
+    is_padded_while_running,
+    make_window,
+    pad_same,
+    windows_of,
+)
 
 _BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
 _INT64 = BY_NAME["int64"]
@@ -41,6 +48,14 @@ class _Pool(OpDef):
         names = ("strides", "pads", "dilations", "auto_pad")
         return self.geometry(types[0].shape, kernel_shape, ceil_mode, **{name: window[name] for name in names})[1]
 
+    def pool_padded(self, graph: Any, x: Any, fill: Any, **attributes: Any) -> Any:
+        """The pool of x after the automatic padding has been put around it."""
+        kernel = attributes["kernel_shape"]
+        steps = {name: attributes[name] for name in ("strides", "pads", "dilations", "auto_pad")}
+        window = make_window(self.name, x.type.shape[2:], kernel, **steps)
+        padded = pad_same(graph, x, fill, window, graph.constant(list(kernel)), attributes["auto_pad"])
+        return graph.op(self.name, padded, **{**attributes, "auto_pad": "valid"})
+
 
 class MaxPool(_Pool):
     """The largest element under each window; padding never wins (ONNX MaxPool, first result)."""
@@ -50,8 +65,13 @@ class MaxPool(_Pool):
 
     def reference(self, x: Array, **geometry: Any) -> Array:
         window, shape = self.geometry(x.shape, **geometry)
-        view = windows_of(wide(x), window, shape[2:], _lowest(x))
+        view = windows_of(wide(x), window, shape[2:], _lowest(x.dtype))
         return view.max(axis=tuple(range(len(shape), view.ndim))).astype(x.dtype)
+
+    def decompose(self, graph: Any, x: Any, **attributes: Any) -> Any:
+        if not is_padded_while_running(x, attributes["auto_pad"]):
+            return None
+        return self.pool_padded(graph, x, _lowest(x.type.dtype.numpy), **attributes)
 
 
 class MaxPoolWithIndices(_Pool):
@@ -71,7 +91,7 @@ class MaxPoolWithIndices(_Pool):
     def reference(self, x: Array, *, storage_order: int, **geometry: Any) -> tuple[Array, Array]:
         window, shape = self.geometry(x.shape, **geometry)
         rank = len(window.kernel)
-        view = windows_of(wide(x), window, shape[2:], _lowest(x)).reshape(*shape, prod(geometry["kernel_shape"]))
+        view = windows_of(wide(x), window, shape[2:], _lowest(x.dtype)).reshape(*shape, prod(geometry["kernel_shape"]))
         inside = windows_of(np.ones(x.shape, bool), window, shape[2:], False).reshape(view.shape)
         largest = (view == view.max(-1, keepdims=True)) | (view != view)
         best = (inside & largest).argmax(axis=-1)  # never a place in the padding, though it may be as large
@@ -85,8 +105,8 @@ class MaxPoolWithIndices(_Pool):
         return np.take_along_axis(view, best[..., None], -1)[..., 0].astype(x.dtype), flat
 
 
-def _lowest(x: Array) -> Any:
-    return np.iinfo(x.dtype).min if np.issubdtype(x.dtype, np.integer) else -np.inf
+def _lowest(dtype: Any) -> Any:
+    return np.iinfo(dtype).min if np.issubdtype(dtype, np.integer) else -np.inf
 
 
 class AveragePool(_Pool):
@@ -110,6 +130,16 @@ class AveragePool(_Pool):
             counts = counts[..., None] * ((places >= -begin) & (places < size + end)).sum(1)
         return (total / counts).astype(x.dtype)
 
+    def decompose(self, graph: Any, x: Any, *, count_include_pad: bool, **geometry: Any) -> Any:
+        """The mean over elements and padding; divided, if padding does not count, by the share of the elements."""
+        if not is_padded_while_running(x, geometry["auto_pad"]):
+            return None
+        means = self.pool_padded(graph, x, 0, count_include_pad=True, **geometry)
+        if count_include_pad:
+            return means
+        ones = graph.expand(graph.constant(1, x.type.dtype), shape_operand(graph, [1, 1, *sizes_of(graph, x)[2:]]))
+        return graph.div(means, self.pool_padded(graph, ones, 0, count_include_pad=True, **geometry))
+
 
 class LpPool(_Pool):
     """(sum |x|^p)^(1/p) under each window (ONNX LpPool)."""
@@ -118,6 +148,10 @@ class LpPool(_Pool):
     tier = Tier.COMPOSITE
     attributes = (*POOL_ATTRIBUTES, Attribute("p", int, 2))
 
+    def infer(self, types: Any, values: KnownValues, *, p: int, **geometry: Any) -> Any:
+        require(p >= 1, f"{self.name}: p must be at least 1, not {p}")
+        return super().infer(types, values, **geometry)
+
     def reference(self, x: Array, *, p: int, **geometry: Any) -> Array:
         window, shape = self.geometry(x.shape, **geometry)
         view = np.abs(windows_of(wide(x), window, shape[2:], 0)) ** p
@@ -125,6 +159,8 @@ class LpPool(_Pool):
 
     def decompose(self, graph: Any, x: Any, *, p: int, **geometry: Any) -> Any:
         """Sums are a convolution with ones, each channel taken as an image of its own."""
+        if is_padded_while_running(x, geometry["auto_pad"]):
+            return self.pool_padded(graph, x, 0, p=p, **geometry)
         window, shape = self.geometry(x.type.shape, **geometry)
         ends = [
             (count - 1) * stride + extent - size - begin
@@ -181,6 +217,7 @@ class MaxUnpool(OpDef):
         window = make_window(
             self.name, shape[2:], (1,) * len(kernel_shape), strides=strides, pads=pads, dilations=(), auto_pad="notset"
         )
+        require(min(kernel_shape) >= 1, f"{self.name}: kernel {list(kernel_shape)} must be at least 1")
         rests = (kernel - begin - end for kernel, begin, end in zip(kernel_shape, window.begins, window.ends))
         return window.strides, tuple(rests)
 
@@ -255,6 +292,10 @@ class GlobalLpPool(_GlobalPool):
 
     name = "mm.global_lp_pool"
     attributes = (Attribute("p", int, 2),)
+
+    def infer(self, types: Any, values: KnownValues, *, p: int) -> Any:
+        require(p >= 1, f"{self.name}: p must be at least 1, not {p}")
+        return super().infer(types, values)
 
     def reference(self, x: Array, *, p: int) -> Array:
         powers = np.abs(wide(x)) ** p

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Window:
         for size, extent, stride, begin, end in zip(spatial, self.extents, self.strides, self.begins, self.ends):
             room = size + begin + end - extent
             require(
-                not isinstance(room, int) or room >= 0,
+                not isinstance(room, int) or room > (-stride if ceil_mode else -1),
                 f"{op}: the window reaches {extent} elements but an axis has {size} and padding {begin} and {end}",
             )
             if ceil_mode:
@@ -96,12 +97,32 @@ def make_window(
     return Window(window.kernel, strides, dilations, begins, ends)
 
 
+def is_padded_while_running(x: Any, auto_pad: str) -> bool:
+    """Whether the padding follows from sizes that are symbols."""
+    return auto_pad.startswith("same") and not all(isinstance(size, int) for size in x.type.shape[2:])
+
+
+def pad_same(graph: Any, x: Any, value: Any, window: Window, kernel: Any, auto_pad: str) -> Any:
+    """x padded by `value` as `auto_pad` asks, so that windows need no padding more. All sizes may be symbols.
+
+    `kernel` holds the window's sizes, one for each spatial axis.
+    """
+    strides, sizes = np.array(window.strides), graph.shape(x, start=2)
+    steps = graph.div(graph.add(sizes, strides - 1), strides)
+    extents = graph.add(graph.mul(graph.sub(kernel, 1), np.array(window.dilations)), 1)
+    reach = graph.add(graph.mul(graph.sub(steps, 1), strides), extents)
+    total = graph.maximum(graph.sub(reach, sizes), 0)
+    small = graph.div(total, 2)
+    large = graph.sub(total, small)
+    both = (small, large) if auto_pad == "same_upper" else (large, small)
+    axes = range(2, len(x.type.shape))
+    return graph.pad(x, graph.concat(*both, axis=0), graph.constant(value, x.type.dtype), axes=axes)
+
+
 def windows_of(x: Array, window: Window, output: Sequence[int], fill: object) -> Array:
     """The elements under every window of x [N, C, *spatial] padded with `fill`: a view [N, C, *output, *kernel]."""
     margins = [(0, 0), (0, 0)]
-    for size, stride, extent, begin, count in zip(
-        x.shape[2:], window.strides, window.extents, window.begins, output
-    ):
+    for size, stride, extent, begin, count in zip(x.shape[2:], window.strides, window.extents, window.begins, output):
         margins.append((int(begin), max(0, (count - 1) * stride + int(extent) - size - int(begin))))
     padded = np.pad(x, margins, constant_values=fill) if any(map(any, margins)) else x
     rank = len(window.kernel)
