@@ -277,6 +277,8 @@ class OpDef:
             dtype = attributes[dtype[1:]] if dtype.startswith("@") else bound.get(dtype)
         if not isinstance(dtype, DType):
             raise VerifyError(f"{self.name}: infer must state the element type of result {index}")
+        if shape is not None and any(isinstance(dim, int) and dim < 0 for dim in shape):
+            raise VerifyError(f"{self.name}: a result would have the shape {list(map(str, shape))}")
         return TensorType(dtype, cast(Shape | None, shape))  # None dimensions are the graph's to fill
 
 

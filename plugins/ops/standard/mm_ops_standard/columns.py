@@ -25,6 +25,7 @@ from mm_ops_standard.shapes import (
     sizes_of,
     times,
 )
+from mm_ops_standard.windows import make_window
 
 
 class ColumnsToImage(OpDef):
@@ -46,6 +47,9 @@ class ColumnsToImage(OpDef):
         shape = types[0].shape
         require(len(shape) == 3, f"{self.name} takes [N, C * block, blocks], got {types[0]}")
         image, block = dims(values[1], types[1]), integers(values[2])
+        if isinstance(types[1].shape[0], int):
+            axes = (1,) * types[1].shape[0]
+            make_window(self.name, axes, block or axes, **geometry, auto_pad="notset")  # which checks the geometry
         if image is None:
             return None
         return shape[0], None if block is None else floordiv(shape[1], prod(block)), *image

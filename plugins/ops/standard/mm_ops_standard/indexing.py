@@ -269,6 +269,7 @@ class OneHot(OpDef):
     def infer(self, types: Any, values: KnownValues, *, axis: int) -> Any:
         shape = types[0].shape
         axis = axis_of(self.name, axis, len(shape) + 1)
+        same(types[2].shape[0], 2, f"{self.name}: values [off, on] and those given")
         known = values[1]
         depth = known.reshape(-1)[0] if known is not None and known.size == 1 else None
         require(not isinstance(depth, int) or depth >= 0, f"{self.name}: depth must not be negative, it is {depth}")

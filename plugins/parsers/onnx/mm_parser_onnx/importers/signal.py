@@ -43,7 +43,11 @@ def _dft(node: Node) -> Build:
 
 @op("STFT")
 def stft(g: Graph, node: Node) -> Any:
-    return g.stft(*(node.optional(index) for index in range(4)), onesided=node.flag("onesided", True))
+    signal = node.input(0)
+    if node.rank(0) == 2:  # PyTorch's older exporter leaves the last axis out, and ONNX Runtime accepts that.
+        signal = g.unsqueeze(signal, axes=(2,))
+    others = (node.optional(index) for index in range(1, 4))
+    return g.stft(signal, *others, onesided=node.flag("onesided", True))
 
 
 @op("MelWeightMatrix")
