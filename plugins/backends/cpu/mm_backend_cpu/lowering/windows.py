@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mm_backend_cpu.lowering.lowering import outside, shape_of
 from mm_core.ir import Operation, Value
@@ -12,15 +13,15 @@ from mm_core.types import Dim
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One entry for each spatial axis; `ends` are pads after."""
+    """One entry for each spatial axis; `ends` are pads after. The sizes of a convolution's kernel may be symbols."""
 
-    kernel: tuple[int, ...]
+    kernel: tuple[Dim, ...]
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     begins: tuple[int, ...]
     ends: tuple[int, ...]
 
-    def pair(self, values: Sequence[int], absent: int) -> tuple[int, int]:
+    def pair(self, values: Sequence[Dim], absent: int) -> tuple[Any, Any]:
         """Values for two axes; one axis is the second, the first takes `absent`."""
         return (values[0], values[1]) if len(values) == 2 else (absent, values[0])
 
@@ -41,10 +42,7 @@ def window_of(operation: Operation, alias: Mapping[Value, Value | None] | None =
     values = [outside(value, alias) for value in operation.operands if value is not None]
     spatial = shape_of(values[0])[2:]
     kernel: Sequence[Dim] = attributes.get("kernel_shape") or shape_of(values[1])[2:]
-    if not all(isinstance(size, int) for size in kernel):
-        return "a window of a size known only when running"
     rank = len(spatial)
-    sizes = tuple(int(size) for size in kernel if isinstance(size, int))
     strides = attributes["strides"] or (1,) * rank
     dilations = attributes["dilations"] or (1,) * rank
     pads = attributes["pads"] or (0,) * (2 * rank)
@@ -53,16 +51,17 @@ def window_of(operation: Operation, alias: Mapping[Value, Value | None] | None =
     if mode == "valid":
         begins = ends = (0,) * rank
     elif mode.startswith("same"):
-        if not all(isinstance(dim, int) for dim in spatial):
-            return "auto_pad over an image whose size is known only when running"
+        if not all(isinstance(dim, int) for dim in (*spatial, *kernel)):
+            return "auto_pad where the image's size, or the window's, is known only when running"
         before, after = [], []
-        for size, extent, stride, dilation in zip(spatial, sizes, strides, dilations):
+        for size, extent, stride, dilation in zip(spatial, kernel, strides, dilations):
             assert isinstance(size, int)
+            assert isinstance(extent, int)
             reach = (extent - 1) * dilation + 1
             total = max(0, (-(-size // stride) - 1) * stride + reach - size)
             small, large = total // 2, total - total // 2
             before.append(small if mode == "same_upper" else large)
             after.append(large if mode == "same_upper" else small)
         begins, ends = tuple(before), tuple(after)
-    return Window(sizes, tuple(strides), tuple(dilations), begins, ends)
+    return Window(tuple(kernel), tuple(strides), tuple(dilations), begins, ends)
 
