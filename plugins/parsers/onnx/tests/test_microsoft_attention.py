@@ -177,16 +177,16 @@ def rotation(positions: int = 16, half: int = SIZE // 2) -> list[Any]:
     return [np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)]
 
 
-def check_step(inputs: list[Any], settings: dict[str, Any]) -> None:
+def check_step(inputs: list[Any], settings: dict[str, Any], tolerance: float = 1e-5) -> None:
     """Output and caches equal ONNX Runtime's; what lies behind the end of a sequence in its cache means nothing."""
     proto, fed = node_model("GroupQueryAttention", inputs, 3, **settings)
     wanted = run_onnxruntime(proto, fed)
     for got in (run(mm.parse(proto), fed), run_native(proto, fed)):
-        assert_close(got[0], wanted[0], 1e-5)
+        assert_close(got[0], wanted[0], tolerance)
         for left, right in zip(got[1:], wanted[1:]):
             assert left.shape == right.shape
             for row, length in enumerate(inputs[5] + 1):
-                assert_close(left[row, :, :length], right[row, :, :length], 1e-5)
+                assert_close(left[row, :, :length], right[row, :, :length], tolerance)
 
 
 STEPS = {
@@ -237,6 +237,19 @@ def test_group_query_attention_inputs(draw: Draw, step: str) -> None:
     check_step([*inputs, None, None, None, None, sink], heads)
     positions = np.array([list(range(2, 2 + new))] * len(lengths), np.int64)
     check_step([*inputs, *rotation(), positions], {"do_rotary": 1, **heads})
+
+
+@pytest.mark.parametrize("step", ["a prompt", "a token into a buffer"])
+def test_group_query_attention_in_float16(draw: Draw, step: str) -> None:
+    new, lengths, cache = STEPS[step]
+    inputs = [*grouped(draw, 4, new, lengths, cache), *rotation()]
+    halves = [x if x is None or x.dtype != np.float32 else x.astype(np.float16) for x in inputs]
+    check_step(halves, {"num_heads": 4, "kv_num_heads": GROUPS, "do_rotary": 1, "softcap": 3.0}, tolerance=5e-3)
+
+
+def test_both_directions(draw: Draw) -> None:
+    inputs = grouped(draw, 4, 5, [5, 5], None)
+    check_step(inputs, {"num_heads": 4, "kv_num_heads": GROUPS, "causal": 0})
 
 
 def test_normalized_heads(draw: Draw) -> None:
@@ -344,3 +357,52 @@ def test_rotary_embedding(draw: Draw, interleaved: int) -> None:
         partial = rotation(half=2)
         settings = {"num_heads": HEADS, "rotary_embedding_dim": 4, "interleaved": interleaved}
         check("RotaryEmbedding", [x, positions, *partial], **settings)
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+@pytest.mark.parametrize("interleaved", [0, 1])
+def test_multimodal_rotary_embedding(draw: Draw, layout: int, interleaved: int) -> None:
+    x, positions = draw.floats(B, S, 2 * 16), draw.integers(0, 16, 3, B, S, dtype=np.int64)
+    settings = {"mrope_section": [4, 2, 2], "mrope_layout": layout, "interleaved": interleaved, "num_heads": 2}
+    check("MRotaryEmbedding", [x, positions, *rotation()], **settings)
+    heads = x.reshape(B, S, 2, 16).transpose(0, 2, 1, 3).copy()
+    check("MRotaryEmbedding", [heads, positions, *rotation()], **settings)
+
+
+# --- packed batches ---------------------------------------------------------------------------------------------------
+
+LENGTHS = np.array([3, 4], np.int32)
+OFFSETS = np.array([[0, 1, 2, 4], [5, 6, 7, 3]], np.int32)
+SUMS = np.array([0, 3, 7], np.int32)
+
+
+def tokens(padded: Any) -> Any:
+    return padded.reshape(B * S, *padded.shape[2:])[OFFSETS.reshape(-1)[: SUMS[-1]]]
+
+
+def test_padding_removed_and_restored(draw: Draw) -> None:
+    """ONNX Runtime packs batches on CUDA alone: compared with its definition, and with attention of padded batches."""
+    x = draw.floats(B, S, 5)
+    results = [tokens(x), OFFSETS, SUMS, np.array([4], np.int32)]
+    check("RemovePadding", [x, LENGTHS], 4, expected=results)
+    restored = x.copy()
+    restored[0, 3] = 0
+    check("RestorePadding", [tokens(x), OFFSETS], expected=[restored])
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_packed_attention(draw: Draw, with_bias: bool) -> None:
+    x, w, bias = projected(draw)
+    added = draw.floats(1, HEADS, S, S) if with_bias else None
+    proto, fed = node_model("Attention", [x, w, bias, LENGTHS, None, added], num_heads=HEADS)
+    expected = [tokens(run_onnxruntime(proto, fed)[0])]
+    check("PackedAttention", [tokens(x), w, bias, OFFSETS, SUMS, added], num_heads=HEADS, expected=expected)
+    q, k, v = (draw.floats(B, S, WIDTH) for _ in range(3))
+    given = bias if with_bias else None
+    proto, fed = node_model("MultiHeadAttention", [q, k, v, given, LENGTHS, added], num_heads=HEADS)
+    expected = [tokens(run_onnxruntime(proto, fed)[0])]
+    parts = [tokens(part) for part in (q, k, v)]
+    settings = {"num_heads": HEADS, "expected": expected}
+    check("PackedMultiHeadAttention", [*parts, given, OFFSETS, SUMS, added], **settings)
+    packed = np.stack([part.reshape(-1, HEADS, DEPTH) for part in parts], 2)
+    check("PackedMultiHeadAttention", [packed, None, None, given, OFFSETS, SUMS, added], **settings)

@@ -130,6 +130,15 @@ def test_gated_rms_norm(draw: Draw, activation: str) -> None:
     check("GatedRMSNorm", inputs, activation=activation)
 
 
+def test_branches(draw: Draw) -> None:
+    grouped, gate = draw.floats(2, 3, 4, 8), draw.floats(2, 3, 1)
+    for scale in (None, (8,), (4, 8), (32,)):
+        given = None if scale is None else draw.floats(*scale)
+        check("BranchwiseRMSNorm", [grouped, given])
+        check("BranchwiseRMSNorm", [grouped.reshape(2, 3, 32), given], num_branches=4)
+    check("GatedAdd", [draw.floats(2, 3, 8), draw.floats(2, 3, 8), gate])
+
+
 def test_linear_attention_gate(draw: Draw) -> None:
     inputs = [draw.floats(2, 3, 4), draw.floats(4), draw.floats(4), draw.floats(2, 3, 4)]
     check("LinearAttentionGate", inputs, 2)

@@ -11,6 +11,7 @@ from mm_parser_onnx.importers.microsoft import (
     generation,
     grouped,
     normalization,
+    packed,
     qlinear,
     quantized,
     recurrent,
@@ -24,8 +25,9 @@ FAMILIES = (
     *(
         module.FAMILY
         for module in (
-            activation, attention, blocks, contraction, generation, grouped, normalization, qlinear, quantized,
+            activation, attention, blocks, contraction, generation, grouped, normalization, packed, qlinear, quantized,
             recurrent, refused, tensors, vision,
         )
     ),
+    refused.BLOCKED_FAMILY,
 )  # fmt: skip

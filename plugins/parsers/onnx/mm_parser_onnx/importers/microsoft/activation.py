@@ -94,7 +94,7 @@ def bias_dropout(g: Graph, node: Node) -> Any:
 
 def biased(g: Graph, x: Value, bias: Value | None) -> Value:
     """The sum with a bias, where there is one."""
-    return x if bias is None else g.add(x, bias)  # type: ignore[no-any-return]
+    return x if bias is None else g.add(x, bias)
 
 
 def activated(g: Graph, node: Node, y: Value, name: str | None, parameters: tuple[float, ...]) -> Value:

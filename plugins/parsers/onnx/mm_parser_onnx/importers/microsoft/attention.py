@@ -129,7 +129,7 @@ def _unpacked(g: Graph, packed: Value, index: int) -> Value:
 
 def _with_bias(g: Graph, x: Value, bias: Value | None, heads: int) -> Value:
     """A bias [N * D] added to heads [B, N, S, D]."""
-    return x if bias is None else g.add(x, g.reshape(bias, [heads, 1, -1]))  # type: ignore[no-any-return]
+    return x if bias is None else g.add(x, g.reshape(bias, [heads, 1, -1]))
 
 
 def _biased_features(

@@ -78,7 +78,7 @@ def _unpacked(g: Graph, node: Node, index: int, dtype: DType, shape: tuple[int, 
         return unpack(rows.reshape(-1), dtype, whole)[:, : shape[1]]
 
     key = None if packed.key is None else node.reader.weights.key(f"{packed.key}.{dtype.name}")
-    return g.constant(TensorData(dtype, shape, load, key=key))  # type: ignore[no-any-return]
+    return g.constant(TensorData(dtype, shape, load, key=key))
 
 
 def _dequantized(g: Graph, codes: Value, scales: Value, zeros: Value, block: int) -> Value:

@@ -42,7 +42,7 @@ def _turned(g: Graph, node: Node, index: int, side: str) -> Value:
     # A vector has nothing to transpose.
     if node.flag(f"trans{side}") and rank > 1:
         order[-2:] = order[:-3:-1]
-    return x if order == list(range(rank)) else g.transpose(x, permutation=tuple(order))  # type: ignore[no-any-return]
+    return x if order == list(range(rank)) else g.transpose(x, permutation=tuple(order))
 
 
 @op("FusedGemm")

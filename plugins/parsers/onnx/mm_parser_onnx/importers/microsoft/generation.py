@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mm_core.ir import Graph
+from mm_parser_onnx.importers.heads import split_heads
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import MICROSOFT, Family
 
@@ -56,3 +57,17 @@ def relative_position_bias(g: Graph, node: Node) -> Any:
     far = np.minimum(exact + (ratio * (buckets - exact)).astype(np.int64), buckets - 1)
     bins = bins + np.where(distance < exact, distance, far)
     return g.unsqueeze(g.transpose(g.gather(node.input(0), bins, axis=0), permutation=(2, 0, 1)), axes=(0,))
+
+
+@op("GatedRelativePositionBias")
+def gated_relative_position_bias(g: Graph, node: Node) -> Any:
+    """A bias by distance, gated by the queries (arXiv 2110.13900): [B, N, S, S]."""
+    if node.optional(6) is not None:
+        raise node.unsupported("tokens packed without padding are not offered")
+    query, query_bias, distances, weight, bias, factor = (node.input(index) for index in range(6))
+    q = split_heads(g, node, g.add(query, query_bias), node.int("num_heads"))
+    projected = g.add(g.matmul(q, weight), bias)
+    halves = g.split(projected, axis=-1, parts=2)
+    update, reset = (g.sigmoid(g.reduce_sum(half, axes=(3,), keepdims=True)) for half in halves)
+    gate = g.add(g.mul(update, g.sub(g.mul(reset, factor), 1.0)), 2.0)
+    return g.mul(gate, distances)

@@ -19,7 +19,7 @@ def counted(g: Graph, x: Value, axis: int) -> Value:
 
 def shifted(g: Graph, x: Value, by: Size) -> Value:
     """x + by; the size may be static."""
-    return x if isinstance(by, int) and by == 0 else g.add(x, by)  # type: ignore[no-any-return]
+    return x if isinstance(by, int) and by == 0 else g.add(x, by)
 
 
 def as_bias(g: Graph, kept: Value, dtype: DType, filtered: float) -> Value:

@@ -114,7 +114,7 @@ def _group_norm(g: Graph, node: Node, x: Value) -> Value:
     if activation not in (0, 1):
         raise node.unsupported(f"activation {activation} is unknown, 0 is none and 1 is SiLU")
     y = g.cast(g.silu(y) if activation else y, to=dtype)
-    return channels_last(g, y) if last else y  # type: ignore[no-any-return]
+    return channels_last(g, y) if last else y
 
 
 @op("GatedRMSNorm")
@@ -129,6 +129,35 @@ def gated_rms_norm(g: Graph, node: Node) -> Any:
     normal = g.rms_norm(grouped, scale, axis=-1, epsilon=node.float("epsilon", 1e-5))
     normal = g.reshape(normal, g.shape(x))
     return g.cast(g.mul(normal, g.sigmoid(gate) if name == "sigmoid" else g.silu(gate)), to=node.type().dtype)
+
+
+@op("BranchwiseRMSNorm")
+def branchwise_rms_norm(g: Graph, node: Node) -> Any:
+    """Branches [..., C, H], or joined as [..., C * H], normalized one by one; computed in float32."""
+    count, shape = node.int("num_branches", 0), g.shape(node.input())
+    x = g.cast(node.input(), to="float32")
+    scale = None if node.optional(1) is None else g.cast(node.input(1), to="float32")
+    if count:
+        x = g.reshape(x, g.concat(g.shape(x, end=-1), np.array([count, -1]), axis=0))
+    if scale is not None and node.rank(1) == 1:
+        scale = g.reshape(scale, [-1, *_branch_width(node, x)])
+    y = g.rms_norm(x, None, axis=-1, epsilon=node.float("epsilon", 1e-5))
+    y = y if scale is None else g.mul(y, scale)
+    return g.cast(g.reshape(y, shape), to=node.type().dtype)
+
+
+def _branch_width(node: Node, x: Value) -> tuple[int]:
+    width = x.type.shape[-1]  # type: ignore[union-attr, index]
+    if not isinstance(width, int):
+        raise node.unsupported("the width of a branch must be known")
+    return (width,)
+
+
+@op("GatedAdd")
+def gated_add(g: Graph, node: Node) -> Any:
+    if node.optional(3) is not None:
+        raise node.unsupported("a gate that is projected (gate_weight) is not offered")
+    return g.add(node.input(0), g.mul(node.input(1), node.input(2)))
 
 
 @op("LinearAttentionGate")

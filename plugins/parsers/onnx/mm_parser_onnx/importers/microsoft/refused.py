@@ -1,4 +1,4 @@
-"""Operators that ONNX Runtime defines and this parser does not offer: each with its reason."""
+"""Operators that ONNX Runtime defines and this parser does not offer: each with its reason and a way round it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,54 @@ from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import MICROSOFT, Family, Importer
 
 FAMILY = Family(MICROSOFT)
+BLOCKED_FAMILY = Family("com.microsoft.nchwc")
 
-_SEARCH = ("it is a whole search around a decoder", "export the decoder alone and search with its logits")
-_CUDA = ("its weights are laid out for one kind of device", "export for the CPU, or quantize with MatMulNBits")
-_SPARSE = ("sparse tensors have no form here", "export with dense tensors")
-_TEXT = ("it computes with strings", "run it before the model")
-_EXPERTS = ("mixtures of experts are not offered", "export the experts as standard operators")
-_REFUSED: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
-    (("BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch", "BifurcationDetector"), _SEARCH),
-    (("QOrderedAttention", "QOrderedGelu", "QOrderedLayerNormalization", "QOrderedLongformerAttention",
-      "QOrderedMatMul", "QuantizeWithOrder", "DequantizeWithOrder", "GemmFloat8"), _CUDA),
-    (("SparseToDenseMatMul",), _SPARSE),
-    (("Tokenizer", "WordConvEmbedding", "MurmurHash3"), _TEXT),
-    (("MoE", "QMoE", "MoEPacked"), _EXPERTS),
-    (("EPContext", "Snpe"), ("it holds a program compiled for another runtime", "export the model before compilation")),
-    (("AttnLSTM",), ("LSTM with attention inside is not offered", "export it as LSTM and attention")),
+_REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (
+        "it is a whole search around a decoder", "export the decoder alone and search with its logits",
+        ("BeamSearch", "BifurcationDetector", "GreedySearch", "SampleOp", "Sampling", "SpeculativePrefixCommit",
+         "WhisperBeamSearch"),
+    ),
+    (
+        "its numbers are laid out for one kind of device", "export for the CPU, or quantize with MatMulNBits",
+        ("BitmaskBiasDropout", "DequantizeBFP", "DequantizeWithOrder", "GatherPacked", "GemmFloat8",
+         "MatMulBlockQuantizedFp4Weight", "MatMulBlockQuantizedFp8Weight", "MatMulFpQ4", "MatMulNBitsMlp",
+         "MatMulNBitsQLoRA", "MatMulNBitsQkv", "MatMulPacked", "QOrderedAttention", "QOrderedGelu",
+         "QOrderedLayerNormalization", "QOrderedLongformerAttention", "QOrderedMatMul", "QuantizeBFP",
+         "QuantizeWithOrder", "RMSNormRotary", "RouterGateUpProj"),
+    ),
+    (
+        "attention that chooses its keys by data or by pages is not offered", "export with GroupQueryAttention",
+        ("DecoderAttention", "DecoderMaskedSelfAttention", "DynamicSparseAttention", "LongformerAttention",
+         "PackedSparseAttentionIndexer", "PackedSparseAttentionIndexerMerge", "PagedAttention", "SparseAttention",
+         "SparseAttentionIndexer", "SparsePagedAttention"),
+    ),
+    (
+        "recurrences over states of linear attention are not offered", "export them as standard operators",
+        ("CausalConvWithState", "ConvStateReplay", "GatedDeltaNet", "GatedDeltaNetStateReplay", "LinearAttention",
+         "Mamba2Verify", "VarlenCausalConvWithState"),
+    ),
+    (
+        "hyper-connections and n-gram memories are not offered", "export them as standard operators",
+        ("EngramGate", "HyperConnectionLowRankMix", "HyperConnectionPostMix", "HyperConnectionPreMix",
+         "NGramHashMapping", "VarlenNGramHashMapping"),
+    ),
+    (
+        "mixtures of experts are not offered", "export the experts as standard operators",
+        ("MoE", "MoEGroupRouter", "MoEPacked", "QMoE"),
+    ),
+    (
+        "it computes with strings or hashes", "compute its result before the model",
+        ("MurmurHash3", "Tokenizer", "WordConvEmbedding"),
+    ),
+    ("it holds a program compiled for another runtime", "take the model before compilation", ("EPContext", "Snpe")),
+    ("sparse tensors have no form here", "export with dense tensors", ("SparseToDenseMatMul",)),
+    (
+        "this fusion is not offered", "export the operators that it stands for",
+        ("AttnLSTM", "DynamicTimeWarping", "GemmaRotaryEmbedding", "MaxpoolWithMask"),
+    ),
 )  # fmt: skip
+"""Reason, remedy, operators."""
 
 
 def _refusal(reason: str, remedy: str) -> Importer:
@@ -34,5 +66,13 @@ def _refusal(reason: str, remedy: str) -> Importer:
     return refuse
 
 
-for _names, (_reason, _remedy) in _REFUSED:
+for _reason, _remedy, _names in _REFUSED:
     FAMILY.op(*_names)(_refusal(_reason, _remedy))
+BLOCKED_FAMILY.op(
+    "AveragePool", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "ReorderInput", "ReorderOutput", "Upsample"
+)(
+    _refusal(
+        "a session has optimized this model for one machine's layout of images",
+        "save it at the level ORT_ENABLE_EXTENDED, or take the model before optimization",
+    )
+)
