@@ -12,7 +12,7 @@ FAMILIES = (
     "unary", "binary", "comparison", "selection", "variadic", "reduction", "movement", "slicing", "assembly", "shaping",
     "bits", "columns", "signal", "control", "sequence", "optional", "inversion",
     "convolution", "pooling", "contraction", "einsum", "normalization", "activation", "attention", "resize",
-    "quantization", "quantized", "indexing", "searching", "sampling", "detection", "recurrent", "random",
+    "quantization", "quantized", "indexing", "searching", "sampling", "detection", "recurrent", "random", "training",
 )  # fmt: skip
 
 

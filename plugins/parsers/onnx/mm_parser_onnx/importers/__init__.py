@@ -24,12 +24,14 @@ from mm_parser_onnx.importers import (
     slicing,
     source,
     text,
+    training,
 )
 from mm_parser_onnx.table import Table
 
 _STANDARD = (
     activation, attention, contraction, control, convolution, elementwise, image, indexing, normalization,
     quantization, random, recurrent, reduction, resize, sampling, sequence, shape, signal, slicing, source, text,
+    training,
 )  # fmt: skip
 
 TABLE = Table((*(module.FAMILY for module in _STANDARD), *microsoft.FAMILIES, *ml.FAMILIES))
