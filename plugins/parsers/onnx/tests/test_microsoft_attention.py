@@ -138,17 +138,26 @@ def test_scores_as_a_result(draw: Draw) -> None:
 
 
 def test_decoder_masked_attention(draw: Draw) -> None:
-    q, k, v = (draw.floats(B, 1, WIDTH) for _ in range(3))
+    q = draw.floats(B, 1, WIDTH)
     encoder = [draw.floats(B, HEADS, 6, DEPTH) for _ in range(2)]
     check("DecoderMaskedMultiHeadAttention", [q, *encoder], num_heads=HEADS)
     check("DecoderMaskedMultiHeadAttention", [q, *encoder, masks(6)["right padding"]], num_heads=HEADS)
+
+
+@pytest.mark.parametrize("form", ["plain", "packed", "mask", "bias"])
+def test_decoder_masked_attention_in_a_shared_buffer(draw: Draw, form: str) -> None:
+    """ONNX Runtime writes into the buffer that it is given: a whole attention over the part in use says the same."""
+    q, k, v, bias = *(draw.floats(B, 1, WIDTH) for _ in range(3)), draw.floats(3 * WIDTH)
     past = [draw.floats(B, HEADS, 5, DEPTH) for _ in range(2)]
-    length = np.array([3], np.int32)
-    inputs = [q, k, v, None, None, *past, length, None, None, draw.floats(3 * WIDTH)]
-    proto, fed = node_model("DecoderMaskedMultiHeadAttention", inputs, 3, num_heads=HEADS, past_present_share_buffer=1)
+    mask = np.array([[1, 1, 0, 1], [1] * 4], np.int32) if form == "mask" else None
+    added = draw.floats(1, HEADS, 1, 4) if form == "bias" else None
+    parts = [np.concatenate([q, k, v], 2), None, None] if form == "packed" else [q, k, v]
+    inputs = [*parts, mask, added, *past, np.array([3], np.int32), None, None, bias]
+    settings = {"num_heads": HEADS, "past_present_share_buffer": 1}
+    proto, fed = node_model("DecoderMaskedMultiHeadAttention", inputs, 3, **settings)
     y, keys, values = run_native(proto, fed)
-    whole = [*(cache[:, :, :3] for cache in past)]
-    simple, feed = node_model("MultiHeadAttention", [q, k, v, inputs[10], None, None, *whole], 3, num_heads=HEADS)
+    whole = [cache[:, :, :3] for cache in past]
+    simple, feed = node_model("MultiHeadAttention", [q, k, v, bias, mask, added, *whole], 3, num_heads=HEADS)
     wanted = run_onnxruntime(simple, feed)
     assert_close(y, wanted[0], 1e-5)
     for cache, old, expected in zip((keys, values), past, wanted[1:]):

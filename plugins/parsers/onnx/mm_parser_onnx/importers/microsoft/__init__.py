@@ -16,6 +16,7 @@ from mm_parser_onnx.importers.microsoft import (
     quantized,
     recurrent,
     refused,
+    rotary,
     tensors,
     vision,
 )
@@ -26,7 +27,7 @@ FAMILIES = (
         module.FAMILY
         for module in (
             activation, attention, blocks, contraction, generation, grouped, normalization, packed, qlinear, quantized,
-            recurrent, refused, tensors, vision,
+            recurrent, refused, rotary, tensors, vision,
         )
     ),
     refused.BLOCKED_FAMILY,

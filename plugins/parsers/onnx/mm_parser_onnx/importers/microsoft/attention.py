@@ -10,7 +10,7 @@ import numpy as np
 from mm_core.ir import Graph, Value
 from mm_parser_onnx.importers.heads import join_heads, split_heads
 from mm_parser_onnx.importers.microsoft.activation import biased
-from mm_parser_onnx.importers.microsoft.masks import as_bias, counted, padding_bias, shifted
+from mm_parser_onnx.importers.microsoft.masks import as_bias, counted, extended, padding_bias, shifted
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.sizes import Size, size_of
 from mm_parser_onnx.table import MICROSOFT, Family
@@ -106,6 +106,10 @@ def multi_head_attention(g: Graph, node: Node) -> Any:
 
 def _queries_keys_values(g: Graph, node: Node, heads: int, bias: Value | None) -> tuple[Value, Value, Value]:
     """Queries, keys and values as heads [B, N, S, D], their parts of the bias added."""
+    if node.optional(1) is None and node.rank(0) == 3:
+        parts = g.split(biased(g, node.input(0), bias), axis=2, parts=3)
+        q, k, v = (split_heads(g, node, part, heads) for part in parts)
+        return q, k, v
     if node.rank(0) == 5:
         packed = [_unpacked(g, node.input(0), index) for index in range(3)]
         biases = [None] * 3 if bias is None else g.split(bias, axis=0, parts=3)
@@ -172,8 +176,6 @@ def decoder_masked_attention(g: Graph, node: Node) -> Any:
     if node.wants(3):
         raise node.unsupported("the scores as a result are not offered")
     heads = node.int("num_heads")
-    if node.optional(1) is None:
-        raise node.unsupported("queries, keys and values packed in one tensor are not offered")
     q, k, v = _queries_keys_values(g, node, heads, node.optional(10))
     past_k, past_v, bias = node.optional(5), node.optional(6), node.optional(4)
     past: Size = 0
@@ -188,11 +190,13 @@ def decoder_masked_attention(g: Graph, node: Node) -> Any:
 def _in_shared_buffer(
     g: Graph, node: Node, q: Value, caches: tuple[Value, Value], new: tuple[Value, Value]
 ) -> tuple[Value, Value, Value]:
-    """Keys up to the new one are attended; `mask_index` and `attention_bias` cover just these."""
-    if node.optional(3) is not None or node.optional(4) is not None:
-        raise node.unsupported("a mask or bias beside a shared buffer is not offered")
+    """Keys up to the new one are attended; `mask_index` and `attention_bias` cover just these, not the buffer."""
     place = g.cast(g.reshape(node.input(7), [1]), to="int64")
     starts = g.expand(place, g.shape(q, end=1))
     k, v = (g.tensor_scatter(cache, item, starts, axis=2) for cache, item in zip(caches, new))
-    kept = as_bias(g, g.less_or_equal(counted(g, k, 2), place), q.type.dtype, -math.inf)  # type: ignore[union-attr]
-    return join_heads(g, g.attention(q, k, v, kept, scale=_scale(node))), k, v
+    mask = as_bias(g, g.less_or_equal(counted(g, k, 2), place), q.type.dtype, -math.inf)  # type: ignore[union-attr]
+    added = _added(g, node, q, k, 3, node.optional(4), 0)
+    if added is not None:
+        room = g.sub(g.shape(k, start=2, end=3), g.shape(added, start=3))
+        mask = g.add(mask, extended(g, added, room, axis=3))
+    return join_heads(g, g.attention(q, k, v, mask, scale=_scale(node))), k, v

@@ -1,15 +1,14 @@
-"""Attention of grouped heads over a cache of keys and values: GroupQueryAttention; rotary positions."""
+"""Attention of grouped heads over a cache of keys and values: GroupQueryAttention."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import numpy as np
-
 from mm_core.ir import Graph, Value
 from mm_parser_onnx.importers.heads import join_heads, split_heads
-from mm_parser_onnx.importers.microsoft.masks import as_bias, counted
+from mm_parser_onnx.importers.microsoft.masks import as_bias, counted, extended
+from mm_parser_onnx.importers.microsoft.rotary import rotate
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.sizes import size_of
 from mm_parser_onnx.table import MICROSOFT, Family
@@ -90,20 +89,7 @@ def _rotated(g: Graph, node: Node, x: Value, past: Value) -> Value:
     if positions is None:
         positions = g.add(g.unsqueeze(past, axes=(1,)), counted(g, x, 2))
     cos, sin = node.input(7), node.input(8)
-    return _rotate(g, node, x, cos, sin, positions, node.flag("rotary_interleaved"))
-
-
-def _rotate(
-    g: Graph, node: Node, x: Value, cos: Value, sin: Value, positions: Value | None, interleaved: bool
-) -> Value:
-    """x [B, N, S, D] rotated by tables [positions, R / 2], or [B, S, R / 2]; the first R features turn."""
-    half, depth = cos.type.shape[-1], x.type.shape[3]  # type: ignore[union-attr, index]
-    if not isinstance(half, int):
-        raise node.unsupported("the width of cos_cache must be known")
-    rotary_dim = 0 if 2 * half == depth else 2 * half
-    return g.rotary_embedding(  # type: ignore[no-any-return]
-        x, cos, sin, positions, interleaved=interleaved, rotary_dim=rotary_dim
-    )
+    return rotate(g, node, x, cos, sin, positions, node.flag("rotary_interleaved"))
 
 
 def _cached(g: Graph, cache: Value | None, new: Value, past: Value, total: Value) -> Value:
@@ -113,14 +99,8 @@ def _cached(g: Graph, cache: Value | None, new: Value, past: Value, total: Value
         cache = g.expand(g.constant(0.0, new.type.dtype), shape)  # type: ignore[union-attr]
     else:
         size = g.shape(cache, start=2, end=3)
-        cache = _extended(g, cache, g.sub(g.maximum(total, size), size), axis=2)
+        cache = extended(g, cache, g.sub(g.maximum(total, size), size), axis=2)
     return g.tensor_scatter(cache, new, past, axis=2)  # type: ignore[no-any-return]
-
-
-def _extended(g: Graph, x: Value, by: Value, axis: int) -> Value:
-    """Zeros, as many as the one size in `by`, put behind the elements along an axis of x [*, *, *, *]."""
-    behind = g.mul(by, np.eye(4, dtype=np.int64)[axis])
-    return g.pad(x, g.concat(np.zeros(4, np.int64), behind, axis=0))  # type: ignore[no-any-return]
 
 
 def _mask(g: Graph, node: Node, q: Value, k: Value, past: Value) -> Value:
@@ -138,7 +118,7 @@ def _mask(g: Graph, node: Node, q: Value, k: Value, past: Value) -> Value:
     if bias is None:
         return kept  # type: ignore[no-any-return]
     room = g.sub(g.shape(k, start=2, end=3), g.shape(bias, start=3))
-    return g.select(kept, _extended(g, bias, room, axis=3), -math.inf)  # type: ignore[no-any-return]
+    return g.select(kept, extended(g, bias, room, axis=3), -math.inf)  # type: ignore[no-any-return]
 
 
 def _with_sink(g: Graph, q: Value, k: Value, v: Value, mask: Value, sink: Value | None) -> tuple[Value, Value, Value]:
@@ -150,71 +130,9 @@ def _with_sink(g: Graph, q: Value, k: Value, v: Value, mask: Value, sink: Value 
     if mask.type.dtype.kind == "bool":  # type: ignore[union-attr]
         mask = as_bias(g, mask, dtype, -math.inf)
     one = g.constant([1], "int64")
-    k, v = (_extended(g, x, one, axis=2) for x in (k, v))
+    k, v = (extended(g, x, one, axis=2) for x in (k, v))
     column = g.constant(0.0, dtype) if sink is None else g.reshape(g.cast(sink, to=dtype), [1, -1, 1, 1])
     sizes = [g.shape(q, end=3), g.shape(mask, start=3)]
     mask = g.expand(mask, g.concat(*sizes, axis=0))
     column = g.expand(column, g.concat(sizes[0], one, axis=0))
     return k, v, g.concat(mask, column, axis=3)
-
-
-@op("RotaryEmbedding")
-def rotary_embedding(g: Graph, node: Node) -> Any:
-    """Positions are stated one by one, or as the first one of all sequences."""
-    if node.flag("is_packed_batching"):
-        raise node.unsupported("sequences packed in one batch are not offered")
-    node.ignore("scale")
-    cos, sin = node.input(2), node.input(3)
-    x = split_heads(g, node, node.input(), _head_count(node, cos))
-    positions = node.input(1)
-    if node.rank(1) == 1:
-        positions = g.unsqueeze(g.add(counted(g, x, 2), positions), axes=(0,))
-    y = _rotate(g, node, x, cos, sin, positions, node.flag("interleaved"))
-    return join_heads(g, y) if node.rank() == 3 else y
-
-
-@op("MRotaryEmbedding")
-def multimodal_rotary_embedding(g: Graph, node: Node) -> Any:
-    """Three positions for each token (time, height, width); each turns its own section of the features."""
-    if node.flag("is_packed_batching"):
-        raise node.unsupported("sequences packed in one batch are not offered")
-    node.ignore("scale")
-    tables = [node.input(2), node.input(3)]
-    x = split_heads(g, node, node.input(), _head_count(node, tables[0]))
-    streams = _streams(node.ints("mrope_section", ()), node.int("mrope_layout", 0))
-    half = tables[0].type.shape[1]  # type: ignore[union-attr, index]
-    if half != len(streams):
-        raise node.unsupported(f"mrope_section covers {len(streams)} columns, cos_cache has {half}")
-    chosen = np.arange(3)[:, None] == streams
-    cos, sin = (
-        g.reduce_sum(
-            g.mul(g.gather(table, node.input(1), axis=0), g.cast_like(chosen[:, None, None], table)),
-            axes=(0,),
-            keepdims=False,
-        )
-        for table in tables
-    )
-    y = _rotate(g, node, x, cos, sin, None, node.flag("interleaved"))
-    return join_heads(g, y) if node.rank() == 3 else y
-
-
-def _streams(sections: tuple[int, ...], layout: int) -> Any:
-    """Which of the three positions each column of the tables takes: in turn, or woven (`layout` 1)."""
-    width = sum(sections)
-    if layout == 0:
-        return np.repeat(np.arange(3), sections)
-    columns = np.arange(width)
-    woven = [(columns % 3 == stream) & (columns < 3 * sections[stream]) for stream in (1, 2)]
-    return np.select(woven, [1, 2], 0)
-
-
-def _head_count(node: Node, cos: Value) -> int | None:
-    """The stated number of heads; without one, all features of a head turn."""
-    heads, half = node.int("num_heads", 0), cos.type.shape[1]  # type: ignore[union-attr, index]
-    node.ignore("rotary_embedding_dim")
-    if heads or node.rank() == 4:
-        return heads or None
-    width = node.shape()[2]
-    if not isinstance(width, int) or not isinstance(half, int):
-        raise node.unsupported("num_heads must be stated where the width of x is not known")
-    return width // (2 * half)

@@ -6,6 +6,8 @@ add `mask_filter_value`, as ONNX Runtime does.
 
 from __future__ import annotations
 
+import numpy as np
+
 from mm_core.ir import Graph, Value
 from mm_core.types import Dim, DType
 from mm_parser_onnx.node import Node
@@ -25,6 +27,12 @@ def shifted(g: Graph, x: Value, by: Size) -> Value:
 def as_bias(g: Graph, kept: Value, dtype: DType, filtered: float) -> Value:
     """Zero where `kept` is true, else `filtered`."""
     return g.select(kept, g.constant(0.0, dtype), g.constant(filtered, dtype))  # type: ignore[no-any-return]
+
+
+def extended(g: Graph, x: Value, by: Value, axis: int) -> Value:
+    """Zeros, as many as the one size in `by`, put behind the elements along an axis of x [*, *, *, *]."""
+    behind = g.mul(by, np.eye(4, dtype=np.int64)[axis])
+    return g.pad(x, g.concat(np.zeros(4, np.int64), behind, axis=0))  # type: ignore[no-any-return]
 
 
 def padding_bias(g: Graph, node: Node, index: int, q: Value, k: Value, past: Size, filtered: float) -> Value | None:

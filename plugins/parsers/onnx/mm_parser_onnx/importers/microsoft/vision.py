@@ -33,7 +33,7 @@ def crop_and_resize(g: Graph, node: Node) -> Any:
     sizes = node.constant_ints(3, "the size of the crops")
     assert sizes is not None
     x, boxes = node.input(0), node.input(1)
-    rows, columns = (_places(g, boxes, index, count, size_of(g, x, 2 + index)) for index, count in enumerate(sizes))
+    rows, columns = (_Places(g, boxes, index, count, size_of(g, x, 2 + index)) for index, count in enumerate(sizes))
     inside = g.logical_and(g.unsqueeze(rows.inside, axes=(2,)), g.unsqueeze(columns.inside, axes=(1,)))
     images = channels_last(g, x)
     batch = g.reshape(g.cast(node.input(2), to="int64"), [-1, 1, 1])
@@ -57,8 +57,10 @@ def crop_and_resize(g: Graph, node: Node) -> Any:
     return channels_first(g, g.select(g.unsqueeze(inside, axes=(3,)), y, outside))
 
 
-class _places:
+class _Places:
     """Where the elements of crops lie along one axis of an image, each [boxes, count]."""
+
+    __slots__ = ("high", "inside", "low", "nearest", "part")
 
     def __init__(self, g: Graph, boxes: Value, index: int, count: int, size: Size) -> None:
         start, end = (g.slice(boxes, [place], [place + 1], [1]) for place in (index, index + 2))
