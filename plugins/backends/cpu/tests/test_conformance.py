@@ -14,7 +14,6 @@ from mm_core.types import as_dtype
 COMMON = tuple(map(as_dtype, ("bool", "int8", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64")))
 """Element types on which nothing may be left to the reference."""
 OPEN = {
-    "mm.range": "sizes that floats tell",
     "mm.cast": "strings are cast by the reference",
 }
 """Operators that the backend refuses for some of those types, and why."""

@@ -331,14 +331,14 @@ def test_quantisation(real: Any, quantised: Any, form: str) -> None:
             largest = float(ml_dtypes.finfo(quantised).max)
             exact = np.clip(x.astype(float) / spread(scale.astype(float)), -largest, largest).astype(np.float32)
         expected = exact.astype(np.int32).astype(quantised) if integer else exact.astype(quantised)
-        y = run_kernel("quantize", [x, scale, zero], [(quantised, shape)], [axis, 1])[0]
+        y = run_kernel("quantize", [x, scale, zero], [(quantised, shape)], [axis, 1, 2 * (form == "block")])[0]
         np.testing.assert_array_equal(y.astype(float), expected.astype(float))
-        back = run_kernel("dequantize", [y, scale, zero], [(real, shape)], [axis, 1])[0]
+        back = run_kernel("dequantize", [y, scale, zero], [(real, shape)], [axis, 1, 2 * (form == "block")])[0]
         difference = y.astype(float) - spread(zero.astype(float))
         np.testing.assert_array_equal(
             back.astype(float), (difference * spread(scale.astype(float))).astype(real).astype(float)
         )
-        without = run_kernel("dequantize", [y, scale, None], [(real, shape)], [axis, 1])[0]
+        without = run_kernel("dequantize", [y, scale, None], [(real, shape)], [axis, 1, 2 * (form == "block")])[0]
         np.testing.assert_array_equal(
             without.astype(float), (y.astype(float) * spread(scale.astype(float))).astype(real).astype(float)
         )
@@ -346,13 +346,13 @@ def test_quantisation(real: Any, quantised: Any, form: str) -> None:
 
 def test_quantisation_of_special_values() -> None:
     x = np.float32([np.nan, np.inf, -np.inf, 0.5, 1.5, 2.5, -0.5, 1e30])
-    y = run_kernel("quantize", [x, np.float32(1), np.array(0, np.int8)], [(np.int8, (8,))], [0, 1])[0]
+    y = run_kernel("quantize", [x, np.float32(1), np.array(0, np.int8)], [(np.int8, (8,))], [0, 1, 0])[0]
     assert y.tolist() == [0, 127, -128, 0, 2, 2, 0, 127]
     wide = run_kernel(
         "dequantize",
         [np.int32([2**31 - 1, -(2**31)]), np.float64(1), np.array(0, np.int32)],
         [(np.float64, (2,))],
-        [0, 1],
+        [0, 1, 0],
     )[0]
     assert wide.tolist() == [2**31 - 1, -(2**31)]
 
@@ -373,7 +373,7 @@ def test_quantisation_of_special_values() -> None:
         ("max_pool", [np.zeros((1, 3, 8), np.float32)], (1, 3, 4), [0, 0, 1, 0, 1]),
         ("average_pool", [np.zeros((1, 3, 8), np.float32)], (1, 3, 4), [0, 2, 2, 0, 1]),
         ("resize", [np.zeros((1, 3), np.float32)], (1, 6), [0] * 13),
-        ("quantize", [np.zeros(4, np.float32), np.zeros(3, np.float32)], (4,), [0, 1]),
+        ("quantize", [np.zeros(4, np.float32), np.zeros(3, np.float32)], (4,), [0, 1, 0]),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(

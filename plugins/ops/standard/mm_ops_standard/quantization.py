@@ -104,7 +104,19 @@ class Quantize(OpDef):
         if zero_point is not None:
             rounded = rounded + _spread(zero_point.astype(ratio.dtype), x.shape, axis, block_size)
         low, high = integer_range(to)
-        return np.clip(np.nan_to_num(rounded, nan=low), low, high).astype(np.int64).astype(to.numpy)
+        return np.clip(np.nan_to_num(rounded, nan=0), low, high).astype(np.int64).astype(to.numpy)
+
+    def decompose(self, graph: Any, x: Any, scale: Any, zero_point: Any = None, **how: Any) -> Any:
+        """Numbers and scales in one type, float32 or float64, if they are not so already."""
+        if x.type.dtype is scale.type.dtype and scale.type.dtype in FLOATS:
+            return None
+        return graph.quantize(_real_value(graph, x, scale), _real_value(graph, scale, x), zero_point, **how)
+
+
+def _real_value(graph: Any, value: Any, other: Any) -> Any:
+    """The numbers in float32, or float64 where they or others are."""
+    wanted = BY_NAME["float64"] if BY_NAME["float64"] in (value.type.dtype, other.type.dtype) else _FLOAT32
+    return value if value.type.dtype is wanted else graph.cast(value, to=wanted)
 
 
 def _real(array: Array) -> Array:
@@ -151,6 +163,13 @@ class Dequantize(OpDef):
             number = number - _spread(zero_point.astype(steps), x.shape, axis, block_size)
         y = number.astype(_real(scale).dtype) * _spread(_real(scale), x.shape, axis, block_size)
         return np.asarray(y).astype(scale.dtype if to is None else to.numpy)
+
+    def decompose(self, graph: Any, x: Any, scale: Any, zero_point: Any = None, *, to: Any, **grain: Any) -> Any:
+        """The result in the scale's type, float32 if that is small, and then cast."""
+        if scale.type.dtype in FLOATS and to in (None, scale.type.dtype):
+            return None
+        y = graph.dequantize(x, _real_value(graph, scale, scale), zero_point, **grain)
+        return graph.cast(y, to=to or scale.type.dtype)
 
 
 class DynamicQuantize(OpDef):

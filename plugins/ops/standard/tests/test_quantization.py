@@ -11,6 +11,7 @@ import pytest
 
 import mm_core as mm
 from mm_core.testing.opcheck import opcheck
+from mm_core.types import as_dtype
 
 RNG = np.random.default_rng(8)
 X = (RNG.standard_normal((3, 4, 6)) * 40).astype(np.float32)
@@ -82,6 +83,30 @@ def test_dequantize_to_another_type(reference: Any) -> None:
     x, scale = np.array([-3, 5], np.int8), np.array(0.1, np.float32)
     assert reference("mm.dequantize", x, scale, to="float16").dtype == np.float16
     opcheck("mm.dequantize", [x, scale], {"to": "bfloat16"})
+
+
+@pytest.mark.parametrize(
+    ("x_type", "scale_type"), [("float32", "float16"), ("float64", "bfloat16"), ("int32", "float32")]
+)
+def test_types_that_differ_decompose(x_type: str, scale_type: str) -> None:
+    x, scale = (X * 20).astype(as_dtype(x_type).numpy), np.array(0.25).astype(as_dtype(scale_type).numpy)
+    opcheck("mm.quantize", [x, scale, np.array(3, np.int8)], {"to": "int8"})
+    opcheck("mm.dequantize", [x.astype(np.int8), scale], {"to": x_type if x_type != "int32" else "float64"})
+
+
+@pytest.mark.parametrize("to", ["uint32", "int4", "float8_e8m0fnu"])
+def test_blocks_that_do_not_divide_the_axis(to: str) -> None:
+    """On the CPU as well: the last block is short, and the number of blocks does not tell their size."""
+    x = np.random.default_rng(5).uniform(0, 7, (2, 7)).astype(np.float32)
+    scale = np.array([[1, 0.5], [2, 4]], np.float32)
+    network = mm.Network("blocks")
+    y = network.quantize(network.add_input("x", mm.float32, ("N", 7)), scale, to=to, block_size=5)
+    network.mark_output(network.dequantize(y, scale, block_size=5), "y")
+    results = []
+    for backend in ("cpu", "reference"):
+        model = mm.Builder(mm.BuilderConfig(backends=[backend], strict=backend == "cpu")).build(network)
+        results.append(model.create_engine().create_context().run({"x": x})["y"])
+    np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.parametrize("x", [X, np.abs(X), -np.abs(X), np.zeros(3, np.float32)], ids=["both", "up", "down", "zero"])

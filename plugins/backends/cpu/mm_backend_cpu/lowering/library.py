@@ -11,7 +11,7 @@ from mm_backend_cpu.lowering.movement import double_bits, slice_bounds
 from mm_backend_cpu.lowering.resize import resize_parameters
 from mm_backend_cpu.lowering.windows import Window, window_of
 from mm_core.ir import Operation, Value, known_value
-from mm_core.types import DTYPES, Dim, DType, ceildiv, seed_word
+from mm_core.types import DTYPES, Dim, DType, seed_word
 
 _TEXT = {dtype.text: dtype for dtype in DTYPES}
 INTEGERS = frozenset(_TEXT[t] for t in ("i8", "i16", "i32", "i64", "ui8", "ui16", "ui32", "ui64"))
@@ -20,8 +20,9 @@ BOOL = frozenset({_TEXT["i1"]})
 NUMBER = INTEGERS | FLOATS
 SCALAR = NUMBER | BOOL
 ANY = frozenset(dtype for dtype in DTYPES if dtype.kind != "string")
+ANY_FLOAT = frozenset(dtype for dtype in ANY if dtype.is_float)
 REAL = frozenset(dtype for dtype in ANY if dtype.kind != "complex")
-QUANTIZED = frozenset(_TEXT[t] for t in ("i8", "i16", "i32", "ui8", "ui16")) | frozenset(
+QUANTIZED = frozenset(_TEXT[t] for t in ("i8", "i16", "i32", "ui8", "ui16", "ui32")) | frozenset(
     dtype for dtype in REAL if dtype.bits < 8 + dtype.is_float and dtype.kind != "bool"
 )
 
@@ -142,7 +143,7 @@ _REDUCTIONS = ("none", "add", "mul", "max", "min")
 def _scatter(operation: Operation) -> Parameters | str:
     reduction = operation.attributes["reduction"]
     dtype = tensor_type(operation.result).dtype
-    if reduction != "none" and dtype not in SCALAR:
+    if reduction != "none" and dtype not in REAL:
         return f"no library kernel that combines {dtype.name} by {reduction}"
     return [*([_axis(operation)] if "axis" in operation.attributes else []), _REDUCTIONS.index(reduction)]
 
@@ -153,7 +154,7 @@ def _iota(operation: Operation) -> Parameters | str:
 
 
 def _quantization(operation: Operation) -> Parameters | str:
-    """The library takes real numbers, scales and results of one type, and blocks that cut the axis evenly."""
+    """The library takes real numbers and scales of one type; others decompose."""
     x, scale = operation.operands[:2]
     assert x is not None
     assert scale is not None
@@ -161,10 +162,8 @@ def _quantization(operation: Operation) -> Parameters | str:
     small = tensor_type(operation.result if operation.name == "mm.quantize" else x).dtype
     if real not in FLOATS or small not in QUANTIZED or tensor_type(scale).dtype is not real:
         return f"no library kernel for {small.name}, {real.name} and scales in {tensor_type(scale).dtype.name}"
-    block, axis = operation.attributes["block_size"], _axis(operation)
-    if block and ceildiv(shape_of(x)[axis], shape_of(scale)[axis]) != block:
-        return f"no library kernel for an axis of {shape_of(x)[axis]} elements in blocks of {block}"
-    return [axis, int(operation.attributes.get("saturate", True))]
+    attributes = operation.attributes
+    return [_axis(operation), int(attributes.get("saturate", True)), attributes["block_size"]]
 
 
 def _window(operation: Operation) -> Window | str:
@@ -236,7 +235,7 @@ def _stream(*names: str) -> Callable[[Operation], Parameters]:
 
 _FLOAT_FUNCTIONS = (
     "floor", "ceil", "round", "exp", "log", "sqrt", "erf", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
-    "tanh", "asinh", "acosh", "atanh", "sigmoid", "silu", "is_nan",
+    "tanh", "asinh", "acosh", "atanh", "sigmoid", "silu",
 )  # fmt: skip
 
 LIBRARY: dict[str, LibraryKernel] = {
@@ -244,6 +243,7 @@ LIBRARY: dict[str, LibraryKernel] = {
     for kernel in (
         *(LibraryKernel(name, NUMBER) for name in ("neg", "abs", "sign", "relu")),
         *(LibraryKernel(name, FLOATS) for name in _FLOAT_FUNCTIONS),
+        LibraryKernel("is_nan", ANY_FLOAT),
         *(
             LibraryKernel(name, NUMBER)
             for name in ("add", "sub", "mul", "div", "pow", "mod", "fmod", "maximum", "minimum")
@@ -254,7 +254,7 @@ LIBRARY: dict[str, LibraryKernel] = {
         *(LibraryKernel(name, INTEGERS) for name in ("bitwise_not", "shift_left", "shift_right")),
         LibraryKernel("leaky_relu", FLOATS, lambda op: [double_bits(op.attributes["alpha"])]),
         LibraryKernel("gelu", FLOATS, lambda op: [int(op.attributes["approximate"] == "tanh")]),
-        LibraryKernel("is_inf", FLOATS, _flags("detect_negative", "detect_positive")),
+        LibraryKernel("is_inf", ANY_FLOAT, _flags("detect_negative", "detect_positive")),
         LibraryKernel("cast", ANY, _cast),
         LibraryKernel("bit_cast", ANY),
         LibraryKernel("select", BOOL),
@@ -279,6 +279,7 @@ LIBRARY: dict[str, LibraryKernel] = {
         *(LibraryKernel(name, SCALAR, _arg) for name in ("argmax", "argmin")),
         LibraryKernel("cumsum", NUMBER, _cumsum),
         LibraryKernel("topk", SCALAR, _topk, operands=(0,)),
+        LibraryKernel("greedy_nms", FLOATS, _flags("center_point_box")),
         LibraryKernel("matmul", NUMBER),
         LibraryKernel("conv", NUMBER, _conv),
         LibraryKernel("conv_transpose", NUMBER, _conv_transpose),

@@ -234,7 +234,7 @@ Prepared gather_nd(const Signature& s) {
 // Calls make(Tag<T>, F) for the element type and the reduction.
 template <class Make>
 Prepared for_reduction(const Signature& s, const mm_desc& x, int64_t reduction, Make make) {
-  const auto combined = [&](auto combine) { return for_scalar(s, x, [&](auto tag) { return make(tag, combine); }); };
+  const auto combined = [&](auto combine) { return for_real(s, x, [&](auto tag) { return make(tag, combine); }); };
   switch (reduction) {
     case kAdd:
       return combined(Combine<kAdd>{});

@@ -109,8 +109,10 @@ void run_topk(const mm_call* call, int64_t begin, int64_t end, void* scratch) {
       if (greater(right, left)) return !largest;
       return a < b;
     };
-    if (sorted) {
+    if (sorted && k * 8 < lines.length) {
       std::partial_sort(order, order + k, order + lines.length, before);
+    } else if (sorted) {
+      std::sort(order, order + lines.length, before);
     } else if (k < lines.length) {
       std::nth_element(order, order + k, order + lines.length, before);
       std::sort(order, order + k);

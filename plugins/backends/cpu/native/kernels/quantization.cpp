@@ -1,10 +1,10 @@
-// Between real and quantised values. Inputs x, scale, zero_point?; params [axis, saturate].
+// Between real and quantised values. Inputs x, scale, zero_point?; params [axis, saturate, block].
 //
 //   quantize      x, scale f16 bf16 f32 f64; output integers, narrow floats: saturate(round(x / scale) + zero_point)
 //   dequantize    x, zero_point integers or narrow floats; scale, output f16 bf16 f32 f64: (x - zero_point) * scale
 //
-// scale and zero_point have one element, or one for each position of `axis`, or x's rank and shape but for `axis`,
-// where each element stands for a block of equal size. Rounding is half to even. `saturate` is about narrow floats.
+// scale and zero_point have one element, or one for each position of `axis`; or, if `block` is not 0, x's rank and shape
+// but for `axis`, where each element stands for `block` elements, the last for what is left. Rounding is half to even. `saturate` is about narrow floats.
 #include "dtypes.h"
 #include "shape.h"
 
@@ -16,17 +16,15 @@ struct Scales {
   int64_t outer, length, inner, blocks, block;
   bool single, blocked;
 
-  Scales(const mm_desc& x, const mm_desc& scale, int64_t axis)
-      : outer(1), length(1), inner(x.count), blocks(1), block(1), blocked(false) {
-    single = scale.count == 1 && (scale.rank == 0 || scale.rank != x.rank || x.count <= 1 || scale.rank == 1);
+  Scales(const mm_desc& x, const mm_desc& scale, const int64_t* params)
+      : outer(1), length(1), inner(x.count), blocks(1), block(params[2]), blocked(params[2] != 0) {
+    single = !blocked && scale.count == 1;
     if (single) return;
-    const Lines lines(x, axis);
+    const Lines lines(x, params[0]);
     outer = lines.outer;
     length = lines.length;
     inner = lines.inner;
-    blocked = scale.rank == x.rank && (x.rank > 1 || scale.dims[0] != length);
-    blocks = blocked ? scale.dims[axis] : length;
-    block = blocks == 0 ? 1 : (length + blocks - 1) / blocks;
+    blocks = blocked ? (length + block - 1) / block : length;
   }
 
   int64_t expected_count() const { return single ? 1 : blocked ? outer * blocks * inner : length; }
@@ -48,7 +46,9 @@ struct Scales {
 
 template <class Q, class C>
 inline Q quantized(C x, C scale, Compute<Q> zero_point, bool saturate) {
-  if constexpr (std::is_floating_point_v<Compute<Q>>) {
+  if constexpr (std::is_same_v<Q, PowerOfTwo>) {
+    return {power_of_two_encode(static_cast<float>(x / scale), saturate, Rounding::kUp)};
+  } else if constexpr (std::is_floating_point_v<Compute<Q>>) {
     return Store<Q>::from(x / scale, saturate);
   } else if constexpr (std::is_integral_v<Q> && sizeof(Q) <= 2) {
     constexpr C kLow = std::numeric_limits<Q>::min(), kHigh = std::numeric_limits<Q>::max();
@@ -68,7 +68,7 @@ MM_CLONES void quantize_row(const float* x, float scale, Compute<Q> zero_point, 
 
 template <class T, class Q>
 void run_quantize(const mm_call* call, int64_t begin, int64_t end, void*) {
-  const Scales scales(input_desc(call, 0), input_desc(call, 1), call->params[0]);
+  const Scales scales(input_desc(call, 0), input_desc(call, 1), call->params);
   const bool saturate = call->params[1] != 0;
   const T* x = input<T>(call, 0);
   const T* scale = input<T>(call, 1);
@@ -107,7 +107,7 @@ MM_CLONES void dequantize_row(const Q* x, float scale, Compute<Q> zero_point, fl
 
 template <class T, class Q>
 void run_dequantize(const mm_call* call, int64_t begin, int64_t end, void*) {
-  const Scales scales(input_desc(call, 0), input_desc(call, 1), call->params[0]);
+  const Scales scales(input_desc(call, 0), input_desc(call, 1), call->params);
   const Q* x = input<Q>(call, 0);
   const T* scale = input<T>(call, 1);
   const Q* zero_points = call->n_inputs > 2 ? input<Q>(call, 2) : nullptr;
@@ -131,7 +131,7 @@ Prepared for_quantized(const Signature& s, const mm_desc& a, Visit visit) {
   // clang-format off
   switch (a.dtype) {
     MM_CASE(MM_I8, int8_t) MM_CASE(MM_U8, uint8_t) MM_CASE(MM_I16, int16_t) MM_CASE(MM_U16, uint16_t)
-    MM_CASE(MM_I32, int32_t) MM_TINY_FLOAT_CASES MM_TINY_INTEGER_CASES
+    MM_CASE(MM_I32, int32_t) MM_CASE(MM_U32, uint32_t) MM_TINY_FLOAT_CASES MM_TINY_INTEGER_CASES
     default: s.unsupported(a);
   }
   // clang-format on
@@ -144,19 +144,15 @@ void expect(const Signature& s, const mm_desc& quantised, const mm_desc& real) {
   s.expect_same_dtype(scale, real);
   s.param(1, 0, 1);
   const int64_t axis = s.param(0, 0, std::max(x.rank - 1, 0));
-  if (scale.count != 1 && x.rank == 0) refuse("a scalar has one scale");
-  if (scale.rank == x.rank && x.rank > 0 && scale.count != 1) {
+  const bool blocked = s.param(2, 0, std::numeric_limits<int64_t>::max()) != 0;
+  if ((blocked || scale.count != 1) && x.rank == 0) refuse("a scalar has one scale");
+  if (blocked) {
+    if (scale.rank != x.rank) refuse("the scales of blocks have another rank than the data");
     for (int32_t i = 0; i < x.rank; ++i) {
       if (i != axis && scale.dims[i] != x.dims[i]) refuse("the scales do not fit in axis %d", i);
     }
-    const int64_t length = x.dims[axis], blocks = scale.dims[axis];
-    if (blocks > length || (blocks == 0) != (length == 0))
-      refuse("there are more scales than elements along the axis");
-    const int64_t block = blocks == 0 ? 1 : (length + blocks - 1) / blocks;
-    if ((length + block - 1) / block != blocks)
-      refuse("%lld scales do not divide the axis into equal blocks", static_cast<long long>(blocks));
   }
-  s.expect_count(scale, Scales(x, scale, axis).expected_count());
+  s.expect_count(scale, Scales(x, scale, s.params()).expected_count());
   if (s.has_input(2)) {
     s.expect_same_dtype(s.input(2), quantised);
     s.expect_count(s.input(2), scale.count);
@@ -164,7 +160,7 @@ void expect(const Signature& s, const mm_desc& quantised, const mm_desc& real) {
 }
 
 Prepared quantize(const Signature& s) {
-  s.expect(2, 3, 1, 2);
+  s.expect(2, 3, 1, 3);
   expect(s, s.output(0), s.input(0));
   return for_float(s, s.input(0), [&](auto real) {
     return for_quantized(s, s.output(0), [&](auto quantised) {
@@ -175,7 +171,7 @@ Prepared quantize(const Signature& s) {
 }
 
 Prepared dequantize(const Signature& s) {
-  s.expect(2, 3, 1, 2);
+  s.expect(2, 3, 1, 3);
   expect(s, s.input(0), s.output(0));
   return for_float(s, s.output(0), [&](auto real) {
     return for_quantized(s, s.input(0), [&](auto quantised) {

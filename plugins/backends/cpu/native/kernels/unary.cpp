@@ -74,7 +74,7 @@ Prepared integers(const Signature& s) {
 template <class F>
 Prepared float_tests(const Signature& s) {
   s.expect(1, 1, 1, F::kParams);
-  return for_float(s, s.input(0), [&](auto tag) {
+  return for_any_float(s, s.input(0), [&](auto tag) {
     using T = typename decltype(tag)::type;
     s.expect_dtype(s.output(0), MM_BOOL);
     return checked<F>(s, run<F, T, Bool>);

@@ -249,7 +249,7 @@ template <>
 struct Store<PowerOfTwo> {
   template <class From>
   static PowerOfTwo from(From value, bool saturate = true) {
-    return {power_of_two_encode(static_cast<float>(value), saturate, Rounding::kUp)};
+    return {power_of_two_encode(static_cast<float>(value), saturate, Rounding::kNearest)};
   }
 };
 template <int E, int M, int B, Special S>
@@ -302,6 +302,15 @@ template <class Visit>
 Prepared for_float(const Signature& s, const mm_desc& a, Visit visit) {
   switch (a.dtype) {
     MM_FLOAT_CASES
+    default: s.unsupported(a);
+  }
+}
+
+// Floats of 4 and 8 bits too.
+template <class Visit>
+Prepared for_any_float(const Signature& s, const mm_desc& a, Visit visit) {
+  switch (a.dtype) {
+    MM_FLOAT_CASES MM_TINY_FLOAT_CASES
     default: s.unsupported(a);
   }
 }
