@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from mm_core.ir import Graph
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import Family, Importer
@@ -51,6 +53,26 @@ def conv_transpose(g: Graph, node: Node) -> Any:
         output_shape=node.ints("output_shape", ())[-(node.rank() - 2) :],
         **window(node),
     )
+
+
+@op("CausalConvWithState")
+def causal_conv_with_state(g: Graph, node: Node) -> Any:
+    """A convolution of each channel by itself over the state, or zeros, and the input; its end is the next state."""
+    x, w, bias, state = node.input(0), node.input(1), node.optional(2), node.optional(3)
+    kept = g.sub(g.shape(w, start=2), 1)
+    whole = g.pad(x, g.concat(kept, np.array([0]), axis=0), axes=(2,)) if state is None else g.concat(state, x, axis=2)
+    channels = node.shape()[1]
+    if isinstance(channels, int):
+        y = g.conv(whole, w, bias, group=channels)
+    else:  # Groups are an attribute: the windows are taken out one by one and multiplied.
+        first, inner = (g.iota(g.shape(value, start=2)) for value in (x, w))
+        windows = g.gather(whole, g.add(g.unsqueeze(first, axes=(1,)), inner), axis=2)
+        y = g.squeeze(g.matmul(windows, g.transpose(w, permutation=(0, 2, 1))), axes=(3,))
+        y = y if bias is None else g.add(y, g.unsqueeze(bias, axes=(1,)))
+    if node.choice("activation", ("none", "silu", "swish"), "none") != "none":
+        y = g.silu(y)
+    length = g.shape(whole, start=2)
+    return y, g.slice(whole, g.sub(length, kept), length, [2])
 
 
 @op("ConvInteger")
