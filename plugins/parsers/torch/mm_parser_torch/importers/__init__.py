@@ -8,6 +8,7 @@ from mm_parser_torch.importers import (
     control,
     convolution,
     elementwise,
+    embedding_bag,
     indexing,
     movement,
     normalization,
@@ -24,8 +25,8 @@ from mm_parser_torch.table import Table
 TABLE = Table(
     module.FAMILY
     for module in (
-        activation, assembly, attention, contraction, convolution, elementwise, indexing, movement, normalization,
-        numbers, pooling, quantization, random, recurrent, reduction, sampling,
+        activation, assembly, attention, contraction, convolution, elementwise, embedding_bag, indexing, movement,
+        normalization, numbers, pooling, quantization, random, recurrent, reduction, sampling,
     )
 )  # fmt: skip
 NUMBERS = numbers.FUNCTIONS

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from mm_core.ir import Graph, Value
+from mm_core.types import BY_NAME
 from mm_parser_torch.call import Call, as_value, cast
 from mm_parser_torch.sizes import Size, full, sizes_of
 from mm_parser_torch.table import Family
 
 FAMILY = Family()
 op = FAMILY.op
+_INT, _WIDE = BY_NAME["int64"], BY_NAME["float64"]
 
 
 @op("full")
@@ -24,7 +26,7 @@ def full_like(g: Graph, call: Call, x: Value, value: Any, *dtype: Any) -> Any:
     return full(g, as_value(g, value, call.dtype()), sizes_of(g, x))
 
 
-@op("zeros", "ones", "empty.memory_format", "empty_strided", "empty_permuted", "new_empty_strided")
+@op("zeros", "ones", "empty.memory_format", "empty_strided", "empty_permuted")
 def filled(g: Graph, call: Call, sizes: Sequence[Size], *ignored: Any) -> Any:
     """What PyTorch leaves to chance is zero."""
     return full(g, g.constant(1 if "ones" in str(call.target) else 0, call.dtype()), sizes)
@@ -42,15 +44,12 @@ def scalar_tensor(g: Graph, call: Call, value: Any, *dtype: Any) -> Any:
 
 @op("arange.start_step")
 def arange(g: Graph, call: Call, start: Any, end: Any, step: Any, *dtype: Any) -> Any:
-    """Numbers are counted and computed in the widest type, then cast, so that no rounding adds up."""
+    """Counted in whole numbers where the result's are, else in float64; then cast, so that no rounding adds up."""
     result = call.dtype()
-    whole = all(
-        isinstance(number, int)
-        or (isinstance(number, Value) and call.is_number(number) and number.type.dtype.is_integer)
-        for number in (start, end, step)
-    )  # type: ignore[union-attr]
-    if whole and not any(isinstance(number, Value) for number in (start, end, step)):
-        return g.constant(list(range(start, end, step)) or [], result)
-    wide = "int64" if whole else "float64"
-    numbers = (g.constant(n, wide) if not isinstance(n, Value) else g.cast(n, to=wide) for n in (start, end, step))
-    return cast(g, g.range(*numbers), result)
+    numbers = (start, end, step)
+    if result.is_float:
+        ends = (as_value(g, number, _WIDE) for number in numbers)
+        return cast(g, g.range(*ends), result)
+    if any(isinstance(number, Value) for number in numbers):
+        return cast(g, g.range(*(as_value(g, number, _INT) for number in numbers)), result)
+    return g.constant(list(range(*map(int, numbers))), result)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME
 from mm_parser_torch.call import Call, Kind, as_value, cast, dtype
 from mm_parser_torch.pointwise import pointwise
-from mm_parser_torch.sizes import expand, sizes_of
+from mm_parser_torch.sizes import Size, expand, product, reshape, size_of, sizes_of
 from mm_parser_torch.table import Family, Importer
 
 FAMILY = Family()
@@ -208,11 +209,14 @@ def atan2(g: Graph, call: Call, y: Any, x: Any) -> Value:
     def build(y: Value, x: Value) -> Any:
         up, across = g.abs(y), g.abs(x)
         small, large = g.minimum(up, across), g.maximum(up, across)
-        quotient = g.select(g.equal(small, large), g.select(g.equal(large, 0.0), 0.0, 1.0), g.div(small, large))
+        quotient = g.select(
+            g.equal(small, large), g.select(g.equal(large, 0.0), large, as_value(g, 1.0, dtype(x))), g.div(small, large)
+        )
         quotient = g.select(g.logical_or(g.is_nan(x), g.is_nan(y)), math.nan, quotient)
         angle = g.atan(quotient)
-        angle = g.select(g.greater(up, across), g.sub(math.pi / 2, angle), angle)
-        angle = g.select(_is_negative(g, x), g.sub(math.pi, angle), angle)
+        right, straight = (as_value(g, number, dtype(x)) for number in (math.pi / 2, math.pi))
+        angle = g.select(g.greater(up, across), g.sub(right, angle), angle)
+        angle = g.select(_is_negative(g, x), g.sub(straight, angle), angle)
         return g.select(_is_negative(g, y), g.neg(angle), angle)
 
     return pointwise(g, call, build, y, x, kind=Kind.INT_TO_FLOAT)
@@ -288,6 +292,17 @@ def same(g: Graph, call: Call, x: Value, *ignored: Any) -> Any:
 @op("_to_copy", "to.dtype", "to.dtype_layout")
 def to_copy(g: Graph, call: Call, x: Value, *ignored: Any) -> Any:
     return cast(g, x, call.dtype()) if dtype(x) is not call.dtype() else g.identity(x)
+
+
+@op("resize_", "resize")
+def resize(g: Graph, call: Call, x: Value, sizes: Sequence[Size]) -> Any:
+    """The first elements in another shape; further ones, which PyTorch leaves to chance, are zero."""
+    flat = g.reshape(x, [-1])
+    wanted, have = product(g, sizes), size_of(g, flat, 0)
+    if not isinstance(wanted, int) or not isinstance(have, int):
+        raise call.unsupported("the sizes must be known")
+    kept = g.slice(flat, [0], [wanted], [0]) if wanted < have else g.pad(flat, [0, wanted - have])
+    return reshape(g, kept, sizes)
 
 
 @op("copy")

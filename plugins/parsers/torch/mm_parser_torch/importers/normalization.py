@@ -134,7 +134,7 @@ def batch_norm_of_batch(
     g: Graph, call: Call, x: Value, weight: Any, bias: Any, training: bool, momentum: float, epsilon: float
 ) -> Any:
     y, mean, inverse, _ = _by_batch(g, x, weight, bias, epsilon)
-    return y, mean, inverse
+    return y, cast(g, mean, call.dtype(1)), cast(g, inverse, call.dtype(2))
 
 
 @op("_native_batch_norm_legit", "_native_batch_norm_legit_functional")
@@ -154,7 +154,7 @@ def batch_norm_training(
     if not training:
         empty = g.constant([], dtype(running_mean))
         y = _batch_norm(g, x, weight, bias, running_mean, running_variance, epsilon)
-        return y, empty, empty, running_mean, running_variance
+        return y, empty, empty, *(running_mean, running_variance)[: len(call.examples) - 3]
     y, mean, inverse, variance = _by_batch(g, x, weight, bias, epsilon)
     count = product(g, [size for axis, size in enumerate(sizes_of(g, x)) if axis != 1])
     total = g.constant(count, dtype(mean)) if isinstance(count, int) else g.cast(count, to=dtype(mean))
@@ -163,7 +163,7 @@ def batch_norm_training(
         g.add(g.mul(old, 1 - momentum), g.mul(cast(g, new, dtype(old)), momentum))
         for old, new in ((running_mean, mean), (running_variance, unbiased))
     ]
-    return y, mean, inverse, *mixed
+    return y, cast(g, mean, call.dtype(1)), cast(g, inverse, call.dtype(2)), *mixed[: len(call.examples) - 3]
 
 
 def _by_batch(g: Graph, x: Value, weight: Any, bias: Any, epsilon: float) -> tuple[Value, Value, Value, Value]:

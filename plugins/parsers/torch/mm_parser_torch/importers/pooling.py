@@ -10,9 +10,9 @@ import numpy as np
 
 from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME, DType
-from mm_parser_torch.call import Call, cast, dtype, rank
+from mm_parser_torch.call import Call, as_value, cast, dtype, rank
 from mm_parser_torch.importers.convolution import each_axis
-from mm_parser_torch.sizes import product, size_of, sizes_of
+from mm_parser_torch.sizes import expand, product, reshape, size_of, sizes_of
 from mm_parser_torch.table import Family
 
 FAMILY = Family()
@@ -47,17 +47,26 @@ def avg_pool(
     divisor: int | None = None,
 ) -> Any:
     axes = _spatial(call)
-    kernel = each_axis(kernel, axes)
     window = _window(kernel, stride, padding, 1, axes)
-    y = g.average_pool(
-        _batched(g, x, axes), **window, ceil_mode=ceil_mode, count_include_pad=count_include_pad or bool(divisor)
-    )
+    image = _batched(g, x, axes)
     if divisor:
-        # With a divisor of one's own every window counts whole, those cut off by ceil_mode too.
-        if ceil_mode:
-            raise call.unsupported("divisor_override with ceil_mode is not offered")
-        y = g.mul(y, prod(kernel) / divisor)
+        return _unbatched(g, _sum_pool(g, call, image, window, divisor), x)
+    y = g.average_pool(image, **window, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
     return _unbatched(g, y, x)
+
+
+def _sum_pool(g: Graph, call: Call, image: Value, window: dict[str, tuple[int, ...]], divisor: int) -> Any:
+    """Sums under whole windows over a number; windows that ceil_mode cuts off are filled up with zeros."""
+    kernel, strides, pads = window["kernel_shape"], window["strides"], window["pads"]
+    ends = []
+    sizes = call.examples[0].shape[-len(kernel) :]
+    for own, new, size, stride, pad in zip(sizes_of(g, image)[2:], sizes, kernel, strides, pads):
+        if not isinstance(own, int) or not isinstance(new, int):
+            raise call.unsupported("divisor_override needs sizes that are known")
+        ends.append((new - 1) * stride + size - own - pad)
+    axes = tuple(range(2, 2 + len(kernel)))
+    padded = g.pad(image, [*pads[: len(kernel)], *ends], axes=axes)
+    return g.mul(g.average_pool(padded, kernel_shape=kernel, strides=strides), prod(kernel) / divisor)
 
 
 def _window(
@@ -144,3 +153,24 @@ def _averages(own: int, size: int) -> np.ndarray[Any, Any]:
         start, end = place * own // size, -(-(place + 1) * own // size)
         weights[start:end, place] = 1 / (end - start)
     return weights
+
+
+@op("max_pool2d_with_indices_backward")
+def max_pool_backward(
+    g: Graph,
+    call: Call,
+    gradient: Value,
+    x: Value,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil: bool,
+    places: Value,
+) -> Any:
+    """Each gradient goes to the place that its maximum came from."""
+    sizes = sizes_of(g, x)
+    lead = sizes[:-2]
+    target, updates, spots = (reshape(g, value, [*lead, -1]) for value in (x, gradient, places))
+    zeros = expand(g, as_value(g, 0, dtype(x)), sizes_of(g, target))
+    return reshape(g, g.scatter_elements(zeros, spots, updates, axis=len(lead), reduction="add"), sizes)

@@ -48,6 +48,8 @@ def mean(g: Graph, call: Call, x: Value, *arguments: Any) -> Any:
 @op("prod", "prod.dim_int")
 def prod(g: Graph, call: Call, x: Value, *arguments: Any) -> Any:
     dims, keepdim = _dims(arguments)
+    if call.dtype() is _BOOL:
+        return _logical(g, call, "reduce_min", x, dims, keepdim)
     return _fold(g, call, "reduce_prod", x, dims, keepdim)
 
 

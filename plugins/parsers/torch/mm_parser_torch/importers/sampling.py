@@ -33,7 +33,9 @@ def _resize(g: Graph, x: Value, sizes: Sequence[Size] | None, scales: Sequence[f
 
 def _smooth(name: str, align_corners: bool, antialias: bool) -> dict[str, Any]:
     coordinates = "align_corners" if align_corners else "half_pixel"
-    return {"mode": _MODES[name], "coordinate_transformation_mode": coordinates, "antialias": antialias}
+    how = {"mode": _MODES[name], "coordinate_transformation_mode": coordinates}
+    # With antialiasing PyTorch weighs what lies inside the image alone, and its cubic is Keys' own.
+    return how | {"antialias": True, "exclude_outside": True, "cubic_coeff_a": -0.5} if antialias else how
 
 
 def _upsample_nearest(how: dict[str, Any], with_list: bool) -> Callable[..., Any]:
