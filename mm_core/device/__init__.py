@@ -16,11 +16,13 @@ from mm_core.device.contract import (
     Observer,
     Program,
     Queue,
+    Shortcut,
     TargetOption,
     aligned_empty,
 )
 
 __all__ = [
     "FINISHED", "HOST", "PAGE_BYTES", "Backend", "Bound", "Buffer", "Device", "DeviceInfo", "Event", "FinishedEvent",
-    "HostDevice", "HostQueue", "Observer", "Program", "Queue", "TargetOption", "aligned_empty",
+    "HostDevice", "HostQueue", "Observer", "Program", "Queue", "Shortcut", "TargetOption",
+    "aligned_empty",
 ]  # fmt: skip

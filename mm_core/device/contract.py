@@ -8,7 +8,7 @@ loads no toolkit; `probe` never raises.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from mm_core.errors import DeviceError
-from mm_core.types import Array, DType
+from mm_core.types import Array, DType, TensorSpec
 
 if TYPE_CHECKING:
     from mm_core.compiler import Compiler, Executable
@@ -126,12 +126,26 @@ class Bound:
     output_bytes: tuple[int, ...] | None = None
 
 
+Shortcut = Callable[[Mapping[str, Any]], "dict[str, Array] | None"]
+"""A whole request in one call: inputs by name, outputs by name. None if an input is not of the very type and shape it
+was made for, or cannot be read where it lies; the runtime then goes the long way. Not for two threads at once."""
+
+
 class Program(ABC):
     """An executable loaded onto a device, its constants in place."""
 
     @abstractmethod
     def bind(self, dims: Mapping[str, int]) -> Bound:
         """Fix the sizes. `dims` has a value for every symbol of the inputs' types. InputError if they do not fit."""
+
+    def shortcut(
+        self, bound: Bound, inputs: Sequence[tuple[TensorSpec, int]], outputs: Sequence[tuple[TensorSpec, int]]
+    ) -> Shortcut | None:
+        """A shorter way for models that are this program and nothing else, in the host's memory; None: there is none.
+
+        The model's inputs and outputs, of known sizes, come with their places in the program (-1: an unread input).
+        """
+        return None
 
 
 class Queue(ABC):
