@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class Node:
 
     @property
     def where(self) -> str:
-        return f"{self.name} ({self.op_type})"
+        return place_of(self.name, self.proto, self.scope.opsets)
 
     # --- operands -----------------------------------------------------------------------------------------------------
 
@@ -232,6 +232,13 @@ class Node:
 
 
 REQUIRED: Any = object()
+
+
+def place_of(name: str, proto: Any, opsets: Mapping[str, int]) -> str:
+    """A node as messages name it: its name, operator, and the version of the operator's set."""
+    domain = "" if proto.domain == "ai.onnx" else proto.domain
+    version = f"{domain} {opsets[domain]}".strip() if domain in opsets else f"{domain} unknown"
+    return f"{name} ({proto.op_type}), opset {version}"
 
 
 def weight_of(value: Value) -> TensorData | None:

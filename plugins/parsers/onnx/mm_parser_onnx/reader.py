@@ -13,7 +13,7 @@ from mm_core.ir import Graph, Location, Value
 from mm_core.types import TensorData, TensorType, ValueType
 from mm_parser_onnx.captures import Captures
 from mm_parser_onnx.importers import TABLE
-from mm_parser_onnx.node import Node, weight_of
+from mm_parser_onnx.node import Node, place_of, weight_of
 from mm_parser_onnx.order import free_names, ordered
 from mm_parser_onnx.schemas import NEWEST_OPSET, schema_function, schema_names
 from mm_parser_onnx.table import STANDARD, Importer
@@ -184,23 +184,23 @@ class Reader:
         name = proto.name or next(filter(None, proto.output), "") or proto.op_type
         check_text(name, "the name of a node")
         label = scope.prefix + name
-        location = Location(SOURCE, label, proto.op_type)
+        location, where = Location(SOURCE, label, proto.op_type), place_of(label, proto, scope.opsets)
         with scope.graph.at(location):
             try:
                 results = self._build(scope, proto, label)
             except MMError as error:
-                raise error.located(str(location)) from error.__cause__
+                if error.where in ("", str(location)):
+                    error.where = where
+                raise
             except DAMAGE as error:
-                raise ParseError(
-                    f"this node cannot be read: {type(error).__name__}: {error}", where=str(location)
-                ) from error
+                raise ParseError(f"this node cannot be read: {type(error).__name__}: {error}", where=where) from error
         for result, value in zip(proto.output, results):
             if result and value is not None:
                 self._refine(scope, result, value)
                 try:
                     scope.define(result, value)
                 except ParseError as error:
-                    raise error.located(str(location)) from None
+                    raise error.located(where) from None
 
     def _build(self, scope: Scope, proto: Any, label: str) -> Sequence[Value | None]:
         domain = STANDARD if proto.domain == "ai.onnx" else proto.domain

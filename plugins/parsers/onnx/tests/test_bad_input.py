@@ -97,7 +97,6 @@ def test_folders_and_pipes_are_not_models(tmp_path: Path) -> None:
         (chain(node("Rellu", "x", "y")), "operator Rellu is unknown in ONNX.*available: .*Relu"),
         (chain(node("Gemma", "x", "y", domain="com.acme")), "no operator set for the domain 'com.acme'"),
         (chain(node("LeakyRelu", "x", "y", alpha="high")), "'alpha' is a string, not a float"),
-        (chain(node("TfIdfVectorizer", "x", "y")), "TfIdfVectorizer .* is not offered by this parser"),
         (chain(node("Reshape", "x s", "y"), inputs="x s"), "element type"),
         (chain(node("Conv", "x x", "y")), r"Conv_of_y \(Conv\)"),
     ],
@@ -279,7 +278,38 @@ def test_an_error_names_the_node_within_its_function() -> None:
         mm.parse(proto)
 
 
-def test_constants_that_need_to_be_known() -> None:
-    proto = single("ReduceSum", {"x": np.zeros((2, 3), np.float32), "a": np.array([0])}, opset=13)
-    with pytest.raises(mm.UnsupportedOpError, match=r"it \(ReduceSum\).*axes of ReduceSum depend on data"):
+def test_axes_whose_number_depends_on_data() -> None:
+    """They decide the rank of the result, which a network must know."""
+    proto = single("Unsqueeze", {"x": np.zeros((2, 3), np.float32), "a": np.array([0])}, opset=13)
+    proto.graph.input[1].type.tensor_type.shape.dim[0].dim_param = "K"
+    with pytest.raises(mm.UnsupportedOpError, match=r"it \(Unsqueeze\).*axes|it \(Unsqueeze\).*number"):
+        mm.parse(proto)
+
+
+def test_an_operator_of_onnx_that_is_not_offered() -> None:
+    proto = chain(node("Gradient", "x", "y", domain="ai.onnx.preview.training", xs=["x"], y="x"))
+    proto.opset_import.add(domain="ai.onnx.preview.training", version=1)
+    with pytest.raises(
+        mm.UnsupportedOpError, match=r"Gradient_of_y \(Gradient\), opset .* 1: .*Gradient \(version 1\) is not offered"
+    ):
+        mm.parse(proto)
+
+
+@pytest.mark.parametrize(
+    ("proto", "message"),
+    [
+        (single("Sin", {"x": np.zeros(2, np.int32)}, opset=13), r"it \(Sin\), opset 13: mm\.sin.*int32"),
+        (single("Relu", {"x": np.zeros(2, np.float32)}, slope=0.5), r"it \(Relu\), opset 18: .*attribute 'slope'"),
+        (single("Trilu", {"x": np.zeros(2, np.float32)}), r"it \(Trilu\), opset 18: .*rank 1"),
+        (
+            single("Resize", {"x": np.zeros((1, 1, 4), np.float32)}, opset=13),
+            r"it \(Resize\), opset 13: .*scales or sizes",
+        ),
+        (single("Cast", {"x": np.zeros(2, np.float32)}, to=99), r"it \(Cast\), opset 18: .*'to'.*99"),
+        (single("Pad", {"x": np.zeros(2, np.float32)}, opset=2, pads=[1]), r"it \(Pad\), opset 2: .*1 pads for 1 axes"),
+    ],
+    ids=["dtype", "attribute", "shape", "operands", "value", "version"],
+)
+def test_what_is_unsupported_names_node_operator_version_and_reason(proto: onnx.ModelProto, message: str) -> None:
+    with pytest.raises(mm.MMError, match=message):
         mm.parse(proto)
