@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from mm_core.ir import Graph
 from mm_parser_onnx.importers.convolution import check_kernel
 from mm_parser_onnx.node import Node
@@ -29,6 +31,32 @@ def _grid_sample(g: Graph, node: Node, mode: str) -> Any:
     padding = node.choice("padding_mode", _PADDING, "zeros")
     corners = node.flag("align_corners")
     return g.grid_sample(node.input(0), node.input(1), mode=mode, padding_mode=padding, align_corners=corners)
+
+
+@op("AffineGrid")
+def affine_grid(g: Graph, node: Node) -> Any:
+    """Places [N, *spatial, r] that affine maps [N, r, r + 1] take the points of an image to, -1 and 1 its borders."""
+    theta, corners = node.input(0), node.flag("align_corners")
+    (length,) = node.shape(1)
+    rank = length - 2 if isinstance(length, int) else node.shape()[1]
+    if rank not in (2, 3):
+        raise node.unsupported(f"an image of {rank} spatial axes", remedy="2 and 3 are possible")
+    shape = g.reshape(g.cast(node.input(1), to="int64"), [2 + rank])
+    spatial = g.sizes(g.slice(shape, [2], [2 + rank]))
+    points = []
+    for axis in reversed(range(rank)):
+        size = g.gather(spatial, np.array(axis))
+        count, place = (g.cast(value, to=node.type().dtype) for value in (size, g.range(0, size, 1)))
+        if corners:
+            point = g.mul(place, g.div(2.0, g.maximum(g.sub(count, 1.0), 1.0)))
+        else:
+            point = g.mul(g.add(place, 0.5), g.div(2.0, count))
+        point = g.unsqueeze(g.sub(point, 1.0), axes=(*range(axis), *range(axis + 1, rank + 1)))
+        points.append(g.expand(point, g.concat(spatial, np.array([1]), axis=0)))
+    ones = g.expand(g.constant(1, node.type().dtype), g.concat(spatial, np.array([1]), axis=0))
+    flat = g.reshape(g.concat(*points, ones, axis=-1), [-1, rank + 1])
+    grid = g.matmul(flat, g.transpose(theta, permutation=(0, 2, 1)))
+    return g.reshape(grid, g.concat(g.shape(theta, end=1), spatial, np.array([rank]), axis=0))
 
 
 @op("RoiAlign")
