@@ -12,6 +12,7 @@ from mm_core.ops import FLOATS, NUMERIC, Attribute, KnownValues, OpDef, Operand,
 from mm_core.types import Array
 from mm_ops_standard.checks import require
 from mm_ops_standard.elementwise import Elementwise, define
+from mm_ops_standard.known import larger
 from mm_ops_standard.places import places_along
 from mm_ops_standard.precision import in_float32, wide
 from mm_ops_standard.shapes import axis_of
@@ -172,6 +173,7 @@ class Relu(Unary):
     name = "mm.relu"
     tier = Tier.COMPOSITE
     dtypes = {"T": NUMERIC}
+    known_function = staticmethod(lambda item: larger(item, 0))
 
     def reference(self, x: Array) -> Array:
         return np.maximum(wide(x), 0).astype(x.dtype)

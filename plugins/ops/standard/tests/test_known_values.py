@@ -151,6 +151,15 @@ def test_known_arithmetic_is_the_references(a: int, b: int) -> None:
     for op in ("add", "sub", "mul", "div", "mod", "fmod", "maximum", "minimum", "equal", "less", "greater_or_equal"):
         if b or op not in ("div", "mod", "fmod"):
             opcheck(f"mm.{op}", [np.array([a]), np.array(b)])
+    opcheck("mm.relu", [np.array([a])])
+
+
+def test_a_size_keeps_its_name_when_a_pass_finds_relu_in_its_arithmetic() -> None:
+    network = mm.Network()
+    size = network.sizes(network.add_input("size", mm.int64, (1,)))
+    known = known_value(network.relu(network.sub(size, 5)))
+    assert known is not None
+    assert str(known.flat[0]) == "max(d1 - 5, 0)"
 
 
 @settings(max_examples=60, deadline=None)
