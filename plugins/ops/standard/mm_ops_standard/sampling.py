@@ -16,7 +16,7 @@ from mm_core.types import Array
 from mm_ops_standard.checks import require, require_multiple, require_rank, same
 from mm_ops_standard.eager import Eager, counted, element_type, number, sizes
 from mm_ops_standard.precision import in_float32, wide
-from mm_ops_standard.shapes import reshape, times
+from mm_ops_standard.shapes import over, reshape, shape_operand, times
 from mm_ops_standard.windows import make_window
 
 _FAR = 2.0**20
@@ -309,35 +309,32 @@ class DeformConv(OpDef):
         return self._convolve(Eager(), *floats, **attributes).astype(x.dtype)
 
     def decompose(self, graph: Any, *operands: Any, **attributes: Any) -> Any:
-        if not operands[1].type.is_static:
-            return None
         return in_float32(graph, lambda *values: self._convolve(graph, *values, **attributes), *operands)
 
     def _convolve(
         self, g: Any, x: Any, w: Any, offset: Any, b: Any, mask: Any, *, group: int, offset_group: int, **geometry: Any
     ) -> Any:
         (batch, _, height, width), (outputs, depth, kh, kw) = sizes(g, x), sizes(g, w)
-        window = make_window(self.name, (kh, kw), (kh, kw), auto_pad="notset", **geometry)
+        window = make_window(self.name, (1, 1), (1, 1), auto_pad="notset", **geometry)
         rows, columns = sizes(g, offset)[2:]
-        images, points = times(g, batch, offset_group), times(g, rows, columns)
-        moved = reshape(g, offset, [images, kh * kw, 2, rows, columns])
+        taps, images, points = times(g, kh, kw), times(g, batch, offset_group), times(g, rows, columns)
+        moved = reshape(g, offset, [images, taps, 2, rows, columns])
         at = []
         for axis, (size, kernel) in enumerate(zip((rows, columns), (kh, kw))):
-            starts = g.mul(g.cast(counted(g, size), to=element_type(g, x)), float(window.strides[axis]))
-            inner = (np.arange(kernel) * window.dilations[axis] - window.begins[axis]).astype(element_type(g, x))
-            inner = np.repeat(inner, kw) if axis == 0 else np.tile(inner, kh)
-            starts = g.reshape(starts, [-1, 1] if axis == 0 else [1, -1])
-            grid = g.add(inner.reshape(-1, 1, 1), starts)
+            starts = g.sub(g.mul(counted(g, size), window.strides[axis]), window.begins[axis])
+            inner = g.reshape(g.mul(counted(g, kernel), window.dilations[axis]), [-1, 1] if axis == 0 else [1, -1])
+            inner = reshape(g, g.expand(inner, shape_operand(g, [kh, kw])), [taps, 1, 1])
+            grid = g.cast(g.add(inner, g.reshape(starts, [-1, 1] if axis == 0 else [1, -1])), to=element_type(g, x))
             place = g.add(g.gather(moved, np.array(axis), axis=2), grid)
-            at.append(reshape(g, place, [images, times(g, kh * kw, points)]))
-        inputs = reshape(g, x, [images, depth * group // offset_group, height, width])
-        samples = _interpolate(g, inputs, at, "linear", "zeros", True)
-        samples = reshape(g, samples, [images, depth * group // offset_group, kh * kw, points])
+            at.append(reshape(g, place, [images, times(g, taps, points)]))
+        channels = over(g, times(g, depth, group), offset_group)
+        samples = _interpolate(g, reshape(g, x, [images, channels, height, width]), at, "linear", "zeros", True)
+        samples = reshape(g, samples, [images, channels, taps, points])
         if mask is not None:
-            samples = g.mul(samples, reshape(g, mask, [images, 1, kh * kw, points]))
-        samples = reshape(g, samples, [batch, group, depth * kh * kw, points])
-        y = g.matmul(g.reshape(w, [group, outputs // group, depth * kh * kw]), samples)
-        y = reshape(g, y, [batch, outputs, rows, columns])
+            samples = g.mul(samples, reshape(g, mask, [images, 1, taps, points]))
+        samples = reshape(g, samples, [batch, group, times(g, depth, taps), points])
+        weights = reshape(g, w, [group, over(g, outputs, group), times(g, depth, taps)])
+        y = reshape(g, g.matmul(weights, samples), [batch, outputs, rows, columns])
         return y if b is None else g.add(y, g.reshape(b, [-1, 1, 1]))
 
 
