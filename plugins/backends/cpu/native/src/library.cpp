@@ -10,7 +10,7 @@ namespace mm {
   each(kUnaryKernels) each(kBinaryKernels) each(kCastKernels) each(kMovementKernels) each(kIndexingKernels)      \
       each(kReduceKernels) each(kOrderingKernels) each(kGenerateKernels) each(kMatmulKernels) each(kConvKernels) \
           each(kPoolingKernels) each(kResizeKernels) each(kQuantizationKernels) each(kNormalizationKernels) \
-          each(kRandomKernels)
+          each(kRandomKernels) each(kSuppressionKernels)
 
 #define MM_DECLARE(family) extern const LibraryKernel family[];
 MM_FAMILIES(MM_DECLARE)
