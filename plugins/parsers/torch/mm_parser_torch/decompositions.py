@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch._decomp import decomposition_table
+from torch._export.utils import _collect_all_valid_cia_ops
 
 from mm_parser_torch.importers import TABLE
 
@@ -25,6 +26,13 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     return table
 
 
+@cache
+def kept_whole() -> tuple[Any, ...]:
+    """Operators that PyTorch would take apart while it traces a graph, but which have an importer."""
+    composites = _collect_all_valid_cia_ops()
+    return tuple(operator for operator in map(_overload, TABLE) if operator in composites)
+
+
 def _overload(name: str) -> Any:
     namespace, packet, overload = name.split(".")
     try:
@@ -35,11 +43,9 @@ def _overload(name: str) -> Any:
 
 @cache
 def _further() -> Iterable[tuple[Any, Callable[..., Any]]]:
-    """Rules that PyTorch has for operators outside its core set."""
+    """Rules that PyTorch has beside those of its core set."""
     return tuple(
         (operator, rule)
         for operator, rule in decomposition_table.items()
-        if isinstance(operator, torch._ops.OpOverload)
-        and TABLE.find(operator) is None
-        and torch.Tag.core not in operator.tags
+        if isinstance(operator, torch._ops.OpOverload) and TABLE.find(operator) is None
     )

@@ -69,7 +69,7 @@ class Reader:
             elif node.op == "get_attr":
                 environment[node] = self._attribute(module, node.target, g)
             elif node.op == "call_function":
-                environment[node] = self._call(g, node, environment)
+                environment[node] = self.call(g, node, environment)
             elif node.op == "output":
                 return _flat(torch.fx.map_arg(node.args[0], environment.__getitem__))
             else:
@@ -87,7 +87,8 @@ class Reader:
         found = operator.attrgetter(path)(module)
         return self.weight(g, found, str(path)) if isinstance(found, torch.Tensor) else found
 
-    def _call(self, g: Graph, node: torch.fx.Node, environment: Mapping[torch.fx.Node, Any]) -> Any:
+    def call(self, g: Graph, node: torch.fx.Node, environment: Mapping[torch.fx.Node, Any]) -> Any:
+        """Import one node, its arguments taken from `environment`. What is unsupported is noted, not raised."""
         location = locate(node)
         call = Call(self, node, str(location))
         arguments = torch.fx.map_arg((node.args, node.kwargs), environment.__getitem__)

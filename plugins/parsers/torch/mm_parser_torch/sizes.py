@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mm_core.ir import Graph, Value, known_value
-from mm_core.types import SymDim
-from mm_parser_torch.call import rank, shape
+from mm_core.types import BY_NAME, SymDim
+from mm_parser_torch.call import cast, rank, shape
 
+_INT = BY_NAME["int64"]
 Size = int | Value
 
 
@@ -26,11 +27,11 @@ def sizes_of(g: Graph, value: Value) -> list[Size]:
 
 
 def vector(g: Graph, sizes: Sequence[Size]) -> Value:
-    """Sizes as one int64 vector."""
+    """Sizes as one int64 vector; numbers that follow from data are made sizes."""
     if all(isinstance(size, int) for size in sizes):
         return g.constant(list(sizes), "int64")
     parts = [
-        g.constant([size], "int64") if isinstance(size, int) else g.reshape(g.cast(size, to="int64"), [1])
+        g.constant([size], "int64") if isinstance(size, int) else g.reshape(g.sizes(cast(g, size, _INT)), [1])
         for size in sizes
     ]
     return parts[0] if len(parts) == 1 else g.concat(*parts, axis=0)  # type: ignore[no-any-return]

@@ -26,6 +26,10 @@ class Unsupported:
     def __bool__(self) -> bool:
         return bool(self._places)
 
+    def first(self) -> str:
+        """One reason; empty if there is none."""
+        return next(iter(self._places), "")
+
     def _lines(self) -> Iterator[str]:
         for what, places in sorted(self._places.items(), key=lambda item: -len(item[1])):
             distinct = list(dict.fromkeys(filter(None, places)))

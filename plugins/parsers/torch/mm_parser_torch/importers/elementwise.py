@@ -110,7 +110,7 @@ def _sum(g: Graph, call: Call, name: str, a: Any, b: Any, alpha: Any) -> Value:
     return pointwise(g, call, build, a, b)
 
 
-@op("div.Tensor", "div.Scalar")
+@op("div.Tensor", "div.Scalar", "true_divide.Tensor", "true_divide.Scalar")
 def div(g: Graph, call: Call, a: Any, b: Any) -> Value:
     return binary("div", Kind.INT_TO_FLOAT)(g, call, a, b)  # type: ignore[no-any-return]
 
@@ -289,7 +289,7 @@ def same(g: Graph, call: Call, x: Value, *ignored: Any) -> Any:
     return g.identity(x)
 
 
-@op("_to_copy", "to.dtype", "to.dtype_layout")
+@op("_to_copy", "to.dtype", "to.dtype_layout", "prims.convert_element_type.default")
 def to_copy(g: Graph, call: Call, x: Value, *ignored: Any) -> Any:
     return cast(g, x, call.dtype()) if dtype(x) is not call.dtype() else g.identity(x)
 
