@@ -258,6 +258,19 @@ def test_matmul_bnb4(draw: Draw, kind: int, rows: int, columns: int) -> None:
     check("MatMulBnb4", inputs, constants=(1, 2), tolerance=1e-4, **settings)
 
 
+@pytest.mark.parametrize(("gathered", "quantized"), [(0, 2), (1, 2), (2, 0), (2, 2)])
+def test_gather_block_quantized_along_any_axis(draw: Draw, gathered: int, quantized: int) -> None:
+    table = draw.integers(0, 16, 32, 3, 32).astype(ml_dtypes.uint4)
+    steps = np.abs(draw.floats(*(2 if axis == quantized else size for axis, size in enumerate(table.shape))))
+    real = table.astype(np.float32) * steps.repeat(16, quantized)
+    indices = draw.integers(0, 3, 2, 3, dtype=np.int64)
+    settings = {"block_size": 16, "quantize_axis": quantized, "gather_axis": gathered}
+    inputs, constants = [table, indices, steps], (0, 2)
+    check("GatherBlockQuantized", inputs, constants=constants, expected=[real.take(indices, gathered)], **settings)
+    proto, fed = node_model("GatherBlockQuantized", inputs, constants=constants, **settings)
+    np.testing.assert_allclose(run_onnxruntime(proto, fed)[0], real.take(indices, gathered), rtol=1e-6)
+
+
 @pytest.mark.parametrize("with_zeros", [False, True])
 @pytest.mark.parametrize("kind", ["uint4", "int4", "uint8"])
 def test_gather_block_quantized(draw: Draw, kind: str, with_zeros: bool) -> None:

@@ -120,10 +120,7 @@ def matmul_bnb4(g: Graph, node: Node) -> Any:
 
 @op("GatherBlockQuantized")
 def gather_block_quantized(g: Graph, node: Node) -> Any:
-    """Rows of a table quantized in blocks: the table is dequantized, then the rows are taken.
-
-    A backend that fuses the two need not make the whole table of floats.
-    """
+    """Rows of a table quantized in blocks: they are taken first, with their scales, and then dequantized."""
     axis, block = node.axis("quantize_axis", 1), node.int("block_size", 128)
     node.ignore("bits")
     table, zeros, rank = node.input(0), node.optional(3), node.rank()
@@ -141,5 +138,12 @@ def gather_block_quantized(g: Graph, node: Node) -> Any:
             zeros = _unpacked(g, node, 3, dtype, (rows, blocks))
     elif dtype.is_float:
         raise node.unsupported("tables of floats are not offered")
-    numbers = g.dequantize(table, node.input(2), zeros, axis=axis, block_size=block)
-    return g.gather(numbers, node.input(1), axis=node.axis("gather_axis", 0))
+    place = node.axis("gather_axis", 0)
+    if place == axis:
+        numbers = g.dequantize(table, node.input(2), zeros, axis=axis, block_size=block)
+        return g.gather(numbers, node.input(1), axis=place)
+    parts = (
+        value if value is None else g.gather(value, node.input(1), axis=place)
+        for value in (table, node.input(2), zeros)
+    )
+    return g.dequantize(*parts, axis=axis if axis < place else axis + node.rank(1) - 1, block_size=block)
