@@ -32,6 +32,18 @@ def test_gelus_with_a_bias(draw: Draw) -> None:
     check("FastGelu", [x])
 
 
+def test_float16(draw: Draw) -> None:
+    half = np.float16
+    x = draw.floats(2, 5, 16, dtype=half)
+    for name in ("Gelu", "FastGelu", "QuickGelu"):
+        check(name, [x], tolerance=HALF)
+    check("FusedMatMul", [x, x], transB=1, alpha=0.5, tolerance=1e-2)
+    check("MultiHeadAttention", [x, x, x], num_heads=2, tolerance=HALF)
+    weights = [draw.bytes(6, 1, 8), np.abs(draw.floats(6, 1, dtype=half)) * half(0.1)]
+    settings = {"N": 6, "K": 16, "block_size": 16, "constants": (1, 2)}
+    check("MatMulNBits", [x, *weights], tolerance=1e-2, **settings)
+
+
 def test_scaled_silu(draw: Draw) -> None:
     x = draw.floats(3, 8, scale=2)
     check("ScaledSiLU", [x], alpha=0.5)

@@ -157,6 +157,25 @@ def test_sixteen_bits(convnet: Any, tmp_path: Path, bits: Any) -> None:
     assert {"QuantizeLinear", "DequantizeLinear"} <= operators(proto)
 
 
+@pytest.mark.parametrize("bits", [QuantType.QInt4, QuantType.QUInt4], ids=str)
+def test_weights_of_four_bits(convnet: Any, tmp_path: Path, bits: Any) -> None:
+    source, inputs = convnet
+    path = tmp_path / "quantized.onnx"
+    images = Images(np.random.default_rng(0).standard_normal((4, 3, 16, 16)).astype(np.float32))
+    quantize_static(source, path, images, weight_type=bits)
+    check(path, inputs, 1 / 128)
+
+
+def test_conversion_to_float16(tmp_path: Path) -> None:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    source, path = tmp_path / "float.onnx", tmp_path / "half.onnx"
+    make, names, _ = MODELS["bert"]
+    inputs = exported(*make(), names, source)
+    onnx.save(convert_float_to_float16(onnx.load(source), keep_io_types=True), path)
+    check(path, inputs, 3e-2)
+
+
 @pytest.mark.parametrize("weights", [QuantType.QUInt8, QuantType.QInt8], ids=str)
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_dynamic_quantization(tmp_path: Path, weights: Any, per_channel: bool) -> None:
