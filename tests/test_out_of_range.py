@@ -42,8 +42,8 @@ def ints(*values: int) -> np.ndarray:
 BOXES = np.array([[[0, 0, 1, 1], [0, 0, 2, 2]]], F32)
 IMAGE = np.arange(32, dtype=F32).reshape(1, 2, 4, 4)
 RECURRENT = {
-    "x": np.ones((3, 2, 4), F32), "w": np.ones((1, 20, 4), F32), "r": np.ones((1, 20, 5), F32), "b": np.ones((1, 40), F32),
-    "lengths": np.array([3, 2], I32),
+    "x": np.ones((3, 2, 4), F32), "w": np.ones((1, 20, 4), F32), "r": np.ones((1, 20, 5), F32),
+    "b": np.ones((1, 40), F32), "lengths": np.array([3, 2], I32),
 }  # fmt: skip
 FAULTS = [
     Fault("Gather", {"x": X, "i": ints(0, -3)}, {"i": [ints(0, 3), ints(-4, 0), ints(MOST, 0), ints(LEAST, 0)]}),
@@ -59,7 +59,8 @@ FAULTS = [
           {"i": [ints(3, 0, 1, 2).reshape(1, 4)]}, {"reduction": "add"}),
     Fault("ScatterND", {"x": X, "i": ints(2, -1).reshape(2, 1), "u": -X[:2]},
           {"i": [ints(2, 3).reshape(2, 1), ints(-4, 0).reshape(2, 1)]}),
-    Fault("Scatter", {"x": X, "i": ints(2, 0).reshape(1, 2), "u": -X[:1, :2]}, {"i": [ints(9, 0).reshape(1, 2)]}, opset=9),
+    Fault("Scatter", {"x": X, "i": ints(2, 0).reshape(1, 2), "u": -X[:1, :2]}, {"i": [ints(9, 0).reshape(1, 2)]},
+          opset=9),
     Fault("Reshape", {"x": X, "s": ints(2, -1)},
           {"s": [ints(5, -1), ints(-1, -1), ints(2, 7), ints(-2, 6), ints(MOST, 4), ints(2**32, 2**32)]}),
     Fault("Expand", {"x": X[:1], "s": ints(3, 4)}, {"s": [ints(3, 5), ints(-1, 4), ints(2**62, 4)]}),
@@ -80,8 +81,8 @@ FAULTS = [
           {"a": [ints(2), ints(-3)], "t": [ints(0)]}),
     Fault("Compress", {"x": X, "c": np.array([True, False, True])}, {"c": [np.array([True] * 5)]}, {"axis": 0}),
     Fault("ReverseSequence", {"x": X, "n": ints(3, 1, 2, 0)}, {"n": [ints(4, 1, 2, 0), ints(-1, 1, 2, 0)]}),
-    Fault("RoiAlign", {"x": IMAGE, "r": np.array([[0, 0, 3, 3]], F32), "b": ints(0)}, {"b": [ints(1), ints(-1), ints(MOST)]},
-          {"output_height": 2, "output_width": 2}),
+    Fault("RoiAlign", {"x": IMAGE, "r": np.array([[0, 0, 3, 3]], F32), "b": ints(0)},
+          {"b": [ints(1), ints(-1), ints(MOST)]}, {"output_height": 2, "output_width": 2}),
     Fault("MaxUnpool", {"x": IMAGE[:, :, :2, :2], "i": np.arange(8).reshape(1, 2, 2, 2)},
           {"i": [np.full((1, 2, 2, 2), 32), np.full((1, 2, 2, 2), -1), np.full((1, 2, 2, 2), MOST)]},
           {"kernel_shape": [2, 2], "strides": [2, 2]}),
@@ -161,3 +162,45 @@ def test_a_constant_against_the_rules_is_an_error(fault: Fault, name: str, index
     proto = model_of(Fault(fault.op_type, inputs, {}, fault.attributes, fault.outputs, fault.opset, (name,)))
     with pytest.raises(mm.MMError):
         context(proto).run({key: np.asarray(value) for key, value in inputs.items() if key and key != name})
+
+
+# --- sizes that must agree --------------------------------------------------------------------------------------------
+
+
+def product(graph: Any, left: Any, right: Any) -> Any:
+    """Large enough for generated code, which trusts its sizes; the activation is fused into it."""
+    return graph.gelu(graph.matmul(graph.transpose(left, permutation=(1, 0)), right))
+
+
+@pytest.mark.parametrize("rows", [0, 2, 30_000])
+def test_sizes_within_a_branch_are_compared_when_it_runs(rows: int) -> None:
+    net = mm.Network("branches")
+    x, y = (net.add_input(name, mm.float32, (size, 512)) for name, size in (("x", "N"), ("y", "M")))
+    chosen = net.add_input("chosen", "bool", ())
+    regions = []
+    for build in (product, lambda graph, left, right: product(graph, left, left)):
+        region = mm.ir.Graph(within=net)
+        arguments = [region.add_argument(value.type) for value in (x, y)]
+        region.set_outputs([build(region, *arguments)])
+        regions.append(region)
+    (result,) = net.if_(chosen, x, y, regions=tuple(regions))
+    net.mark_output(result, "result")
+    ready = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(net).create_engine().create_context()
+    inputs = {"x": np.ones((3, 512), F32), "y": np.ones((rows, 512), F32)}
+    ready.run({**inputs, "chosen": np.array(False)})
+    with pytest.raises(mm.InputError, match=rf"matmul.* does not hold: 3 and {rows}"):
+        ready.run({**inputs, "chosen": np.array(True)})
+
+
+@pytest.mark.parametrize("rows", [0, 2, 30_000])
+def test_sizes_within_fused_operations_are_compared(rows: int) -> None:
+    """The number of rows of y that are not zero is known only while running."""
+    net = mm.Network("fused")
+    x, y = (net.add_input(name, mm.float32, (size, 512)) for name, size in (("x", "N"), ("y", "M")))
+    places = net.reshape(net.nonzero(net.reduce_sum(y, axes=(1,), keepdims=False)), (-1,))
+    net.mark_output(product(net, x, net.gather(y, places, axis=0)), "result")
+    ready = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(net).create_engine().create_context()
+    y_rows = np.zeros((rows + 1, 512), F32)
+    y_rows[:rows] = 1
+    with pytest.raises(mm.InputError, match=rf"matmul.* does not hold: 3 and {rows}"):
+        ready.run({"x": np.ones((3, 512), F32), "y": y_rows})

@@ -203,6 +203,8 @@ class _BlockBuilder:
             network.mark_output(mapping[value], f"output{index}")
         inputs: Slots = tuple(self._read(value, group.device) for value in border)
         outputs: Slots = tuple(self._define(value, group.device) for value in results)
+        # What a request is checked against holds for the main block alone: a region may never run.
+        known = self.owner.symbols if isinstance(self.graph, Network) else frozenset[str]()
         number = len(self.owner.result.parts)
         self.owner.result.parts.append(Part(group.device, network))
         self.owner.result.infos.append(
@@ -211,7 +213,7 @@ class _BlockBuilder:
                 tuple(v.type for v in border),
                 tuple(v.type for v in results),
                 _symbols(network),
-                part_guards(network, self.owner.symbols),
+                part_guards(network, known),
             )
         )
         self.instructions.append(Launch(number, inputs, outputs))
