@@ -313,15 +313,16 @@ class TensorScatter(OpDef):
         axis = axis_of(self.name, axis, len(x))
         require(axis > 0, f"{self.name}: the axis must not be the batch axis 0")
         require_rank(self.name, "updates", updates, len(x))
-        for place, (left, right) in enumerate(zip(x, updates)):
-            if place != axis:
-                same(left, right, f"{self.name}: sizes of x and updates along axis {place}")
+        agreed = tuple(
+            left if place == axis else same(left, right, f"{self.name}: sizes of x and updates along axis {place}")
+            for place, (left, right) in enumerate(zip(x, updates))
+        )
         room = x[axis] - updates[axis]
         require(
             not isinstance(room, int) or is_non_negative(room),
             f"{self.name}: {updates[axis]} updates do not fit an axis of {x[axis]}",
         )
-        return x
+        return agreed
 
     def reference(self, x: Array, updates: Array, starts: Array | None = None, *, axis: int, mode: str) -> Array:
         axis %= x.ndim

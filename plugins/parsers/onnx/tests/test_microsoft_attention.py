@@ -82,6 +82,16 @@ def test_attention_of_any_size() -> None:
             assert_close(left, right, 1e-5)
 
 
+@pytest.mark.parametrize("mask", ["ends", "ends and starts"])
+@pytest.mark.parametrize("batch", ["N", B])
+def test_only_running_tells_the_form_of_a_mask(mask: str, batch: Any) -> None:
+    draw = Draw(2)
+    inputs = [*projected(draw), masks(S)[mask]]
+    proto, fed = node_model("Attention", inputs, free={0: [batch, "S", 12], 3: ["M"]}, num_heads=HEADS)
+    for how in (lambda: run(mm.parse(proto), fed), lambda: run_native(proto, fed)):
+        assert_close(how()[0], run_onnxruntime(proto, fed)[0], 1e-5)
+
+
 # --- MultiHeadAttention -----------------------------------------------------------------------------------------------
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from mm_core.ir import Graph, Value
-from mm_core.types import Dim, DType
+from mm_core.types import DType
 from mm_parser_onnx.node import Node
-from mm_parser_onnx.sizes import Size, size_of
+from mm_parser_onnx.sizes import Size, product, size_of
 
 
 def counted(g: Graph, x: Value, axis: int) -> Value:
@@ -63,25 +63,20 @@ def padding_bias(g: Graph, node: Node, index: int, q: Value, k: Value, past: Siz
 def _between(g: Graph, node: Node, index: int, mask: Value, k: Value) -> Value:
     """[B, 1, 1, T]: the keys before the ends and not before the starts that a mask of rank 1 states."""
     (length,), batch = node.shape(index), k.type.shape[0]  # type: ignore[union-attr, index]
-    parts = _parts(length, batch)
-    if parts is None:
+    forms = [length == wanted for wanted in (batch, 2 * batch, 3 * batch + 2)]
+    if isinstance(length, int) and isinstance(batch, int) and not any(forms):
         raise node.unsupported(f"a mask of {length} elements fits no form for a batch of {batch}")
-    places = counted(g, k, 2)
+    places, rows = counted(g, k, 2), counted(g, k, 0)
     limits = g.cast(mask, to="int64")
-    if parts == 1:
-        return g.less(places, g.reshape(limits, [-1, 1, 1, 1]))  # type: ignore[no-any-return]
-    count = size_of(g, k, 0)
-    ends = g.gather(limits, counted(g, k, 0), axis=0)
-    kept = g.less(places, g.reshape(ends, [-1, 1, 1, 1]))
-    if parts == 3:
+    kept = g.less(places, g.reshape(g.gather(limits, rows, axis=0), [-1, 1, 1, 1]))
+    if forms[0] or forms[2]:
         return kept  # type: ignore[no-any-return]
-    starts = g.gather(limits, shifted(g, counted(g, k, 0), count), axis=0)
+    count = size_of(g, k, 0)
+    later = shifted(g, rows, count)
+    if not forms[1]:
+        # Only running tells whether there are starts: the first of a list of ends alone is read and thrown away.
+        has_starts = g.equal(g.shape(mask), product(g, [count, 2]))
+        starts = g.select(has_starts, g.gather(limits, g.select(has_starts, later, 0), axis=0), 0)
+    else:
+        starts = g.gather(limits, later, axis=0)
     return g.logical_and(kept, g.less_or_equal(g.reshape(starts, [-1, 1, 1, 1]), places))  # type: ignore[no-any-return]
-
-
-def _parts(length: Dim, batch: Dim) -> int | None:
-    """Of how many lists of `batch` numbers a mask of rank 1 consists; sizes that nothing ties together mean one."""
-    for parts, wanted in ((1, batch), (2, 2 * batch), (3, 3 * batch + 2)):
-        if length == wanted:
-            return parts
-    return None if isinstance(length, int) and isinstance(batch, int) else 1
