@@ -133,7 +133,11 @@ def _count_integers(graph: Any, *bounds: Any) -> Any:
     step = graph.select(stands, 1, delta)
     # Division truncates: what is added before rounds a positive quotient up.
     span = graph.add(graph.sub(limit, start), graph.sub(step, graph.sign(step)))
-    return graph.select(stands, -1, graph.maximum(graph.div(span, step), 0))
+    count = graph.div(span, step)
+    ahead = graph.select(graph.less(0, step), graph.less(start, limit), graph.less(limit, start))
+    # More than int64 counts comes out as none at all.
+    countable = graph.select(graph.less(0, count), count, -1)
+    return graph.select(stands, -1, graph.select(ahead, countable, 0))
 
 
 def _count_floats(graph: Any, *bounds: Any) -> Any:

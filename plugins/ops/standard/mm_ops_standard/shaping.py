@@ -49,7 +49,9 @@ class Reshape(Movement):
             return tuple(None if size == -1 else size for size in wanted)
         if isinstance(total, int) and isinstance(rest, int) and total % rest:
             raise UnsupportedOpError(f"{self.name}: {total} elements do not fill {list(map(str, wanted))}")
-        return tuple(floordiv(total, rest) if size in (-1, None) else size for size in wanted)
+        left = floordiv(total, rest)
+        agree(total, left * rest, f"{self.name}: numbers of elements of {types[0]} and what fills the shape")
+        return tuple(left if size in (-1, None) else size for size in wanted)
 
     def known(self, types: Any, values: Any) -> Any:
         known, wanted = values[0], integers(values[1])
