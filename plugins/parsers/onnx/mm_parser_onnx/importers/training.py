@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mm_core.ir import Graph
+from mm_parser_onnx.gradient import gradients
 from mm_parser_onnx.node import REQUIRED, Node
 from mm_parser_onnx.table import TRAINING, Family
 
@@ -49,3 +50,13 @@ def momentum(g: Graph, node: Node) -> Any:
         nesterov=node.choice("mode", ("standard", "nesterov"), "") == "nesterov",
         weight_decay=node.float("norm_coefficient", REQUIRED),
     )  # fmt: skip
+
+
+@op("Gradient")
+def gradient(g: Graph, node: Node) -> Any:
+    """Derivatives of the value called `y` by those called `xs`, as it depends on them and on `zs`, at the inputs."""
+    xs, zs, y = node.texts("xs", REQUIRED), node.texts("zs", ()), node.text("y", REQUIRED)
+    names = [node.scope.value(name) for name in (*xs, *zs)]
+    if len(names) != len(node.inputs):
+        raise node.unsupported(f"it names {len(names)} variables and has {len(node.inputs)} inputs")
+    return gradients(g, node.scope.value(y), names, node.operands(), len(xs))
