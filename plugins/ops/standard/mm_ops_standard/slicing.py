@@ -114,7 +114,9 @@ def _places_kept(graph: Any, size: Any, starts: Any, ends: Any, steps: Any) -> t
     far = graph.add(size, 1)
     steps = graph.minimum(graph.maximum(steps, graph.neg(far)), far)
     span = graph.add(graph.sub(last, first), graph.sub(steps, graph.sign(steps)))
-    return first, graph.maximum(graph.div(span, steps), 0), steps
+    stands = graph.equal(steps, 0)
+    counts = graph.maximum(graph.div(span, graph.select(stands, 1, steps)), 0)
+    return first, graph.select(stands, -1, counts), steps  # -1 is no size: where it is read, it is refused
 
 
 def _slice_length(size: Dim, start: Any, end: Any, step: Any) -> Dim | None:
@@ -258,20 +260,28 @@ class Pad(Movement):
         return result
 
     def decompose(self, graph: Any, x: Any, pads: Any, value: Any = None, *, mode: str, axes: Any) -> Any:
-        """Pads that only running tells are read there: what is added in front, what is cropped, and what comes out."""
-        if is_settled(self, x, pads, value, mode=mode, axes=axes):
+        """Pads that only running tells are read there. What is to be mirrored or repeated is cropped before."""
+        padded, known = axes_of(self.name, axes, len(x.type.shape)), dims(known_value(pads), pads.type) or (None,)
+        mirrors = mode in ("reflect", "wrap")
+        crops = mirrors and any(pad is None or not is_non_negative(pad) for pad in known)
+        if is_settled(self, x, pads, value, mode=mode, axes=axes) and not crops:
             return None
-        padded = axes_of(self.name, axes, len(x.type.shape))
         count = len(padded)
         pads = int64_vector(graph, pads, 2 * count)
         begins, ends = graph.slice(pads, [0], [count]), graph.slice(pads, [count], [2 * count])
+        added, cropped = graph.maximum(begins, 0), graph.maximum(graph.neg(begins), 0)
         size = graph.gather(graph.shape(x), np.array(padded, np.int64))
-        after = graph.add(size, graph.add(begins, ends))
-        read = graph.sizes(graph.concat(graph.maximum(begins, 0), graph.maximum(graph.neg(begins), 0), after, axis=0))
-        added, cropped, after = (graph.slice(read, [part * count], [(part + 1) * count]) for part in range(3))
-        begins = graph.sub(added, cropped)
-        ends = graph.sub(graph.sub(after, size), begins)
-        return graph.pad(x, graph.concat(begins, ends, axis=0), value, mode=mode, axes=axes)
+        if mirrors:
+            left = graph.sizes(graph.sub(graph.sub(size, cropped), graph.maximum(graph.neg(ends), 0)))
+            x = graph.slice(x, cropped, graph.add(cropped, left), np.array(padded, np.int64))
+            pads = graph.sizes(graph.concat(added, graph.maximum(ends, 0), axis=0))
+        else:
+            # The result's size is one symbol of its own: sums of several multiply to long expressions.
+            read = graph.sizes(graph.concat(added, cropped, graph.add(size, graph.add(begins, ends)), axis=0))
+            added, cropped, after = (graph.slice(read, [part * count], [(part + 1) * count]) for part in range(3))
+            begins = graph.sub(added, cropped)
+            pads = graph.concat(begins, graph.sub(graph.sub(after, size), begins), axis=0)
+        return graph.pad(x, pads, value, mode=mode, axes=axes)
 
 
 OPS: tuple[type[OpDef], ...] = (Slice, Split, Pad)

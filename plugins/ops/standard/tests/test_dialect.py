@@ -17,7 +17,7 @@ shift_right sign sin sinh slice sqrt sub tan tanh topk transpose
 """
 """What a backend has to know to run every model, with the host's help. It must not grow unnoticed."""
 
-NORMALIZED = "conv conv_transpose expand pad range reshape resize slice topk"
+NORMALIZED = "average_pool conv conv_transpose dequantize expand max_pool pad quantize range reshape resize slice topk"
 """Primitives that decompose into themselves in a plainer form: on sizes read from data before, with explicit pads."""
 
 STRUCTURE = ("mm.constant", "mm.yield", "mm.fused", "mm.sizes")

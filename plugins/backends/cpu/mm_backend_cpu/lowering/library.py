@@ -11,7 +11,7 @@ from mm_backend_cpu.lowering.movement import double_bits, slice_bounds
 from mm_backend_cpu.lowering.resize import resize_parameters
 from mm_backend_cpu.lowering.windows import Window, window_of
 from mm_core.ir import Operation, Value, known_value
-from mm_core.types import DTYPES, Dim, DType, seed_word
+from mm_core.types import DTYPES, Dim, DType, is_non_negative, seed_word
 
 _TEXT = {dtype.text: dtype for dtype in DTYPES}
 INTEGERS = frozenset(_TEXT[t] for t in ("i8", "i16", "i32", "i64", "ui8", "ui16", "ui32", "ui64"))
@@ -114,6 +114,8 @@ def _pad(operation: Operation) -> Parameters | str:
     pads = known_value(operation.operand("pads"))
     if pads is None or any(pad is None for pad in pads):
         return "pads known only when running"
+    if operation.attributes["mode"] in ("reflect", "wrap") and not all(map(is_non_negative, pads)):
+        return "no library kernel that crops and mirrors at once"
     rank = len(_shape(operation))
     axes = operation.attributes["axes"]
     axes = range(rank) if axes is None else [axis % rank for axis in axes]
