@@ -45,8 +45,8 @@ def _number(g: Graph, axes: Value, choices: Sequence[Axes], rank: int) -> Value:
     """Which of the choices the axes are, as a scalar. Running refuses others: they are outside of both tables."""
     numbers = np.arange(rank)
     places = g.gather(numbers, g.reshape(axes, [-1, 1]))
-    hit = g.reduce_max(g.cast(g.equal(places, numbers), to="int64"), axes=(0,), keepdims=False)
-    code = g.reduce_sum(g.mul(hit, 2**numbers), keepdims=False)
+    hits = g.reduce_sum(g.cast(g.equal(places, numbers), to="int64"), axes=(0,), keepdims=False)
+    code = g.reduce_sum(g.mul(g.minimum(hits, 1), 2**numbers), keepdims=False)
     table = np.full(2**rank, len(choices))
     for number, choice in enumerate(choices):
         table[sum(2**axis for axis in choice)] = number
