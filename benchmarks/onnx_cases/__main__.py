@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import defaultdict
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.onnx_cases.engines import ENGINES
+from benchmarks.onnx_cases.page import render
 from benchmarks.options import chosen
 from mm_core.testing.case import Case
 from mm_core.testing.exceptions import LISTABLE, Exceptions, read_tables, write_tables
@@ -33,6 +35,7 @@ UNEXPLAINED = "unexplained:"
 @click.option("--verbose", is_flag=True, help="every case that is not native, with its whole reason")
 @click.option("--update-exceptions", is_flag=True, help="write what is not native into the list of exceptions")
 @click.option("--exceptions", default=EXCEPTIONS, type=click.Path(path_type=Path), show_default=True)
+@click.option("--markdown", type=click.Path(path_type=Path), help="judge all engines, write this page")
 def main(
     engines: list[str],
     kind: str,
@@ -42,6 +45,7 @@ def main(
     verbose: bool,
     update_exceptions: bool,
     exceptions: Path,
+    markdown: Path | None,
 ) -> None:
     """Judge engines by ONNX's own cases. Prints what is not native, by reason; exit status 1 if the list is not met.
 
@@ -50,17 +54,16 @@ def main(
     console = Console(highlight=False, soft_wrap=True)
     cases = [case for case in onnx_cases(kind) if re.search(only, case.name)]
     met = True
-    for name in engines:
+    reports = []
+    for name in ENGINES if markdown else engines:
         report = _run(name, cases, lanes, limit, console)
+        reports.append(report)
         _explain(report, verbose, console)
         if update_exceptions:
-            _update(exceptions, name, report)
-        listed = Exceptions.read(exceptions, name)
-        problems = {outcome.case: problem for outcome in report.outcomes if (problem := listed.problem(outcome))}
-        met = met and not problems
-        for case in problems.keys() & listed.keys():
-            console.print(problems[case], style="red", markup=False)
-        console.print(f"{len(listed)} exceptions listed in {exceptions}, {len(problems)} cases are not as listed")
+            _update(exceptions, report)
+        met = _is_as_listed(report, exceptions, console) and met
+    if markdown is not None:
+        markdown.write_text(render(version("onnx"), reports, read_tables(exceptions)), encoding="utf-8")
     sys.exit(not met)
 
 
@@ -86,23 +89,35 @@ def _explain(report: Report, verbose: bool, console: Console) -> None:
     console.print(str(report), style="bold green" if report.rate == 1 else "bold yellow", markup=False)
 
 
+def _is_as_listed(report: Report, path: Path, console: Console) -> bool:
+    """Whether every case ends as the engine's list says. True for engines of others, which have no list."""
+    if report.engine not in read_tables(path):
+        return True
+    listed = Exceptions.read(path, report.engine)
+    problems = {outcome.case: problem for outcome in report.outcomes if (problem := listed.problem(outcome))}
+    for case in sorted(problems.keys() & listed.keys()):
+        console.print(problems[case], style="red", markup=False)
+    console.print(f"{len(listed)} exceptions listed in {path}, {len(problems)} cases are not as listed")
+    return not problems
+
+
 def _gist(reason: str) -> str:
     """A reason without the node in front, the advice behind, and the numbers and names in it."""
     if reason.endswith("elements differ"):
         return "other values"
-    sentence = re.sub(r"^(\S+ \(\w+\)(, )?)+: ", "", reason).partition("; available: ")[0]
+    sentence = re.sub(r"^(\S+ \(\w+\)(, opset \d+)?(, )?)+: ", "", reason).partition("; available: ")[0]
     return re.sub(r"'[^']*'|\b[ds]?\d[\w.]*|\[[^\]]*\]", "_", sentence)[:200]
 
 
-def _update(path: Path, engine: str, report: Report) -> None:
-    """Write what is not native into the engine's table. Reasons that stand stay; new ones are the engine's own."""
-    tables = read_tables(path)
+def _update(path: Path, report: Report) -> None:
+    """Write what is not native into the engine's table. Reasons that somebody found stay where the verdict does."""
+    tables, engine = read_tables(path), report.engine
     before = tables.get(engine, {})
     judged = {outcome.case for outcome in report.outcomes}
     lines = {case: text for case, text in before.items() if case not in judged}
     listed = Exceptions.read(path, engine)
     for outcome in report.outcomes:
-        if outcome.case in listed and not listed.problem(outcome):
+        if outcome.case in listed and not listed.problem(outcome) and UNEXPLAINED not in before[outcome.case]:
             lines[outcome.case] = before[outcome.case]
         elif outcome.verdict in LISTABLE:
             lines[outcome.case] = f"{outcome.verdict.value}: {UNEXPLAINED} {_gist(outcome.reason)}"
