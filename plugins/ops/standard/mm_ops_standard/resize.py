@@ -209,7 +209,9 @@ def _plan_by_scales(g: Any, x: Any, picked: Sequence[int], scales: Any, factors:
         narrow = g.cast(factors, to=float32)
         exact = [g.gather(g.cast(narrow, to=float64), np.array(number)) for number in range(len(picked))]
         products = g.floor(g.mul(g.cast(shape_operand(g, befores), to=float32), narrow))
-        targets = _read(g, g.cast(products, to=int64), len(picked))
+        # No size comes of a scale that is not positive, NaN included.
+        counts = g.select(g.less(0.0, narrow), g.cast(products, to=int64), -1)
+        targets = _read(g, counts, len(picked))
     return [_Axis(*row) for row in zip(picked, befores, targets, exact)]
 
 
