@@ -219,7 +219,7 @@ class EyeLike(OpDef):
         return types[0].shape
 
     def reference(self, x: Any, *, dtype: DType, k: int) -> Any:
-        return np.eye(*x.shape, k=k).astype(dtype.numpy)
+        return np.eye(x.shape[0], x.shape[1], k).astype(dtype.numpy)
 
     def decompose(self, graph: Any, x: Any, *, dtype: DType, k: int) -> Any:
         shape = graph.shape(x)

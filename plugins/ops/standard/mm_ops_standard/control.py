@@ -79,7 +79,7 @@ class Loop(OpDef):
             what = f"{self.name}: carried value {index}"
             check_carried(what, body.argument_types[2 + index], outputs[1 + index], visible)
             results.append(join([inputs[index], outputs[1 + index]], what, visible))
-        trips = None
+        trips: Any = None
         if types[0] is not None and _always_goes_on(types[1], values, body):
             known = values[0]
             trips = None if known is None else known.flat[0]
@@ -134,7 +134,7 @@ def check_arguments(op: str, region: Any, given: Any) -> None:
 def check_carried(what: str, argument: Any, output: Any, visible: set[str]) -> None:
     """A size that the region takes as fixed must come out as it went in, for the next iteration relies on it."""
     join([argument, output], what)
-    shapes = [getattr(type_, "shape", None) for type_ in (argument, output)]
+    shapes: list[Any] = [getattr(type_, "shape", None) for type_ in (argument, output)]
     if None in shapes:
         return
     fixed = [(dim, other) for dim, other in zip(*shapes) if symbols(dim) <= visible]
@@ -240,8 +240,8 @@ class Scan(OpDef):
         if collected:
             stacks = [np.stack(column) for column in zip(*collected)]
         else:
-            slices = [np.empty(value.shape[1:], value.dtype) for value in scanned]
-            stacks = _nothing_collected(regions[0], states, (*state, *slices, *fixed))
+            empty = [np.empty(value.shape[1:], value.dtype) for value in scanned]
+            stacks = _nothing_collected(regions[0], states, (*state, *empty, *fixed))
         outputs = self._outputs(regions[0].output_types[states:], places)
         return *state, *(
             np.moveaxis(np.flip(stack, 0) if backwards else stack, 0, axis)

@@ -58,7 +58,7 @@ class NonMaxSuppression(_Suppression):
     results = (Result("y", _INT64),)
 
     def infer(self, types: Any, values: KnownValues, *, center_point_box: bool) -> Any:
-        self.check(*types[:2], types[2:])
+        self.check(types[0], types[1], types[2:])
         return (None, 3)
 
     def reference(
@@ -105,7 +105,7 @@ class GreedyNms(_Suppression):
     results = (Result("kept", _INT64),)
 
     def infer(self, types: Any, values: KnownValues, *, center_point_box: bool) -> Any:
-        self.check(*types[:2], types[2:])
+        self.check(types[0], types[1], types[2:])
         return types[1].shape
 
     def reference(
@@ -218,7 +218,7 @@ class MaxRoiPool(OpDef):
         require(fits, f"{self.name}: pooled_shape {list(pooled_shape)} must be two positive sizes")
         return (rois[0], x[1], *pooled_shape)
 
-    def reference(self, x: Array, rois: Array, **attributes: Any) -> Array:
+    def reference(self, x: Array, rois: Array, **attributes: Any) -> Any:
         return self._pool(Eager(), wide(x), wide(rois), **attributes).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, rois: Any, **attributes: Any) -> Any:

@@ -275,7 +275,7 @@ class OneHot(OpDef):
         require(not isinstance(depth, int) or depth >= 0, f"{self.name}: depth must not be negative, it is {depth}")
         return (*shape[:axis], depth, *shape[axis:])
 
-    def reference(self, indices: Array, depth: Array, values: Array, *, axis: int) -> Array:
+    def reference(self, indices: Array, depth: Array, values: Array, *, axis: int) -> Any:
         size = int(depth.reshape(-1)[0])
         places = wide(indices).astype(np.int64)
         places = np.expand_dims(np.where(places < 0, places + size, places), axis)

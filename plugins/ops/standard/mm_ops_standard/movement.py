@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from mm_ops_standard.shapes import (
 class Movement(OpDef):
     """Results hold the operand's elements, of any type."""
 
-    operands = (Operand("x"),)
+    operands: ClassVar[tuple[Operand, ...]] = (Operand("x"),)
     dtypes = {"T": ALL, "I": INDEX}
     traits = frozenset({Trait.MOVEMENT})
 

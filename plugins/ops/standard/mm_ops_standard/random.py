@@ -109,7 +109,7 @@ class Multinomial(_Random):
         require(dtype in INDEX, f"{self.name}: {dtype.name} is not an index type")
         return (types[0].shape[0], sample_size)
 
-    def reference(self, x: Array, *, sample_size: int, dtype: DType, seed: float | None) -> Array:
+    def reference(self, x: Array, *, sample_size: int, dtype: DType, seed: float | None) -> Any:
         scores = x.astype(np.float64)
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         steps = np.cumsum(powers / powers.sum(axis=1, keepdims=True), axis=1)[:, None, :-1]

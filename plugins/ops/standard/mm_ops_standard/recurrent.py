@@ -74,7 +74,7 @@ class _Recurrent(OpDef):
     states: ClassVar[int] = 1
     default_activations: ClassVar[tuple[str, ...]]
     dtypes = {"T": FLOATS, "L": frozenset({_INT32})}
-    operands = (
+    operands: ClassVar[tuple[Operand, ...]] = (
         Operand("x"),
         Operand("w"),
         Operand("r"),
@@ -82,8 +82,8 @@ class _Recurrent(OpDef):
         Operand("sequence_lens", "L", Arity.OPTIONAL),
         Operand("initial_h", "T", Arity.OPTIONAL),
     )
-    results = (Result("y"), Result("y_h"))
-    attributes = (
+    results: ClassVar[tuple[Result, ...]] = (Result("y"), Result("y_h"))
+    attributes: ClassVar[tuple[Attribute, ...]] = (
         Attribute("direction", str, "forward", ("forward", "reverse", "bidirectional")),
         Attribute("hidden_size", int, None),
         Attribute("activations", (str,), ()),
@@ -93,22 +93,24 @@ class _Recurrent(OpDef):
         Attribute("layout", int, 0, (0, 1)),
     )
 
-    def cell(self, g: Any, activate: Any, x: Any, states: Any, fixed: Any, **attributes: Any) -> tuple[Any, ...]:
-        """The next states (the first is also the output) from x [B, gates * H], multiplied and biased already.
+    def cell(self, *args: Any, **attributes: Any) -> tuple[Any, ...]:
+        """`cell(g, activate, x, states, fixed, **attributes)`: the next states; the first is also the output.
 
-        `fixed` is what `arrange` gives, and `lens` [B, 1] where sequences have their own lengths.
+        x [B, gates * H] is multiplied and biased already. `fixed` is what `arrange` gives, and `lens` [B, 1] where
+        sequences have their own lengths.
         """
         raise NotImplementedError
 
-    def arrange(self, g: Any, fixed: dict[str, Any], hidden: int, **attributes: Any) -> dict[str, Any]:
-        """The values that stay the same in all steps, as the cell wants them.
+    def arrange(self, g: Any, fixed: Any, *args: Any, **attributes: Any) -> Any:
+        """`arrange(g, fixed, hidden, **attributes)`: the values that all steps share, as the cell wants them.
 
         Given are `r` [H, gates * H] and, where present, `r_bias` [gates * H] and the peepholes `p` [3 * H].
         """
         return fixed
 
     def infer(self, types: Any, values: KnownValues, *, direction: str, layout: int, **attributes: Any) -> Any:
-        x, w, r, b, lens = (None if type_ is None else type_.shape for type_ in types[:5])
+        shapes: list[Any] = [None if type_ is None else type_.shape for type_ in types[:5]]
+        x, w, r, b, lens = shapes
         for name, shape in (("x", x), ("w", w), ("r", r)):
             require_rank(self.name, name, shape, 3)
         length, batch = (x[1], x[0]) if layout else (x[0], x[1])
@@ -151,8 +153,8 @@ class _Recurrent(OpDef):
         return [functions[index * count : (index + 1) * count] for index in range(directions)]
 
     def reference(self, *operands: Any, **attributes: Any) -> tuple[Array, ...]:
-        wanted = len(self.operands)
-        arrays = [None if item is None else wide(item) for item in (*operands, *[None] * (wanted - len(operands)))]
+        padded = (*operands, *[None] * (len(self.operands) - len(operands)))
+        arrays: list[Any] = [None if item is None else wide(item) for item in padded]
         x, r = arrays[0], arrays[2]
         batch = x.shape[0 if attributes["layout"] else 1]
         start = np.zeros((batch, r.shape[2]), x.dtype)

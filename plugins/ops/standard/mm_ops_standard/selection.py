@@ -18,7 +18,7 @@ class Select(Elementwise):
     operands = (Operand("condition", "C"), Operand("a"), Operand("b"))
     dtypes = {"C": BOOL, "T": ALL}
 
-    def known(self, types: Any, values: Any) -> Any:
+    def known(self, types: Any, values: Any, **attributes: Any) -> Any:
         def choose(condition: Any, a: Any, b: Any) -> Any:
             if condition is None:
                 return a if a == b else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from mm_core.errors import VerifyError
 from mm_core.ir import Graph
@@ -28,7 +28,7 @@ class HostOp(OpDef):
 class SequenceOp(HostOp):
     """Runs on sequences, which are Python lists while running."""
 
-    operands = (Operand("sequence", None),)
+    operands: ClassVar[tuple[Operand, ...]] = (Operand("sequence", None),)
     results = (Result("y", None),)
     accepts_unranked = True
 
@@ -119,7 +119,7 @@ class SplitToSequence(SequenceOp):
             return SequenceType(types[0].with_shape(shape[:axis] + ((1,) if keepdims else ()) + shape[axis + 1 :]))
         sizes = set(integers(values[1]) or ())
         even = len(sizes) == 1 and (types[1].shape != () or _divides(shape[axis], *sizes))
-        piece = sizes.pop() if even else None
+        piece: Any = sizes.pop() if even else None
         return SequenceType(types[0].with_shape((*shape[:axis], piece, *shape[axis + 1 :])))
 
 
@@ -137,10 +137,11 @@ class ConcatFromSequence(SequenceOp):
         element = self.element(types[0])
         if not isinstance(element, TensorType):
             raise VerifyError(f"{self.name} takes a sequence of tensors, got {types[0]}")
-        if element.shape is None:
+        shape: Any = element.shape
+        if shape is None:
             return element
-        axis = axis_of(self.name, axis, len(element.shape) + new_axis)
-        return element.with_shape((*element.shape[:axis], None, *element.shape[axis + (not new_axis) :]))
+        axis = axis_of(self.name, axis, len(shape) + new_axis)
+        return element.with_shape((*shape[:axis], None, *shape[axis + (not new_axis) :]))
 
 
 class SequenceMap(SequenceOp):
