@@ -75,19 +75,18 @@ FAULTS = [
     Fault("CumSum", {"x": X, "a": np.array(1)}, {"a": [np.array(2), np.array(-3)]}),
     Fault("ReduceSum", {"x": X, "a": ints(0)}, {"a": [ints(2), ints(-3), ints(LEAST)]}),
     Fault("Unsqueeze", {"x": X, "a": ints(0)}, {"a": [ints(4), ints(-4)]}),
-    Fault("Squeeze", {"x": X[:1], "a": ints(0)}, {"a": [ints(1), ints(2), ints(-3)]}),
+    Fault("Squeeze", {"x": X[:1], "a": ints(0)}, {"a": [ints(2), ints(-3)]}),
     Fault("Split", {"x": X, "s": ints(1, 2)}, {"s": [ints(1, 1), ints(4, -1), ints(2, 2)]}, outputs=2),
     Fault("Slice", {"x": X, "s": ints(0), "e": ints(2), "a": ints(0), "t": ints(1)},
           {"a": [ints(2), ints(-3)], "t": [ints(0)]}),
     Fault("Compress", {"x": X, "c": np.array([True, False, True])}, {"c": [np.array([True] * 5)]}, {"axis": 0}),
-    Fault("ReverseSequence", {"x": X, "n": ints(3, 1, 2, 0)}, {"n": [ints(4, 1, 2, 0), ints(-1, 1, 2, 0)]}),
+    Fault("ReverseSequence", {"x": X, "n": ints(3, 1, 2, 0)}, {"n": [ints(4, 1, 2, 0)]}),
     Fault("RoiAlign", {"x": IMAGE, "r": np.array([[0, 0, 3, 3]], F32), "b": ints(0)},
           {"b": [ints(1), ints(-1), ints(MOST)]}, {"output_height": 2, "output_width": 2}),
     Fault("MaxUnpool", {"x": IMAGE[:, :, :2, :2], "i": np.arange(8).reshape(1, 2, 2, 2)},
-          {"i": [np.full((1, 2, 2, 2), 32), np.full((1, 2, 2, 2), -1), np.full((1, 2, 2, 2), MOST)]},
+          {"i": [np.full((1, 2, 2, 2), 32), np.full((1, 2, 2, 2), -33), np.full((1, 2, 2, 2), MOST)]},
           {"kernel_shape": [2, 2], "strides": [2, 2]}),
-    Fault("NegativeLogLikelihoodLoss", {"x": np.ones((2, 3), F32), "t": ints(0, 2)}, {"t": [ints(0, 3), ints(0, -1)]}),
-    Fault("LSTM", RECURRENT, {"lengths": [np.array([4, 2], I32), np.array([-1, 2], I32)]}, {"hidden_size": 5}, 3),
+    Fault("NegativeLogLikelihoodLoss", {"x": np.ones((2, 3), F32), "t": ints(0, 2)}, {"t": [ints(0, 3), ints(0, -4)]}),
     Fault("SequenceAt", {"i": np.array(1)}, {"i": [np.array(2), np.array(-3)]}),
     Fault("SequenceErase", {"i": np.array(1)}, {"i": [np.array(2), np.array(-3)]}),
     Fault("Resize", {"x": IMAGE, "": None, "s": np.array([1, 1, 2, 2], F32)},
@@ -95,11 +94,33 @@ FAULTS = [
                  np.array([1, 1, 1e18, 2], F32)]}),
     Fault("Col2Im", {"x": np.ones((1, 4, 4), F32), "s": ints(4, 4), "b": ints(2, 2)}, {"s": [ints(9, 4), ints(-4, 4)]},
           {"strides": [2, 2]}),
-    Fault("CenterCropPad", {"x": X, "s": ints(2, 6)}, {"s": [ints(-1, 4), ints(2**62, 2**62)]}),
+    Fault("CenterCropPad", {"x": X, "s": ints(2, 6)}, {"s": [ints(2**62, 2**62)]}),
     Fault("Add", {"x": X, "y": X}, {"y": [X[:2], X[:, :3]]}),
     Fault("MatMul", {"x": X, "y": X.T}, {"y": [X.T[:3]]}),
     Fault("Concat", {"x": X, "y": X}, {"y": [X[:, :3]]}, {"axis": 0}),
 ]  # fmt: skip
+
+
+DIVISION = {"x": ints(7, -7, LEAST), "y": ints(2, 2, 2)}
+DIVISORS = {"y": [ints(0, 0, 0), ints(-1, -1, -1), ints(LEAST, MOST, 1)]}
+DEFINED = [
+    Fault("LSTM", RECURRENT, {"lengths": [np.array([4, 2], I32), np.array([-1, 2], I32)]}, {"hidden_size": 5}, 3),
+    Fault("ReverseSequence", {"x": X, "n": ints(3, 1, 2, 0)}, {"n": [ints(-1, 1, 2, 0)]}),
+    Fault("OneHot", {"i": ints(0, 1), "d": np.array(3), "v": np.array([0, 1], F32)},
+          {"i": [ints(7, -9), ints(MOST, LEAST)]}),
+    Fault("Slice", {"x": X, "s": ints(0, 0), "e": ints(2, 2)},
+          {"s": [ints(LEAST, MOST), ints(-9, 9)], "e": [ints(MOST, LEAST), ints(9, -9)]}),
+    Fault("NegativeLogLikelihoodLoss", {"x": np.ones((2, 3), F32), "t": ints(0, 2)}, {"t": [ints(0, -1)]}),
+    Fault("Div", DIVISION, DIVISORS),
+    Fault("Mod", DIVISION, DIVISORS),
+    Fault("Mod", DIVISION, DIVISORS, {"fmod": 1}),
+    Fault("BitShift", {"x": np.array([1, 255], np.uint8), "y": np.array([1, 2], np.uint8)},
+          {"y": [np.array([8, 255], np.uint8)]}, {"direction": "LEFT"}),
+    Fault("Cast", {"x": np.array([1, -1], F32)}, {"x": [np.array([np.nan, np.inf], F32), np.array([-1e30, 1e30], F32)]},
+          {"to": 7}),
+    Fault("Pow", {"x": ints(2, -3, 0), "y": ints(3, 3, 3)}, {"y": [ints(64, 200, 0)]}),
+]  # fmt: skip
+"""What ONNX leaves open, or operators clamp: here the answer is that of the definition's own reference."""
 
 
 def model_of(fault: Fault) -> onnx.ModelProto:
@@ -162,6 +183,18 @@ def test_a_constant_against_the_rules_is_an_error(fault: Fault, name: str, index
     proto = model_of(Fault(fault.op_type, inputs, {}, fault.attributes, fault.outputs, fault.opset, (name,)))
     with pytest.raises(mm.MMError):
         context(proto).run({key: np.asarray(value) for key, value in inputs.items() if key and key != name})
+
+
+@pytest.mark.parametrize("fault", DEFINED, ids=lambda fault: fault.op_type)
+def test_what_operators_define_is_what_the_reference_says(fault: Fault) -> None:
+    proto = model_of(fault)
+    native, reference = context(proto), context(proto, "reference")
+    for name, values in fault.bad.items():
+        for value in values:
+            inputs = {**fault.inputs, name: np.asarray(value)}
+            expected = reference.run(inputs)
+            for key, got in native.run(inputs).items():
+                np.testing.assert_allclose(got, expected[key], rtol=1e-6, atol=0)
 
 
 # --- sizes that must agree --------------------------------------------------------------------------------------------
