@@ -141,7 +141,8 @@ class ConcatFromSequence(SequenceOp):
         if shape is None:
             return element
         axis = axis_of(self.name, axis, len(shape) + new_axis)
-        return element.with_shape((*shape[:axis], None, *shape[axis + (not new_axis) :]))
+        shape = (*shape[:axis], None, *shape[axis + (not new_axis) :])
+        return element.with_shape(shape)
 
 
 class SequenceMap(SequenceOp):
