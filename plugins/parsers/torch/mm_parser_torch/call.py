@@ -13,6 +13,7 @@ from torch._prims_common import elementwise_dtypes
 from mm_core.errors import UnsupportedOpError
 from mm_core.ir import Value
 from mm_core.types import Dim, DType, TensorType
+from mm_parser_torch.complexes import real_dtype
 from mm_parser_torch.tensors import DTYPES, TORCH_DTYPES, dtype_of
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class Call:
         return list(found) if isinstance(found, (tuple, list)) else [found]
 
     def dtype(self, index: int = 0) -> DType:
-        """The element type of a result."""
-        return dtype_of(self.examples[index].dtype, self.where)
+        """The element type of a result, of its parts where it is complex."""
+        return dtype_of(real_dtype(self.examples[index].dtype), self.where)
 
     def rank(self, index: int = 0) -> int:
         """The number of axes of a result."""

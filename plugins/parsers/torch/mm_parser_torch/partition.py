@@ -92,6 +92,8 @@ class _Support(OperatorSupportBase):
 
 def refusal(node: torch.fx.Node) -> str:
     """Why a node cannot be imported; empty if it can. Found by importing it alone, between inputs of its types."""
+    if any(_is_complex(other) for other in (node, *node.all_input_nodes)):
+        return "complex tensors do not cross the border of the engine"
     if node.op != "call_function" or node.target is operator.getitem:
         return ""
     reader, graph = Reader(), Graph()
@@ -105,6 +107,11 @@ def refusal(node: torch.fx.Node) -> str:
     return reader.unsupported.first()
 
 
+def _is_complex(node: torch.fx.Node) -> bool:
+    example = node.meta.get("val")
+    return isinstance(example, torch.Tensor) and example.is_complex()
+
+
 def _stand_in(reader: Reader, graph: Graph, source: torch.fx.Node) -> Any:
     example = source.meta.get("val")
     if isinstance(example, (tuple, list)):
@@ -112,7 +119,7 @@ def _stand_in(reader: Reader, graph: Graph, source: torch.fx.Node) -> Any:
     if source.op == "get_attr" and not isinstance(example, torch.Tensor):
         module = source.graph.owning_module
         return operator.attrgetter(str(source.target))(module)
-    value = graph.add_argument(reader.type_of(example, source.name))
+    value = reader.argument(graph, example)
     if isinstance(example, _SIZES):
         reader.numbers.add(value)
     return value

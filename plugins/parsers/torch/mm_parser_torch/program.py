@@ -18,6 +18,7 @@ from mm_core.errors import MMError, ParseError
 from mm_core.ir import Network, Value
 from mm_core.parsing import InputShapes
 from mm_core.types import Dim, as_dim
+from mm_parser_torch.complexes import Complex
 from mm_parser_torch.decompositions import decompositions
 from mm_parser_torch.reader import Reader, refuse_unknown, submodules
 from mm_parser_torch.trees import paths
@@ -107,7 +108,7 @@ def _inputs(program: torch.export.ExportedProgram, network: Network, reader: Rea
             found[index] = reader.weight(network, _tensor(program, target), target)
         elif isinstance(spec.arg, (TensorArgument, SymIntArgument)):
             name = target if spec.kind in _WEIGHTS else spec.arg.name
-            found[index] = network.add_typed_input(name, reader.type_of(examples[spec.arg.name], name))
+            found[index] = reader.argument(network, examples[spec.arg.name], name)
         else:
             found[index] = program.constants.get(target)
     return [found[index] for index in range(len(specs))]
@@ -130,10 +131,19 @@ def _mark_outputs(program: torch.export.ExportedProgram, network: Network, outpu
             name = next(names)
             if value is None or isinstance(spec.arg, ConstantArgument):
                 continue  # A constant of the program, which no request changes.
-            network.mark_output(_as_output(network, value), name)
+            _mark(network, value, name)
         elif spec.kind in _STATE:
             changed.append((str(spec.target), value))
     for name, value in changed:
+        _mark(network, value, name)
+
+
+def _mark(network: Network, value: Any, name: str) -> None:
+    """An output, two of them for a complex tensor."""
+    if isinstance(value, Complex):
+        _mark(network, value.real, f"{name}.real")
+        _mark(network, value.imaginary, f"{name}.imag")
+    else:
         network.mark_output(_as_output(network, value), name)
 
 

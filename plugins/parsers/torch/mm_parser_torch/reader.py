@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from mm_core.errors import InputError, MMError, ParseError, UnsupportedOpError, VerifyError
-from mm_core.ir import Graph, Location, Value
+from mm_core.ir import Graph, Location, Network, Value
 from mm_core.types import Dim, TensorData, TensorType
 from mm_parser_torch.call import Call, tensor_type
+from mm_parser_torch.complexes import Complex, holds_complex, real_dtype
 from mm_parser_torch.dims import dim_of
-from mm_parser_torch.importers import HIGHER_ORDER, NUMBERS, TABLE
+from mm_parser_torch.importers import COMPLEX, HIGHER_ORDER, NUMBERS, TABLE
 from mm_parser_torch.tensors import dtype_of, weight_of
 from mm_parser_torch.unsupported import Unsupported
 
@@ -45,8 +46,20 @@ class Reader:
                 return TensorType(dtype_of(getattr(torch, name)), ())
         raise UnsupportedOpError(f"a value of type {type(example).__name__} is no tensor", where=where)
 
-    def weight(self, g: Graph, tensor: torch.Tensor, key: str) -> Value:
+    def argument(self, g: Graph, example: Any, name: str = "") -> Any:
+        """A new argument of a graph for what PyTorch says of a value: two of them for a complex tensor."""
+        type_ = self.type_of(example, name)
+        add = g.add_typed_input if isinstance(g, Network) and name else lambda name, type_: g.add_argument(type_)
+        if not (isinstance(example, torch.Tensor) and example.is_complex()):
+            return add(name, type_)
+        parts = type_.with_dtype(dtype_of(real_dtype(example.dtype)))
+        return Complex(*(add(name and f"{name}.{part}", parts) for part in ("real", "imag")))
+
+    def weight(self, g: Graph, tensor: torch.Tensor, key: str) -> Any:
         """A parameter, buffer or constant as a value; tensors that share memory share one handle."""
+        if tensor.is_complex():
+            plain = tensor.resolve_conj()
+            return Complex(self.weight(g, plain.real, f"{key}.real"), self.weight(g, plain.imag, f"{key}.imag"))
         identity = (tensor.data_ptr() or id(tensor), tuple(tensor.shape), tensor.stride(), tensor.dtype)
         data = self._weights.get(identity)
         if data is None:
@@ -116,30 +129,37 @@ class Reader:
             if importer is None:
                 raise call.unsupported("there is no importer for it")
             return importer(g, call, *args, **keywords)
+        arguments = schema_arguments(target, args, keywords)
         importer = TABLE.find(target)
+        if holds_complex(arguments):
+            importer = COMPLEX.get(str(target))
+            if importer is None:
+                raise call.unsupported("it is not offered for complex numbers")
         if importer is None:
             raise call.unsupported("there is no importer for it")
-        return importer(g, call, *schema_arguments(target, args, keywords))
+        return importer(g, call, *arguments)
 
     def _check(self, call: Call, result: Any) -> None:
         """Every result must have the type that PyTorch found: a mistake shows here and not in numbers."""
-        for example, value in zip(call.examples, result if isinstance(result, (tuple, list)) else [result]):
+        for example, found in zip(call.examples, result if isinstance(result, (tuple, list)) else [result]):
+            value = found.real if isinstance(found, Complex) else found
             if not isinstance(value, Value) or not isinstance(example, torch.Tensor):
                 continue
-            wanted, found = dtype_of(example.dtype, call.where), tensor_type(value)
-            dims = found.shape or ()
+            type_ = tensor_type(value)
+            dims = type_.shape or ()
             if (
-                wanted is not found.dtype
+                dtype_of(real_dtype(example.dtype), call.where) is not type_.dtype
+                or example.dtype.is_complex != isinstance(found, Complex)
                 or example.ndim != len(dims)
                 or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(example.shape, dims))
             ):
                 given = f"{example.dtype}{list(example.shape)}"
-                raise UnsupportedOpError(f"{call.target} was read as {found} where PyTorch gives {given}")
+                raise UnsupportedOpError(f"{call.target} was read as {type_} where PyTorch gives {given}")
 
     def _stand_in(self, g: Graph, call: Call) -> Any:
         """Values of the right types for a call that failed, so that the nodes behind it can be judged too."""
         made = [
-            g.add_argument(self.type_of(example)) if isinstance(example, (torch.Tensor, *_SYMBOLIC)) else example
+            self.argument(g, example) if isinstance(example, (torch.Tensor, *_SYMBOLIC)) else example
             for example in call.examples
         ]
         return made if isinstance(call.node.meta.get("val"), (tuple, list)) else made[0]
@@ -204,7 +224,7 @@ def has_importer(target: object) -> bool:
     """Whether a node's target can be imported in some form."""
     if isinstance(target, torch._ops.HigherOrderOperator):
         return target.name() in HIGHER_ORDER
-    return target is operator.getitem or target in NUMBERS or TABLE.find(target) is not None
+    return target is operator.getitem or target in NUMBERS or TABLE.find(target) is not None or str(target) in COMPLEX
 
 
 def refuse_unknown(modules: Iterable[torch.fx.GraphModule]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +86,7 @@ def _kind(path: Path) -> str:
 
 def export(module: Any, arguments: Arguments, dynamic_shapes: Any) -> torch.export.ExportedProgram:
     """The program of a module for inference; the module is as before afterwards."""
+    _register_caches()
     with quiet(), torch.no_grad(), _evaluating(module):
         try:
             if isinstance(module, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
@@ -99,6 +102,14 @@ def export(module: Any, arguments: Arguments, dynamic_shapes: Any) -> torch.expo
                 where=type(module).__name__,
                 remedy='change the module, or use torch.compile(backend="mm"), which leaves the rest to PyTorch',
             ) from error
+
+
+def _register_caches() -> None:
+    """Key/value caches of transformers count as nested results where that library is in use."""
+    executorch = sys.modules.get("transformers") and importlib.import_module("transformers.integrations.executorch")
+    register = getattr(executorch, "register_dynamic_cache_export_support", None)
+    if register is not None:
+        register()
 
 
 def _first_lines(error: Exception, lines: int = 4) -> str:

@@ -17,12 +17,12 @@ from typing import Any
 import mm_parser_torch.tensors as tensors
 import torch
 import torch.utils._pytree as pytree
+from mm_parser_torch.complexes import Complex
 from mm_parser_torch.reader import Reader
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mm_core as mm
-from mm_core.types import TensorType
 
 DTYPES = (
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int8, torch.uint8,
@@ -332,15 +332,18 @@ def network_of(case: Case) -> tuple[mm.Network, dict[str, Any]]:
     module = torch.fx.GraphModule({}, graph)
     network = mm.Network(str(case.overload))
     reader = Reader()
-    values = [
-        network.add_typed_input(name, TensorType(tensors.dtype_of(x.dtype), tuple(x.shape)))
-        for name, x in inputs.items()
-    ]
+    values = [reader.argument(network, x, name) for name, x in inputs.items()]
     results = reader.read(module, network, values)
     reader.unsupported.raise_all()
     for index, value in enumerate(results):
-        network.mark_output(network.identity(value), f"y{index}")
-    return network, {name: tensors.array_of(x) for name, x in inputs.items()}
+        parts = [value.real, value.imaginary] if isinstance(value, Complex) else [value]
+        for part in parts:
+            network.mark_output(network.identity(part), f"y{index}.{len(network.outputs)}")
+    return network, {name: tensors.array_of(part) for key, x in inputs.items() for name, part in _parts(key, x)}
+
+
+def _parts(name: str, x: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+    return [(f"{name}.real", x.real), (f"{name}.imag", x.imag)] if x.is_complex() else [(name, x)]
 
 
 def answer(case: Case) -> list[torch.Tensor]:
@@ -363,6 +366,11 @@ FIRST_RESULT = frozenset({"aten._embedding_bag.default"})
 UNORDERED = frozenset({"aten.topk.default", "aten.sort.default"})
 """Which of equal elements comes first is not specified: places must lead to the values."""
 
+
+def _is_complex(value: object) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_complex()
+
+
 TOLERANCE = {torch.float16: (1e-3, 1e-3), torch.bfloat16: (1.6e-2, 1e-2), torch.float32: (1e-5, 1e-5)}
 """Relative and absolute, as torch.testing has them (float32: relative 1.3e-6 there); float64 and others: its own."""
 
@@ -370,6 +378,7 @@ TOLERANCE = {torch.float16: (1e-3, 1e-3), torch.bfloat16: (1.6e-2, 1e-2), torch.
 def compare(case: Case, results: list[torch.Tensor]) -> None:
     """AssertionError where a result is not eager's."""
     expected = list(case.expected) if isinstance(case.expected, (tuple, list)) else [case.expected]
+    expected = [part for x in expected for part in ([x.real, x.imag] if _is_complex(x) else [x])]
     assert len(results) == len(expected), f"{len(results)} results for {len(expected)}"
     if str(case.overload) in UNORDERED:
         x = case.args[0]

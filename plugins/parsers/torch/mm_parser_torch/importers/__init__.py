@@ -4,6 +4,7 @@ from mm_parser_torch.importers import (
     activation,
     assembly,
     attention,
+    complexes,
     contraction,
     control,
     convolution,
@@ -25,11 +26,12 @@ from mm_parser_torch.table import Table
 TABLE = Table(
     module.FAMILY
     for module in (
-        activation, assembly, attention, contraction, convolution, elementwise, embedding_bag, indexing, movement,
+        activation, assembly, attention, complexes, contraction, convolution, elementwise, embedding_bag, indexing, movement,
         normalization, numbers, pooling, quantization, random, recurrent, reduction, sampling,
     )
 )  # fmt: skip
 NUMBERS = numbers.FUNCTIONS
+COMPLEX = complexes.COMPLEX
 HIGHER_ORDER = control.HIGHER_ORDER
 
-__all__ = ["HIGHER_ORDER", "NUMBERS", "TABLE"]
+__all__ = ["COMPLEX", "HIGHER_ORDER", "NUMBERS", "TABLE"]

@@ -12,6 +12,7 @@ from mm_parser_torch.table import Family
 
 FAMILY = Family()
 op = FAMILY.op
+_INT = BY_NAME["int64"]
 _BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
 
 
@@ -91,3 +92,14 @@ def norm(g: Graph, x: Value, p: float, axis: int) -> Any:
             g.concat(size, g.mul(g.slice(size, [0], [1], [axis]), 0.0), axis=axis), axes=(axis,), keepdims=False
         )
     return g.pow(g.reduce_sum(g.pow(size, float(p)), axes=(axis,), keepdims=False), 1 / p)
+
+
+@op("_grouped_mm", "transformers.grouped_mm_fallback.default")
+def grouped_mm(g: Graph, call: Call, rows: Value, weights: Value, ends: Value, *ignored: Any) -> Any:
+    """Each row times the matrix of its group; group i's rows end before ends[i]."""
+    numbers = g.range(g.constant(0, "int64"), g.reshape(g.shape(rows, end=1), []), g.constant(1, "int64"))
+    ended = g.less_or_equal(g.unsqueeze(cast(g, ends, _INT), axes=(0,)), g.unsqueeze(numbers, axes=(1,)))
+    group = g.reduce_sum(g.cast(ended, to=_INT), axes=(1,), keepdims=False)
+    last = size_of(g, weights, 0)
+    kept = g.minimum(group, g.sub(last, 1) if isinstance(last, Value) else last - 1)
+    return g.squeeze(g.matmul(g.unsqueeze(rows, axes=(1,)), g.gather(weights, kept, axis=0)), axes=(1,))

@@ -9,8 +9,9 @@ from typing import Any
 from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME
 from mm_parser_torch.call import Call, Kind, as_value, cast, dtype
+from mm_parser_torch.complexes import Complex
 from mm_parser_torch.pointwise import pointwise
-from mm_parser_torch.sizes import Size, expand, product, reshape, size_of, sizes_of
+from mm_parser_torch.sizes import Size, expand, full, product, reshape, size_of, sizes_of
 from mm_parser_torch.table import Family, Importer
 
 FAMILY = Family()
@@ -291,6 +292,8 @@ def same(g: Graph, call: Call, x: Value, *ignored: Any) -> Any:
 
 @op("_to_copy", "to.dtype", "to.dtype_layout", "prims.convert_element_type.default")
 def to_copy(g: Graph, call: Call, x: Value, *ignored: Any) -> Any:
+    if call.examples[0].dtype.is_complex:
+        return Complex(cast(g, x, call.dtype()), full(g, as_value(g, 0, call.dtype()), sizes_of(g, x)))
     return cast(g, x, call.dtype()) if dtype(x) is not call.dtype() else g.identity(x)
 
 

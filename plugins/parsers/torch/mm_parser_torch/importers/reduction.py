@@ -187,3 +187,17 @@ def logsumexp(g: Graph, call: Call, x: Value, dims: Any, keepdim: bool) -> Any:
 def count_nonzero(g: Graph, call: Call, x: Value, dims: Any) -> Any:
     ones = g.cast(cast(g, x, _BOOL), to=_INT)
     return g.reduce_sum(ones, axes=axes_of(x, dims), keepdims=False) if rank(x) else ones
+
+
+@op("histc")
+def histc(g: Graph, call: Call, x: Value, bins: int, low: Any, high: Any) -> Any:
+    """How many elements lie in each of equal intervals; those outside of all count nowhere."""
+    if low == high:
+        raise call.unsupported("limits that follow from the data (min equal to max) are not offered")
+    flat = g.reshape(cast(g, x, _FLOAT if dtype(x).bits <= 32 else BY_NAME["float64"]), [-1])
+    place = g.floor(g.mul(g.sub(flat, float(low)), bins / (high - low)))
+    inside = g.logical_and(g.greater_or_equal(flat, float(low)), g.less_or_equal(flat, float(high)))
+    index = g.cast(g.clip(place, 0.0, float(bins - 1)), to=_INT)
+    zeros = g.expand(g.constant(0, dtype(flat)), [bins])
+    counted = g.cast(inside, to=dtype(flat))
+    return cast(g, g.scatter_elements(zeros, index, counted, axis=0, reduction="add"), call.dtype())
