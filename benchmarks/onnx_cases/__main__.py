@@ -17,13 +17,11 @@ from benchmarks.onnx_cases.engines import ENGINES
 from benchmarks.onnx_cases.page import render
 from benchmarks.options import chosen
 from mm_core.testing.case import Case
-from mm_core.testing.exceptions import LISTABLE, Exceptions, read_tables, write_tables
+from mm_core.testing.exceptions import LISTABLE, UNEXPLAINED, Exceptions, read_tables, write_tables
 from mm_core.testing.harness import LIMIT_SECONDS, Report, run_cases
 from mm_core.testing.verdict import Verdict
 
 EXCEPTIONS = Path("plugins/parsers/onnx/tests/exceptions.toml")
-UNEXPLAINED = "unexplained:"
-"""Begins a reason that the command wrote: somebody has to find the true one."""
 
 
 @click.command()

@@ -22,6 +22,8 @@ from mm_core.testing.harness import Outcome
 from mm_core.testing.verdict import Verdict
 
 RANDOM = "random"
+UNEXPLAINED = "unexplained:"
+"""Begins a reason that a command wrote: somebody has to find the true one."""
 LISTABLE = (Verdict.FALLBACK, Verdict.REJECTED, Verdict.WRONG)
 _VERDICTS = {verdict.value: frozenset({verdict}) for verdict in LISTABLE} | {
     RANDOM: frozenset({Verdict.WRONG, Verdict.NATIVE})

@@ -12,7 +12,7 @@ from mm_parser_onnx.testing import KINDS, onnx_cases
 from mm_core.testing.backend_engine import BackendEngine, SymbolicEngine
 from mm_core.testing.case import Case
 from mm_core.testing.engine import Engine
-from mm_core.testing.exceptions import Exceptions, read_tables
+from mm_core.testing.exceptions import UNEXPLAINED, Exceptions, read_tables
 
 EXCEPTIONS = Path(__file__).with_name("exceptions.toml")
 ENGINES = {
@@ -46,3 +46,8 @@ def test_lists_name_engines_and_cases_that_exist() -> None:
     assert len(names) == len(CASES)
     for engine in ENGINES:
         assert not exceptions(engine).unknown(names)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_exception_is_explained(engine: str) -> None:
+    assert [case for case, line in exceptions(engine).items() if line.reason.startswith(UNEXPLAINED)] == []
