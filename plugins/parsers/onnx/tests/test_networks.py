@@ -11,7 +11,7 @@ import onnx
 import pytest
 from mm_parser_onnx import OnnxParser
 from onnx import TensorProto, helper
-from onnx_models import assert_agrees, model, ramp, run
+from onnx_models import assert_agrees, model, ramp, run, run_onnxruntime
 
 import mm_core as mm
 from mm_core.ops import FLOATS, Attribute, OpDef, Operand, register, unregister
@@ -237,23 +237,29 @@ def test_loops_within_loops_capture_through_both() -> None:
     assert_agrees(proto, {"x": ramp(2), "n": np.array(3)})
 
 
-def test_scan_of_version_8_has_a_batch() -> None:
-    proto = model(
-        """
-        f (float[B, 2] start, float[B, T, 2] x) => (total, partial) {
-            total, partial = Scan <num_scan_inputs = 1,
-                body = b (float[2] sum, float[2] row) => (float[2] next, float[2] seen) {
-                    next = Add (sum, row)
-                    seen = Identity (next)
-                }
-            > ("", start, x)
-        }""",
-        opset=8,
-    )
-    start, x = ramp(3, 2), ramp(3, 4, 2)
-    total, partial = run(mm.parse(proto), {"start": start, "x": x})
-    np.testing.assert_allclose(total, start + x.sum(1), rtol=1e-5)
-    np.testing.assert_allclose(partial, start[:, None] + x.cumsum(1), rtol=1e-5)
+SCAN_8 = """
+f (float[B, 2] start, float[B, T, 2] x, int64[B] lens) => (total, partial) {
+    total, partial = Scan <num_scan_inputs = 1, directions = [DIRECTION],
+        body = b (float[2] sum, float[2] row) => (float[2] next, float[2] seen) {
+            half = Constant <value = float {0.5}> ()
+            smaller = Mul (sum, half)
+            next = Add (smaller, row)
+            seen = Identity (next)
+        }
+    > (LENS, start, x)
+}"""
+
+
+@pytest.mark.parametrize("direction", ["0", "1"])
+@pytest.mark.parametrize("lens", ['""', "lens"])
+def test_scan_of_version_8_has_a_batch(lens: str, direction: str) -> None:
+    proto = model(SCAN_8.replace("LENS", lens).replace("DIRECTION", direction), opset=8)
+    inputs = {"start": ramp(3, 2), "x": ramp(3, 4, 2), "lens": np.array([4, 1, 2])}
+    assert_agrees(proto, inputs)
+    strict = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(mm.parse(proto))
+    found = strict.create_engine().create_context().run(inputs)
+    for mine, theirs in zip(found.values(), run_onnxruntime(proto, inputs), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5)
 
 
 def test_sequence_map_with_a_captured_value() -> None:

@@ -49,17 +49,26 @@ def loop(g: Graph, node: Node) -> Any:
 @op("Scan")
 def scan_8(g: Graph, node: Node) -> Any:
     """The first axis of everything is the batch: a scan over it, of the scan over the second axis."""
-    if node.optional(0) is not None:
-        raise node.unsupported("lengths of sequences (sequence_lens) are not offered")
-    operands = [node.input(index) for index in range(1, len(node.inputs))]
+    operands, lens = [node.input(index) for index in range(1, len(node.inputs))], node.optional(0)
     captures = node.reader.captures(node.scope, node.graph("body"))
     outer = Graph(within=g)
-    rows = [outer.add_argument(value.type.with_shape(value.type.shape[1:])) for value in operands]  # type: ignore
+    scanned = operands if lens is None else [*operands, lens]
+    rows = [outer.add_argument(value.type.with_shape(value.type.shape[1:])) for value in scanned]  # type: ignore
     captured = [outer.add_argument(value.type) for value in captures.operands]
     reverse = tuple(map(bool, node.ints("directions", ())))
-    outer.set_outputs(_scan(outer, node, rows, captured, captures, input_reverse=reverse))
-    results = g.scan(*operands, *captures.operands, states=0, scans=len(operands), regions=(outer,))
-    return list(results)
+    states = len(operands) - node.int("num_scan_inputs", 0)
+    if lens is None:
+        results = _scan(outer, node, rows, captured, captures, input_reverse=reverse)
+    else:
+        # What is behind a sequence's end is cut off before, and zeros take its place afterwards.
+        end, length = outer.sizes(outer.reshape(rows.pop(), [1])), outer.shape(rows[-1], start=0, end=1)
+        rows[states:] = [outer.slice(row, [0], end, [0]) for row in rows[states:]]
+        missing = outer.sub(length, outer.shape(rows[-1], start=0, end=1))
+        results = _scan(outer, node, rows, captured, captures, input_reverse=reverse)
+        padded = [outer.pad(y, outer.concat([0], missing, axis=0), axes=(0,)) for y in results[states:]]
+        results = (*results[:states], *padded)
+    outer.set_outputs(results)
+    return list(g.scan(*scanned, *captures.operands, states=0, scans=len(scanned), regions=(outer,)))
 
 
 @op("Scan", since=9)
