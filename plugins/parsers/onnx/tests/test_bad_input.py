@@ -286,15 +286,6 @@ def test_axes_whose_number_depends_on_data() -> None:
         mm.parse(proto)
 
 
-def test_an_operator_of_onnx_that_is_not_offered() -> None:
-    proto = chain(node("Gradient", "x", "y", domain="ai.onnx.preview.training", xs=["x"], y="x"))
-    proto.opset_import.add(domain="ai.onnx.preview.training", version=1)
-    with pytest.raises(
-        mm.UnsupportedOpError, match=r"Gradient_of_y \(Gradient\), opset .* 1: .*Gradient \(version 1\) is not offered"
-    ):
-        mm.parse(proto)
-
-
 @pytest.mark.parametrize(
     ("proto", "message"),
     [
