@@ -268,6 +268,24 @@ CASES = {
     "resize": case(
         lambda g, x: [g.resize(x, np.array([1, 3, 8, 9]), mode=m) for m in ("nearest", "linear")], (1, 3, 4, 5)
     ),
+    "resize_of_a_batch": case(
+        lambda g, x: [g.resize(x, scales=(2, 1.5), axes=(2, 3), mode=m) for m in ("linear", "cubic")], (3, 2, 4, 5)
+    ),
+    "bit_cast": case(lambda g, x: g.abs(g.bit_cast(g.bit_cast(x, to="int32"), to="float32")), (3, 5)),
+    "random": case(
+        lambda g, x: [
+            g.add(x, g.random_uniform(g.shape(x), low=-1, high=2, seed=7)),
+            g.add(x, g.random_normal(g.shape(x), mean=-1, scale=2, seed=7)),
+        ],
+        (3, 40),
+    ),
+    "greedy_nms": case(
+        lambda g, boxes, scores: g.greedy_nms(
+            g.abs(boxes), scores, np.int64(4), np.float32(0.5), np.float32(-0.5), center_point_box=True
+        ),
+        (2, 9, 4),
+        (2, 3, 9),
+    ),
     "quantize": case(
         lambda g, x: g.dequantize(g.quantize(x, np.float32(0.05), np.uint8(7)), np.float32(0.05), np.uint8(7)), (3, 9)
     ),
