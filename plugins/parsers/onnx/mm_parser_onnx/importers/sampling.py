@@ -39,7 +39,7 @@ def affine_grid(g: Graph, node: Node) -> Any:
     theta, corners = node.input(0), node.flag("align_corners")
     (length,) = node.shape(1)
     rank = length - 2 if isinstance(length, int) else node.shape()[1]
-    if rank not in (2, 3):
+    if not isinstance(rank, int) or rank not in (2, 3):
         raise node.unsupported(f"an image of {rank} spatial axes", remedy="2 and 3 are possible")
     shape = g.reshape(g.cast(node.input(1), to="int64"), [2 + rank])
     spatial = g.sizes(g.slice(shape, [2], [2 + rank]))
