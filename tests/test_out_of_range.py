@@ -82,7 +82,7 @@ FAULTS = [
     Fault("Compress", {"x": X, "c": np.array([True, False, True])}, {"c": [np.array([True] * 5)]}, {"axis": 0}),
     Fault("ReverseSequence", {"x": X, "n": ints(3, 1, 2, 0)}, {"n": [ints(4, 1, 2, 0)]}),
     Fault("RoiAlign", {"x": IMAGE, "r": np.array([[0, 0, 3, 3]], F32), "b": ints(0)},
-          {"b": [ints(1), ints(-1), ints(MOST)]}, {"output_height": 2, "output_width": 2, "sampling_ratio": 2}),
+          {"b": [ints(1), ints(-2), ints(MOST)]}, {"output_height": 2, "output_width": 2, "sampling_ratio": 2}),
     Fault("MaxUnpool", {"x": IMAGE[:, :, :2, :2], "i": np.arange(8).reshape(1, 2, 2, 2)},
           {"i": [np.full((1, 2, 2, 2), 32), np.full((1, 2, 2, 2), -33), np.full((1, 2, 2, 2), MOST)]},
           {"kernel_shape": [2, 2], "strides": [2, 2]}),
