@@ -50,14 +50,15 @@ class SequenceConstruct(SequenceOp):
 
 
 class SequenceEmpty(SequenceOp):
-    """A sequence without elements, for tensors of type `dtype`."""
+    """A sequence without elements, for tensors of type `dtype`; of `rank` axes, if that is known."""
 
     name = "mm.sequence_empty"
     operands = ()
-    attributes = (Attribute("dtype", DType, "float32"),)
+    attributes = (Attribute("dtype", DType, "float32"), Attribute("rank", int, None))
 
-    def infer(self, types: Any, values: Any, *, dtype: DType) -> Any:
-        return SequenceType(TensorType(dtype, None))
+    def infer(self, types: Any, values: Any, *, dtype: DType, rank: int | None) -> Any:
+        sizes: Any = None if rank is None else (None,) * rank
+        return SequenceType(TensorType(dtype, sizes))
 
 
 class SequenceInsert(SequenceOp):

@@ -262,6 +262,31 @@ def test_scan_of_version_8_has_a_batch(lens: str, direction: str) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-5)
 
 
+def test_a_loop_that_fills_an_empty_sequence_tells_the_rank_of_its_tensors() -> None:
+    proto = model("""
+        f (float[N, 3] x, int64 n) => (y) {
+            none = SequenceEmpty <dtype = 1> ()
+            go = Constant <value = bool {1}> ()
+            items = Loop (n, go, none) <
+                body = b (int64 i, bool c, seq(float[A, B]) before) => (bool going, seq(float[A, B]) after) {
+                    going = Identity (c)
+                    shift = Cast <to = 1> (i)
+                    item = Add (x, shift)
+                    after = SequenceInsert (before, item)
+                }
+            >
+            joined = ConcatFromSequence <axis = 0> (items)
+            y = Relu (joined)
+        }""")
+    inputs = {"x": ramp(2, 3), "n": np.array(3)}
+    assert_agrees(proto, inputs)
+    network = mm.parse(proto)
+    assert network.outputs[0].type.rank == 2
+    strict = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(network)
+    (found,) = strict.create_engine().create_context().run(inputs).values()
+    np.testing.assert_allclose(found, run_onnxruntime(proto, inputs)[0], rtol=1e-6)
+
+
 def test_sequence_map_with_a_captured_value() -> None:
     proto = model("""
         f (seq(float[N]) items, float[1] shift) => (out) {

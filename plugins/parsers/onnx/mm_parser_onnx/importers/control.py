@@ -42,6 +42,7 @@ def loop(g: Graph, node: Node) -> Any:
         region = node.reader.read_region(node, body, (*scalars, *types), captures, "body")
         return region, region.output_types[1:]
 
+    initial = _ranked(g, initial, read)
     region = _settled(node, [value.type for value in initial], read)
     return g.loop(trips, condition, *initial, *captures.operands, carried=len(initial), regions=(region,))
 
@@ -115,6 +116,27 @@ def _slice_type(node: Node, value: Value, axis: int) -> ValueType:
     shape = list(type_.shape)
     del shape[axis]
     return type_.with_shape(shape)
+
+
+def _ranked(
+    g: Graph, initial: list[Value], read: Callable[[Sequence[ValueType]], tuple[Graph, Sequence[ValueType]]]
+) -> list[Value]:
+    """The values that enter a loop; empty sequences of a known rank where the loop fills them with such tensors."""
+    empty = [index for index, value in enumerate(initial) if _is(value, "mm.sequence_empty")]
+    if not empty:
+        return initial
+    region, _ = read([value.type for value in initial])
+    found = list(initial)
+    for index in empty:
+        output = region.outputs[1 + index]
+        inserted = output.defining_op.operands[1] if _is(output, "mm.sequence_insert") else None  # type: ignore[union-attr]
+        if inserted is not None and isinstance(inserted.type, TensorType) and inserted.type.shape is not None:
+            found[index] = g.sequence_empty(dtype=inserted.type.dtype, rank=len(inserted.type.shape))
+    return found
+
+
+def _is(value: Value, operator: str) -> bool:
+    return value.defining_op is not None and value.defining_op.name == operator
 
 
 def _settled(
