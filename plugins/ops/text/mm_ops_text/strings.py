@@ -54,10 +54,40 @@ class Split(TextOp):
 
     def reference(self, x: Array, *, delimiter: str, max_splits: int) -> tuple[Array, Array]:
         pieces = [text.split(delimiter or None, max_splits) for text in x.reshape(-1).tolist()]
-        width = max(map(len, pieces), default=0)
-        padded = np.array([[*parts, *[""] * (width - len(parts))] for parts in pieces], object)
         counts = np.array(list(map(len, pieces)), np.int64)
-        return padded.reshape(*x.shape, width), counts.reshape(x.shape)
+        padded = _padded(pieces, "")
+        return padded.reshape(*x.shape, padded.shape[1]), counts.reshape(x.shape)
+
+
+def _padded(rows: list[list[str]], pad: str) -> Array:
+    """Rows of strings filled up to the length of the longest: [rows, length]."""
+    width = max(map(len, rows), default=0)
+    return np.array([[*row, *[pad] * (width - len(row))] for row in rows], object).reshape(len(rows), width)
+
+
+class Tokens(TextOp):
+    """The parts of each string that match the RE2 expression `pattern`, from left to right, of `least` letters or more.
+
+    They get a new last axis, filled up with `pad`. With `marks` each string's begin with U+0002 and end with U+0003.
+    """
+
+    name = "text.tokens"
+    attributes = (
+        Attribute("pattern", str), Attribute("least", int, 1), Attribute("pad", str, ""),
+        Attribute("marks", bool, False),
+    )  # fmt: skip
+
+    def infer(self, types: Any, values: Any, **attributes: Any) -> Any:
+        _compiled(self.name, attributes["pattern"])
+        return (*types[0].shape, None)
+
+    def reference(self, x: Array, *, pattern: str, least: int, pad: str, marks: bool) -> Array:
+        search = _compiled(self.name, pattern).finditer
+        found = [[match[0] for match in search(text) if len(match[0]) >= least] for text in x.reshape(-1)]
+        if marks and any(found):
+            found = [["\x02", *tokens, "\x03"] for tokens in found]
+        padded = _padded(found, pad)
+        return padded.reshape(*x.shape, padded.shape[1])
 
 
 class Normalize(TextOp):
@@ -98,17 +128,17 @@ class RegexFullMatch(TextOp):
     attributes = (Attribute("pattern", str),)
 
     def infer(self, types: Any, values: Any, **attributes: Any) -> Any:
-        _compiled(attributes["pattern"])
+        _compiled(self.name, attributes["pattern"])
         return types[0].shape
 
     def reference(self, x: Array, *, pattern: str) -> Array:
-        match = _compiled(pattern).fullmatch
+        match = _compiled(self.name, pattern).fullmatch
         found = [match(text) is not None for text in x.reshape(-1)]
         return np.array(found, np.bool_).reshape(x.shape)
 
 
 @cache
-def _compiled(pattern: str) -> Any:
+def _compiled(op: str, pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False  # The exception says it.
     try:
@@ -116,7 +146,7 @@ def _compiled(pattern: str) -> Any:
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error
         raise UnsupportedOpError(
-            f"{RegexFullMatch.name}: {pattern!r} is no expression that RE2 takes: {reason}",
+            f"{op}: {pattern!r} is no expression that RE2 takes: {reason}",
             remedy="RE2 has neither look-around nor back references",
         ) from None
 
@@ -139,4 +169,4 @@ class Find(TextOp):
         return np.array(found, np.int64).reshape(x.shape)
 
 
-OPS: tuple[type[OpDef], ...] = (Concat, Split, Normalize, RegexFullMatch, Find)
+OPS: tuple[type[OpDef], ...] = (Concat, Split, Tokens, Normalize, RegexFullMatch, Find)

@@ -27,6 +27,7 @@ CASES: list[tuple[str, list[np.ndarray], dict[str, Any]]] = [
     ("text.split", [strings("a,b,,c", "", "d")], {"delimiter": ","}),
     ("text.split", [strings(" a  b\tc ", "")], {}),
     ("text.split", [np.zeros((2, 0), object)], {}),
+    ("text.tokens", [strings("a1 bc2", "", "été")], {"pattern": "[a-z]+", "pad": "#", "marks": True}),
     ("text.normalize", [strings("The", "Cat", "the")], {"stopwords": ("the",), "case": "upper"}),
     ("text.normalize", [strings(["A", "b"])], {"case": "lower"}),
     ("text.regex_full_match", [strings("www.mm.org", "mm")], {"pattern": r"www\.[\w.-]+\.\w+"}),
@@ -50,6 +51,12 @@ def test_split() -> None:
     pieces, counts = reference("text.split", strings("", "-x-"), delimiter="-")
     np.testing.assert_array_equal(pieces, [["", "", ""], ["", "x", ""]])
     np.testing.assert_array_equal(counts, [1, 3])
+
+
+def test_tokens() -> None:
+    tokens = reference("text.tokens", strings("The (c)at", ""), pattern=r"\(?\w+", least=2, pad="#", marks=True)
+    np.testing.assert_array_equal(tokens, [["\x02", "The", "(c", "at", "\x03"], ["\x02", "\x03", "#", "#", "#"]])
+    assert reference("text.tokens", strings("", "1"), pattern="[a-z]*", marks=True).shape == (2, 0)
 
 
 def test_normalize() -> None:

@@ -18,6 +18,7 @@ from mm_parser_onnx.importers.microsoft import (
     refused,
     rotary,
     tensors,
+    text,
     vision,
 )
 
@@ -27,7 +28,7 @@ FAMILIES = (
         module.FAMILY
         for module in (
             activation, attention, blocks, contraction, generation, grouped, normalization, packed, qlinear, quantized,
-            recurrent, refused, rotary, tensors, vision,
+            recurrent, refused, rotary, tensors, text, vision,
         )
     ),
     refused.BLOCKED_FAMILY,

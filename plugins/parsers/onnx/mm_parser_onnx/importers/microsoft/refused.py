@@ -47,7 +47,7 @@ _REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "it computes with strings or hashes", "compute its result before the model",
-        ("MurmurHash3", "Tokenizer", "WordConvEmbedding"),
+        ("MurmurHash3", "WordConvEmbedding"),
     ),
     ("it holds a program compiled for another runtime", "take the model before compilation", ("EPContext", "Snpe")),
     ("sparse tensors have no form here", "export with dense tensors", ("SparseToDenseMatMul",)),
