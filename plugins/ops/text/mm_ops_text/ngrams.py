@@ -13,6 +13,7 @@ from mm_core.types import BY_NAME, Array
 
 _INT64 = frozenset({BY_NAME["int64"]})
 _END = 2**63 - 1
+MAX_SKIPS = 1000
 
 
 class NgramCounts(OpDef):
@@ -43,7 +44,7 @@ class NgramCounts(OpDef):
             raise UnsupportedOpError(
                 f"{self.name}: a pool of {pool} cut at {list(attributes['starts'])} does not give {columns} n-grams"
             )
-        if not 1 <= attributes["least"] <= attributes["most"] or attributes["skips"] < 0:
+        if not 1 <= attributes["least"] <= attributes["most"] or not 0 <= attributes["skips"] <= MAX_SKIPS:
             raise UnsupportedOpError(
                 f"{self.name}: lengths {attributes['least']} to {attributes['most']} make no sense"
             )

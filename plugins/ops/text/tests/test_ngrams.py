@@ -59,7 +59,14 @@ def test_rows_and_words_may_be_symbolic_and_run_natively() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"starts": (0, 5, 10)}, {"starts": (0, 10, 4)}, {"least": 0}, {"least": 3, "most": 2}, {"skips": -1}],
+    [
+        {"starts": (0, 5, 10)},
+        {"starts": (0, 10, 4)},
+        {"least": 0},
+        {"least": 3, "most": 2},
+        {"skips": -1},
+        {"skips": 10**9},
+    ],
 )
 def test_pools_and_lengths_that_make_no_sense_are_refused(changes: dict[str, Any]) -> None:
     network = mm.Network("wrong")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from mm_core.errors import UnsupportedOpError
+from mm_core.errors import ParseError, UnsupportedOpError
 from mm_core.ir import Graph, Operation, Value
 from mm_core.types import TensorType
 from mm_parser_onnx.derivatives import derivatives_of, zeros_like
+
+MAX_OPERATIONS = 1_000_000
+"""A graph may grow to this size: gradients of gradients of gradients double it each time."""
 
 
 def gradients(g: Graph, y: Value, names: Sequence[Value], given: Sequence[Value], wanted: int) -> list[Value]:
@@ -42,6 +45,8 @@ class _Differentiation:
         target = self._part(self.moved.get(y, y))
         sums = {target: self.g.add(zeros_like(self.g, target), 1.0)}
         for operation in reversed(self.tape):
+            if len(self.g) > MAX_OPERATIONS:
+                raise ParseError(f"the graph and its gradients grow beyond {MAX_OPERATIONS} operations")
             dy = sums.pop(operation.results[0], None)
             if dy is None:
                 continue

@@ -247,6 +247,11 @@ def test_svm_classifier_without_vectors() -> None:
         ("LinearClassifier", {"coefficients": [1.0] * 4, "intercepts": [0.0]}, "one of classlabels_strings"),
         ("LabelEncoder", {"keys_int64s": [1], "values_int64s": [1, 2], "version": 2}, "1 keys and 2 values"),
         ("LabelEncoder", {"keys_strings": ["a"], "values_int64s": [1], "version": 2}, "not of one type"),
+        (
+            "SVMClassifier",
+            {"coefficients": [1.0], "rho": [0.0], "vectors_per_class": [2**40, 1], "classlabels_ints": [1, 2]},
+            "1 coefficients for",
+        ),
         ("Scaler", {"scael": [1.0]}, "'scael'"),
         ("Normalizer", {"norm": "L3"}, "'L3'"),
     ],

@@ -227,6 +227,14 @@ def test_gradients_of_gradients_other_points_and_shared_ones() -> None:
         np.testing.assert_allclose(got[name], value, rtol=1e-12, err_msg=name)
 
 
+def test_gradients_of_gradients_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mm_parser_onnx.gradient.MAX_OPERATIONS", 2000)
+    steps = [f'y{n + 1} = ai.onnx.preview.training.Gradient <xs = ["x"], y = "y{n}"> (x)' for n in range(30)]
+    text = f"g (double[2] x) => (double[2] y30) {{ s = Sigmoid(x) y0 = Exp(s) {' '.join(steps)} }}"
+    with pytest.raises(mm.ParseError, match="grow beyond 2000"):
+        mm.parse(model(text, extra=TRAINING))
+
+
 def test_what_y_does_not_depend_on_has_gradient_zero() -> None:
     text = """
         g (double[2] x, double[3] w) => (double[3] dw) {

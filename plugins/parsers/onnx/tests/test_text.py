@@ -109,6 +109,12 @@ def test_images_become_tensors() -> None:
     [
         ("TfIdfVectorizer", NUMBERS, {**NGRAMS, "mode": "TF", "max_skip_count": 0, "pool_strings": ["a"]}, "one pool"),
         ("TfIdfVectorizer", NUMBERS, {**NGRAMS, "mode": "BM25", "max_skip_count": 0, "pool_int64s": POOL}, "'BM25'"),
+        (
+            "TfIdfVectorizer",
+            NUMBERS,
+            {**NGRAMS, "mode": "TF", "max_skip_count": 0, "pool_int64s": POOL, "ngram_indexes": [0, 1, 2, 3, 2**60]},
+            "columns from 0 to",
+        ),
         ("RegexFullMatch", WORDS, {"pattern": "(?<=a)b", "opset": 20}, "RE2"),
         ("RegexFullMatch", WORDS, {"opset": 20}, "needs the attribute 'pattern'"),
         ("StringNormalizer", WORDS, {"case_change_action": "TITLE"}, "'TITLE'"),

@@ -251,6 +251,7 @@ def test_membership() -> None:
         ({"leaf_targetids": [7] * 8}, "no such target"),
         ({"nodes_modes": numpy_helper.from_array(np.full(6, 9, np.uint8))}, "nodes_modes"),
         ({"nodes_modes": numpy_helper.from_array(np.full(6, 6, np.uint8))}, "6 nodes test membership in 0 sets"),
+        ({"n_targets": 2**60}, "more than it may have"),
         ({"aggregate_function": 4}, "aggregate_function 4"),
     ],
 )

@@ -13,6 +13,8 @@ from mm_parser_onnx.table import Family
 
 FAMILY = Family()
 op = FAMILY.op
+MAX_COLUMNS = 2**26
+"""Of a vector of counts: a model may not ask for any amount of memory."""
 
 
 @op("StringConcat")
@@ -53,8 +55,12 @@ def tfidf_vectorizer(g: Graph, node: Node) -> Any:
     is_text = node.type().dtype is BY_NAME["string"]
     if bool(words) == bool(numbers) or bool(words) != is_text:
         raise node.unsupported(f"one pool is needed, of what the input {x.type} holds")
-    if min(columns, default=0) < 0 or (weights is not None and len(weights) != len(columns)):
-        raise node.unsupported(f"{len(columns)} n-grams need as many columns, from 0 up, and weights if any")
+    if not all(0 <= column < MAX_COLUMNS for column in columns) or (
+        weights is not None and len(weights) != len(columns)
+    ):
+        raise node.unsupported(
+            f"{len(columns)} n-grams need columns from 0 to {MAX_COLUMNS}, and as many weights or none"
+        )
     if words:
         vocabulary, numbers = np.unique(np.array(words, object), return_inverse=True)
         x = g.op("text.find", x, vocabulary)

@@ -17,6 +17,8 @@ MODES = {
     "BRANCH_GT": ("less_or_equal", True), "BRANCH_EQ": ("equal", False), "BRANCH_NEQ": ("equal", True),
 }  # fmt: skip
 """Each mode as a comparison of `ml.tree_ensemble`, and whether the two ways change places."""
+MAX_VALUES = 2**28
+"""Leaves times targets: a model may not ask for any amount of memory."""
 MAX_DEPTH = 1024
 """Steps of a walk, each of which is some operations of the network; a longer one comes back to where it was."""
 
@@ -75,6 +77,8 @@ class Forest:
         except KeyError as error:
             raise node.unsupported(f"a way leads to the node {error.args[0]}, which is not there") from None
         inner, leaves = len(self.branches), len(self.leaves)
+        if leaves * self.targets > MAX_VALUES:
+            raise node.unsupported(f"{leaves} leaves for {self.targets} targets are more than it may have")
         stay = np.repeat(np.arange(inner, inner + leaves)[:, None], 2, axis=1)
         children = np.concatenate([np.array(ways, np.int64).reshape(-1, 2), stay])
         branches = list(self.branches.values())

@@ -66,12 +66,15 @@ def svm_classifier(g: Graph, node: Node) -> Any:
         node.ignore("kernel_type", "kernel_params", "support_vectors")
         scores = affine(g, node, coefficients, [rho[0]] * len(labels), len(labels))
         return top_label(g, scores, labels), transformed(g, scores, transform)
-    pairs = list(combinations(range(len(sizes)), 2))
-    if not len(sizes) == len(labels) >= 2 or len(rho) != len(pairs) or len(slopes) not in (0, len(pairs)):
+    count = len(sizes) * (len(sizes) - 1) // 2
+    if not len(sizes) == len(labels) >= 2 or len(rho) != count or {len(slopes), len(offsets)} not in ({0}, {count}):
         raise node.unsupported(f"{len(sizes)} classes of vectors, {len(labels)} labels and {len(rho)} rho do not agree")
+    if len(coefficients) != (len(sizes) - 1) * sum(sizes):
+        raise node.unsupported(f"{len(coefficients)} coefficients for {sum(sizes)} support vectors")
+    pairs = list(combinations(range(len(sizes)), 2))
     kernel = _kernel(g, node, sum(sizes))
     storage = kernel.type.dtype.numpy  # type: ignore[union-attr]
-    weights = _pair_weights(node, np.array(coefficients, storage), sizes, pairs)
+    weights = _pair_weights(np.array(coefficients, storage), sizes, pairs)
     decisions = g.add(g.matmul(kernel, weights), np.array(rho, storage))
     label = top_label(g, _votes(g, decisions, pairs, len(labels)), labels)
     if slopes:
@@ -82,11 +85,9 @@ def svm_classifier(g: Graph, node: Node) -> Any:
     return label, transformed(g, decisions, transform)
 
 
-def _pair_weights(node: Node, coefficients: Any, sizes: tuple[int, ...], pairs: list[tuple[int, int]]) -> Any:
+def _pair_weights(coefficients: Any, sizes: tuple[int, ...], pairs: list[tuple[int, int]]) -> Any:
     """The coefficients as [V, pairs]. libsvm stores C - 1 for each vector: one for each class that is not its own."""
     classes = np.repeat(np.arange(len(sizes)), sizes)
-    if coefficients.size != (len(sizes) - 1) * classes.size:
-        raise node.unsupported(f"{coefficients.size} coefficients for {classes.size} support vectors")
     table = coefficients.reshape(len(sizes) - 1, classes.size)
     weights = np.zeros((classes.size, len(pairs)), coefficients.dtype)
     for column, (first, second) in enumerate(pairs):

@@ -110,7 +110,11 @@ def tree_ensemble(g: Graph, node: Node) -> Any:
     node.ignore("nodes_hitrates")
     owners = node.ints("leaf_targetids", REQUIRED)
     columns = (features, holds, holds_leaf, fails, fails_leaf, missing, thresholds, modes)
-    if len({*map(len, columns)}) != 1 or len(owners) != len(weights) or not {*owners} <= {*range(targets)}:
+    if (
+        len({*map(len, columns)}) != 1
+        or len(owners) != len(weights)
+        or not all(0 <= owner < targets for owner in owners)
+    ):
         raise node.unsupported("the lists nodes_* or leaf_* are not of one length, or a leaf has no such target")
     if not {*modes.tolist()} <= {*range(len(_MODES))}:
         raise node.unsupported(f"nodes_modes are {sorted({*modes.tolist()})}, the highest mode is {len(_MODES) - 1}")
