@@ -42,7 +42,7 @@ REGIONS = f"""
             => (float[found, 16, 4, 4] patches) {{
         first = Constant <value = int64 {{0}}> ()
         images = Gather <axis = 1> (sources, first)
-        patches = RoiAlign <output_height = 4, output_width = 4, spatial_scale = 0.125, sampling_ratio = 2>
+        patches = RoiAlign <output_height = 4, output_width = 4, spatial_scale = 0.125>
             (plane, areas, images)
     }}
 """

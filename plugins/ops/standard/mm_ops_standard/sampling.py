@@ -116,9 +116,7 @@ class GridSample(OpDef):
         return self._sample(Eager(), wide(x), grid.astype(wide(x).dtype), **attributes).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, grid: Any, **attributes: Any) -> Any:
-        return in_float32(
-            graph, lambda x: self._sample(graph, x, graph.cast(grid, to=x.type.dtype), **attributes), x
-        )
+        return in_float32(graph, lambda x: self._sample(graph, x, graph.cast(grid, to=x.type.dtype), **attributes), x)
 
     def _sample(self, g: Any, x: Any, grid: Any, *, mode: str, padding_mode: str, align_corners: bool) -> Any:
         batch, channels, *spatial = sizes(g, x)
@@ -197,11 +195,50 @@ class RoiAlign(OpDef):
 
     def decompose(self, graph: Any, x: Any, rois: Any, batch: Any, *, sampling_ratio: int, **attributes: Any) -> Any:
         if not sampling_ratio:
-            return None
+            if attributes.pop("mode") != "avg":
+                return None
+            return in_float32(graph, lambda x, rois: self._adaptive(graph, x, rois, batch, **attributes), x, rois)
         ratios = (sampling_ratio, sampling_ratio)
-        return in_float32(
-            graph, lambda x, rois: self._align(graph, x, rois, batch, ratios, **attributes), x, rois
-        )
+        return in_float32(graph, lambda x, rois: self._align(graph, x, rois, batch, ratios, **attributes), x, rois)
+
+    def _adaptive(
+        self,
+        g: Any,
+        x: Any,
+        rois: Any,
+        batch: Any,
+        *,
+        output_height: int,
+        output_width: int,
+        spatial_scale: float,
+        coordinate_transformation_mode: str,
+    ) -> Any:
+        """As many samples as the largest region needs: each region averages its own, the first of them.
+
+        Means along one axis and along the other give the mean of both, so that rows and columns are averaged before.
+        """
+        half_pixel = coordinate_transformation_mode == "half_pixel"
+        regions = g.sub(g.mul(rois, spatial_scale), 0.5 if half_pixel else 0.0)
+        dtype, count = element_type(g, x), sizes(g, rois)[0]
+        means = []
+        for axis, (cell, size) in enumerate(zip((output_height, output_width), sizes(g, x)[2:])):
+            start, end = (g.slice(regions, [first], [first + 1], [1]) for first in (1 - axis, 3 - axis))
+            span = g.sub(end, start) if half_pixel else g.maximum(g.sub(end, start), 1.0)
+            step = g.div(span, float(cell))
+            own = g.ceil(step)
+            largest = g.reduce_max(g.concat(g.reshape(own, [-1]), np.ones(1, dtype), axis=0), axes=(0,))
+            most = g.sizes(g.cast(largest, to="int64"))
+            sample = g.cast(counted(g, most), to=dtype)
+            start, step, own = (g.unsqueeze(value, axes=(2,)) for value in (start, step, own))
+            within = g.div(g.add(sample, 0.5), g.maximum(own, 1.0))
+            at = g.add(start, g.mul(step, g.add(within, np.arange(cell, dtype=dtype)[:, None])))
+            lower, upper = _linear_matrices(g, reshape(g, at, [count, times(g, cell, most)]), size)
+            weights = reshape(g, g.add(lower, upper), [count, cell, most, size])
+            counts = g.unsqueeze(g.less(sample, own), axes=(3,))
+            total = g.reduce_sum(g.select(counts, weights, 0.0), axes=(2,), keepdims=False)
+            means.append(g.unsqueeze(g.div(total, g.maximum(own, 1.0)), axes=(1,)))
+        rows, columns = means
+        return g.matmul(g.matmul(rows, g.gather(x, batch, axis=0)), g.transpose(columns, permutation=(0, 1, 3, 2)))
 
     def _align(
         self,
