@@ -59,11 +59,12 @@ class ExpressionBuilder:
 
     def _translate(self, operation: Operation) -> Ref:
         name = operation.name.removeprefix("mm.")
-        args = [self.read(value) for value in operation.operands if value is not None]
+        values = [value for value in operation.operands if value is not None]
+        args = [self.read(value) for value in values]
         if all(kind == "scalar" for kind, _ in args):
             raise UnsupportedOpError(f"{operation.name} of constants alone")
         if name == "select" and args[1][0] == args[2][0] == "scalar":
-            args[1] = self.input(outside(operation.operands[1], self.alias))  # One of them must tell the dtype.
+            args[1] = self.input(outside(values[1], self.alias))  # One of them must tell the dtype.
         if name in _VARIADIC or name == "mean":
             total = args[0]
             for arg in args[1:]:
