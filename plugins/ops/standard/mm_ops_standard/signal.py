@@ -73,7 +73,7 @@ class Dft(OpDef):
         axis = self._axis(axis, x.ndim)
         default = self._length(x.shape[axis], inverse, onesided)
         count = default if length is None else int(np.asarray(length).item())
-        parts = x.astype(np.float64)
+        parts = x if x.dtype == np.float64 else x.astype(np.float32)
         signal = parts[..., 0] + (1j * parts[..., 1] if x.shape[-1] == 2 else 0)
         if inverse and onesided:
             return np.fft.irfft(signal, count, axis)[..., None].astype(x.dtype)
