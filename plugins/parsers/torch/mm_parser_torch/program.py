@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.utils._pytree as pytree
 from torch.export.graph_signature import (
     ConstantArgument,
     InputKind,
@@ -32,28 +35,49 @@ def read_program(program: torch.export.ExportedProgram, input_shapes: InputShape
 
     Buffers that the program changes become inputs and outputs of their names; changed inputs, further outputs.
     """
+    arguments, out_spec = _user_arguments(program), program.call_spec.out_spec
     with torch.no_grad():
         try:
-            program = program.run_decompositions(decompositions())
+            program = _flat(program).run_decompositions(decompositions())
         except MMError:
             raise
         except Exception as error:
             raise ParseError(f"PyTorch cannot decompose the program: {error}", where=name) from error
     refuse_unknown(submodules(program.graph_module))
     network = Network(name)
-    reader = Reader(_names(program, input_shapes))
-    outputs = reader.read(program.graph_module, network, _inputs(program, network, reader))
+    names = dict(zip(_user_arguments(program), arguments))
+    reader = Reader(_names(program, names, input_shapes))
+    outputs = reader.read(program.graph_module, network, _inputs(program, names, network, reader))
     reader.unsupported.raise_all()
-    _mark_outputs(program, network, outputs)
+    _mark_outputs(program, network, outputs, paths(out_spec))
     return network
+
+
+def _flat(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """The program taking and giving plain tuples: classes of arguments, which may make tensors, stay out of it."""
+    top, *others = program.module_call_graph
+    signature = top.signature
+    assert signature is not None
+    flat = replace(
+        signature,
+        in_spec=pytree.tree_structure(((0,) * signature.in_spec.num_leaves, {})),
+        out_spec=pytree.tree_structure((0,) * signature.out_spec.num_leaves),
+        forward_arg_names=None,
+    )
+    changed = copy(program)
+    changed._module_call_graph = [replace(top, signature=flat), *others]
+    changed._example_inputs = None
+    return changed
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
-def _names(program: torch.export.ExportedProgram, input_shapes: InputShapes) -> dict[str, Dim]:
+def _names(
+    program: torch.export.ExportedProgram, inputs: Mapping[str, str], input_shapes: InputShapes
+) -> dict[str, Dim]:
     """What the caller calls the symbols: a shape given for an input names, or sets, the sizes that are one symbol."""
-    examples = dict(_user_inputs(program))
+    examples = {inputs[name]: tensor for name, tensor in _user_inputs(program)}
     unknown = sorted(set(input_shapes) - set(examples))
     if unknown:
         raise ParseError(
@@ -94,7 +118,14 @@ def _user_inputs(program: torch.export.ExportedProgram) -> Iterator[tuple[str, t
 # --- inputs and outputs -----------------------------------------------------------------------------------------------
 
 
-def _inputs(program: torch.export.ExportedProgram, network: Network, reader: Reader) -> list[Any]:
+def _user_arguments(program: torch.export.ExportedProgram) -> list[str]:
+    """Names of all arguments that a user passes, numbers too."""
+    return [spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT]
+
+
+def _inputs(
+    program: torch.export.ExportedProgram, names: Mapping[str, str], network: Network, reader: Reader
+) -> list[Any]:
     """What each placeholder stands for: a new input, a weight, a number, an object. The user's inputs come first."""
     examples = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     changed = {spec.target for spec in program.graph_signature.output_specs if spec.kind in _STATE}
@@ -107,7 +138,7 @@ def _inputs(program: torch.export.ExportedProgram, network: Network, reader: Rea
         elif spec.kind in _WEIGHTS and spec.target not in changed:
             found[index] = reader.weight(network, _tensor(program, target), target)
         elif isinstance(spec.arg, (TensorArgument, SymIntArgument)):
-            name = target if spec.kind in _WEIGHTS else spec.arg.name
+            name = names.get(spec.arg.name, target)
             found[index] = reader.argument(network, examples[spec.arg.name], name)
         else:
             found[index] = program.constants.get(target)
@@ -122,9 +153,11 @@ def _tensor(program: torch.export.ExportedProgram, name: str) -> torch.Tensor:
     return tensor
 
 
-def _mark_outputs(program: torch.export.ExportedProgram, network: Network, outputs: list[Any]) -> None:
+def _mark_outputs(
+    program: torch.export.ExportedProgram, network: Network, outputs: list[Any], places: Sequence[str]
+) -> None:
     """The user's outputs first, named by their places; then what the program changes, by its own name."""
-    names = iter(paths(program.call_spec.out_spec))
+    names = iter(places)
     changed: list[tuple[str, Any]] = []
     for spec, value in zip(program.graph_signature.output_specs, outputs):
         if spec.kind is OutputKind.USER_OUTPUT:

@@ -30,10 +30,11 @@ def _walk(spec: pytree.TreeSpec, path: tuple[str, ...]) -> Iterator[tuple[str, .
 def _keys(spec: pytree.TreeSpec) -> Sequence[str]:
     """What the children of a node are called: keys of a dict, fields of a named tuple, else positions."""
     context: Any = spec.context
-    if isinstance(context, (list, tuple)) and context and all(isinstance(part, (list, tuple)) for part in context):
-        context = context[-1]  # A defaultdict keeps its factory beside the keys.
     if hasattr(context, "_fields"):
         context = context._fields
-    if isinstance(context, (list, tuple)) and len(context) == spec.num_children:
-        return [str(key) for key in context]
+    # Some classes keep more than the keys: a factory, or the layout of what they hold.
+    for keys in (context, *(context if isinstance(context, (list, tuple)) else ())):
+        fits = isinstance(keys, (list, tuple)) and len(keys) == spec.num_children
+        if fits and all(isinstance(key, (str, int)) for key in keys):
+            return [str(key) for key in keys]
     return [str(index) for index in range(spec.num_children)]

@@ -26,8 +26,8 @@ from mm_parser_torch.table import Table
 TABLE = Table(
     module.FAMILY
     for module in (
-        activation, assembly, attention, complexes, contraction, convolution, elementwise, embedding_bag, indexing, movement,
-        normalization, numbers, pooling, quantization, random, recurrent, reduction, sampling,
+        activation, assembly, attention, complexes, contraction, convolution, elementwise, embedding_bag, indexing,
+        movement, normalization, numbers, pooling, quantization, random, recurrent, reduction, sampling,
     )
 )  # fmt: skip
 NUMBERS = numbers.FUNCTIONS

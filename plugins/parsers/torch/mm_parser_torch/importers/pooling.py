@@ -146,6 +146,13 @@ def _wide(own: DType) -> DType:
     return own if own.bits >= 32 else BY_NAME["float32"]
 
 
+def _windows(own: int, size: int) -> list[list[int]]:
+    """Places of each result's window; shorter ones repeat their last place."""
+    bounds = [(place * own // size, -(-(place + 1) * own // size)) for place in range(size)]
+    longest = max((end - start for start, end in bounds), default=1)
+    return [[min(start + i, end - 1) for i in range(longest)] for start, end in bounds]
+
+
 def _averages(own: int, size: int) -> np.ndarray[Any, Any]:
     """[own, size]: column i averages the elements from floor(i * own / size) up to ceil((i + 1) * own / size)."""
     weights = np.zeros((own, size))
