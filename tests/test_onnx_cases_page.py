@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.onnx_cases.engines import ENGINES
-from benchmarks.onnx_cases.page import HEAD, render, render_exceptions
+from benchmarks.onnx_cases.page import HEAD, render, render_exceptions, with_exceptions
 from mm_core.testing.exceptions import read_tables
 from mm_core.testing.harness import Outcome, Report
 from mm_core.testing.verdict import Verdict
@@ -18,7 +18,7 @@ def test_the_page_shows_every_engine_and_the_committed_exceptions() -> None:
     assert text.startswith(HEAD.partition("{")[0])
     for name in ENGINES:
         assert f"\n| {name} " in text
-    assert text.endswith(render_exceptions(read_tables(EXCEPTIONS))), "write the page again"
+    assert text.endswith(render_exceptions(read_tables(EXCEPTIONS))), "write the page again: --lists-only"
 
 
 def test_rates_are_native_over_all() -> None:
@@ -31,4 +31,6 @@ def test_rates_are_native_over_all() -> None:
     assert "| two 2.0 | 3 | 0 | 0 | 0 | 0 | 0 | 3 | 100.0% |" in text
     assert "| math | 3 | 100.0% | 100.0% |" in text
     assert "| nn | 1 | 0.0% |  |" in text
+    assert with_exceptions(text, {"one": {"r": "rejected: too odd"}}) == text
+    assert with_exceptions(text, {}).endswith("are in it too.\n")
     assert "### one: 1 cases\n\n- rejected: too odd (1): `r`\n" in text

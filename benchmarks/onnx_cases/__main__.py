@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.onnx_cases.engines import ENGINES
-from benchmarks.onnx_cases.page import render
+from benchmarks.onnx_cases.page import render, with_exceptions
 from benchmarks.options import chosen
 from mm_core.testing.case import Case
 from mm_core.testing.exceptions import LISTABLE, UNEXPLAINED, Exceptions, read_tables, write_tables
@@ -33,6 +33,7 @@ EXCEPTIONS = Path("plugins/parsers/onnx/tests/exceptions.toml")
 @click.option("--verbose", is_flag=True, help="every case that is not native, with its whole reason")
 @click.option("--update-exceptions", is_flag=True, help="write what is not native into the list of exceptions")
 @click.option("--exceptions", default=EXCEPTIONS, type=click.Path(path_type=Path), show_default=True)
+@click.option("--lists-only", is_flag=True, help="with --markdown: keep its figures, write the exceptions anew")
 @click.option("--markdown", type=click.Path(path_type=Path), help="judge all engines, write this page")
 def main(
     engines: list[str],
@@ -44,11 +45,15 @@ def main(
     update_exceptions: bool,
     exceptions: Path,
     markdown: Path | None,
+    lists_only: bool,
 ) -> None:
     """Judge engines by ONNX's own cases. Prints what is not native, by reason; exit status 1 if the list is not met.
 
     Example: python -m benchmarks.onnx_cases --engine cpu,cpu-symbolic --only 'test_(conv|resize)'
     """
+    if markdown is not None and lists_only:
+        markdown.write_text(with_exceptions(markdown.read_text(encoding="utf-8"), read_tables(exceptions)), "utf-8")
+        return
     console = Console(highlight=False, soft_wrap=True)
     cases = [case for case in onnx_cases(kind) if re.search(only, case.name)]
     met = True

@@ -24,6 +24,8 @@ runner counts a refusal as passed; here the rate is the native cases over all ca
   smaller than a byte, for one.
 """
 
+EXCEPTIONS = "## Exceptions"
+
 
 def render(version: str, reports: Sequence[Report], exceptions: Mapping[str, Mapping[str, str]]) -> str:
     """The page. `exceptions` holds the lists as they are committed, `verdict: reason` by case, by engine."""
@@ -35,6 +37,11 @@ def render(version: str, reports: Sequence[Report], exceptions: Mapping[str, Map
         render_exceptions(exceptions),
     ]
     return "\n".join(pieces)
+
+
+def with_exceptions(page: str, exceptions: Mapping[str, Mapping[str, str]]) -> str:
+    """A page with the same figures and another list of exceptions."""
+    return page.partition(EXCEPTIONS)[0] + render_exceptions(exceptions)
 
 
 def _verdicts(reports: Sequence[Report]) -> Iterator[str]:
@@ -61,7 +68,7 @@ def _families(reports: Sequence[Report]) -> Iterator[str]:
 def render_exceptions(exceptions: Mapping[str, Mapping[str, str]]) -> str:
     """Every listed exception, by engine and reason."""
     lines = [
-        "## Exceptions",
+        EXCEPTIONS,
         "",
         "`plugins/parsers/onnx/tests/exceptions.toml` lists what our backends do not pass, case by case; a listed case",
         "that passes is an error. Those of onnx's smaller collections are in it too.",
