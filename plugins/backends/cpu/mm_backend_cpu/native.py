@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,9 @@ from mm_core.errors import DeviceError, InputError
 from mm_core.types import Array, TensorSpec
 
 try:
-    from mm_backend_cpu import _request
+    from mm_backend_cpu._request import Request
 except ImportError:  # Built where Python's headers were missing: requests go the longer way.
-    _request = None
+    Request = None  # type: ignore[assignment,misc]
 
 ABI = 1
 ALIGNMENT = 64
@@ -222,7 +222,7 @@ class NativeProgram:
             self.fail(status)
         return times
 
-    def fail(self, reported: int) -> None:
+    def fail(self, reported: int) -> NoReturn:
         """Raise what a run's status means."""
         step, status = reported >> 8, reported & 0xFF
         if status != _INDEX_OUT_OF_RANGE:
@@ -245,10 +245,10 @@ def shortcut(
     Inputs and outputs have known sizes and come with their places in the program.
     """
     formats = [_buffer_format(spec) for spec, _ in inputs]
-    if _request is None or None in formats or None in [_buffer_format(spec) for spec, _ in outputs]:
+    if Request is None or None in formats or None in [_buffer_format(spec) for spec, _ in outputs]:
         return None
     arena = aligned(arena_bytes)
-    request = _request.Request(
+    request = Request(
         ctypes.cast(library().mm_program_run, _Pointer).value,
         program.handle,
         arena.ctypes.data,
@@ -261,9 +261,7 @@ def shortcut(
 
     def shortened(values: Mapping[str, Any]) -> dict[str, Array] | None:
         found = run(values)
-        if type(found) is int:
-            program.fail(found)
-        return found
+        return program.fail(found) if isinstance(found, int) else found
 
     return shortened
 
@@ -271,7 +269,7 @@ def shortcut(
 def _buffer_format(spec: TensorSpec) -> str | None:
     """The format under which numpy shares arrays of an element type; None for those that it does not share."""
     try:
-        return memoryview(np.empty(0, spec.dtype.numpy)).format
+        return memoryview(np.empty(0, spec.dtype.numpy).data).format
     except (ValueError, TypeError, BufferError):
         return None
 
