@@ -40,7 +40,9 @@ class Entry:
                     # Convolutions stand before activations that halve the variance.
                     gain = 1.5 if parameter.ndim > 2 else 0.5
                     parameter.normal_(std=gain * parameter[0].numel() ** -0.5)
-        return model
+            if any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in model.modules()):
+                model.train()(**self.inputs(4))  # Statistics of a batch, so that activations do not fade away.
+        return model.eval()
 
 
 def _generator() -> torch.Generator:
@@ -186,7 +188,6 @@ CATALOG: tuple[Entry, ...] = (
     Entry("levit", "LevitModel", {"image_size": 64, "hidden_sizes": [16, 24, 32], "num_attention_heads": [2, 3, 4], "depths": [1, 1, 1], "key_dim": [8, 8, 8]}, pixels(64)),
     Entry("poolformer", "PoolFormerModel", {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}, pixels(64)),
     Entry("pvt", "PvtModel", {"image_size": 64, "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 2, 2, 4]}, pixels(64)),
-    Entry("efficientnet", "EfficientNetModel", {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 320}, pixels(64)),
     Entry("yolos", "YolosForObjectDetection", {**_VIT, "image_size": [32, 32], "num_detection_tokens": 4}, pixels(32)),
     # speech
     Entry("wav2vec2", "Wav2Vec2ForCTC", _SPEECH, sound),

@@ -354,11 +354,14 @@ def answer(case: Case) -> list[torch.Tensor]:
     return [tensors.tensor_of(array) for array in results.values()]
 
 
+COMPLEX_ONLY = frozenset({"aten._fft_c2r.default"})
+"""Overloads whose importer is among those for complex arguments."""
+
 CHANCE = frozenset({
     "aten.rand.default", "aten.randn.default", "aten.randperm.default", "aten.empty.memory_format",
     "aten.empty_strided.default", "aten.resize_.default",
 })  # fmt: skip
-"""Whose elements are random or what the memory held: their types are compared; tests/test_random.py judges the rest."""
+"""Whose elements are random or what the memory held: their types are compared; test_core_operators.py judges the rest."""
 
 FIRST_RESULT = frozenset({"aten._embedding_bag.default"})
 """Whose further results serve the gradient alone."""

@@ -119,6 +119,21 @@ def max_pool(
     return _unbatched(g, g.max_pool(_batched(g, x, axes), **window, ceil_mode=ceil_mode), x)
 
 
+@op("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def adaptive_max_pool(g: Graph, call: Call, x: Value, sizes: Sequence[Any]) -> Any:
+    """Axis by axis: the windows of an axis, as long as the longest, are gathered and folded."""
+    if call.wants(1):
+        raise call.unsupported("the places of the maxima are not offered")
+    y = x
+    for axis, size in enumerate(sizes, rank(x) - len(sizes)):
+        own = size_of(g, x, axis)
+        if not isinstance(own, int) or not isinstance(size, int):
+            raise call.unsupported("sizes of the image and of the result must be known")
+        windows = g.gather(y, g.constant(_windows(own, size), "int64"), axis=axis)
+        y = g.reduce_max(windows, axes=(axis + 1,), keepdims=False)
+    return y, None
+
+
 @op("adaptive_avg_pool1d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
 def adaptive_avg_pool(g: Graph, call: Call, x: Value, sizes: Sequence[Any]) -> Any:
     """One result for each axis is its mean; equal windows are a pooling; others, a product with their weights."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from mm_core.ir import Graph, Value
 from mm_parser_torch.call import Call, rank
-from mm_parser_torch.sizes import Size, vector
+from mm_parser_torch.sizes import Size, size_of, vector
 from mm_parser_torch.table import Family
 
 FAMILY = Family()
@@ -56,15 +56,20 @@ def _given(call: Call, scales: Sequence[float | None]) -> list[float] | None:
     return list(scales) if all(reached) else None  # type: ignore[arg-type]
 
 
+def _scaled(g: Graph, x: Value, axis: int, scale: float) -> Size:
+    """The size of an axis times a scale, rounded down."""
+    size = size_of(g, x, axis)
+    if isinstance(size, int):
+        return int(size * scale)
+    return g.cast(g.floor(g.mul(g.cast(size, to="float64"), float(scale))), to="int64")  # type: ignore[no-any-return]
+
+
 def _upsample_smooth(name: str, with_list: bool, antialias: bool = False) -> Callable[..., Any]:
     def build(g: Graph, call: Call, x: Value, sizes: Any, align_corners: bool, *scales: Any) -> Any:
         given = scales[0] if with_list else _given(call, scales)
         if align_corners and given is not None:
-            sizes, given = call.examples[0].shape[2:] if sizes is None else sizes, None
-            if not all(isinstance(size, (int, Value)) for size in sizes):
-                return g.resize(
-                    x, scales=list(scales[0]), axes=tuple(range(2, rank(x))), **_smooth(name, True, antialias)
-                )
+            # Places follow from the sizes alone here.
+            sizes, given = [_scaled(g, x, axis, scale) for axis, scale in enumerate(given, 2)], None
         return _resize(g, x, sizes if given is None else None, given, _smooth(name, align_corners, antialias))
 
     return build
