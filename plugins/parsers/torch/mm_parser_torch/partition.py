@@ -22,8 +22,9 @@ _SIZES = (torch.SymInt, torch.SymFloat, torch.SymBool)
 def split(graph: torch.fx.GraphModule, fixed: Set[int], report: CompileReport, make: MakePart) -> Callable[..., Any]:
     """The graph with parts made by `make`; `fixed` are the places of inputs that are the same at each call."""
     refused = {}
+    views = _views_handed_out(graph)
     for node in graph.graph.nodes:
-        reason = refusal(node)
+        reason = "a view of an input, which the caller gets as such" if node in views else refusal(node)
         if reason:
             refused[node] = reason
             report.left.append(Left(module_path(node) or node.name, str(node.target), reason))
@@ -45,6 +46,26 @@ def split(graph: torch.fx.GraphModule, fixed: Set[int], report: CompileReport, m
             fused.add_submodule(node.target, _Runner(make(part, own), _is_single(part)))
     fused.recompile()
     return fused
+
+
+def _views_handed_out(graph: torch.fx.GraphModule) -> set[torch.fx.Node]:
+    """Nodes that lead from an input to a result by views alone: AOTAutograd expects the input's own memory there."""
+    found: set[torch.fx.Node] = set()
+    (output,) = (node for node in graph.graph.nodes if node.op == "output")
+    for result in output.all_input_nodes:
+        chain, node = [], result
+        while node.op == "call_function" and _is_view(node.target):
+            chain.append(node)
+            node = node.all_input_nodes[0]
+        if node.op == "placeholder":
+            found.update(chain)
+    return found
+
+
+def _is_view(target: Any) -> bool:
+    return isinstance(target, torch._ops.OpOverload) and any(
+        result.alias_info is not None for result in target._schema.returns
+    )
 
 
 def _is_plain(graph: torch.fx.GraphModule) -> bool:

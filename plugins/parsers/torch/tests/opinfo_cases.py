@@ -361,7 +361,7 @@ CHANCE = frozenset({
     "aten.rand.default", "aten.randn.default", "aten.randperm.default", "aten.empty.memory_format",
     "aten.empty_strided.default", "aten.resize_.default",
 })  # fmt: skip
-"""Whose elements are random or what the memory held: their types are compared; test_core_operators.py judges the rest."""
+"""Whose elements are random or what memory held: types are compared, test_core_operators.py judges the rest."""
 
 FIRST_RESULT = frozenset({"aten._embedding_bag.default"})
 """Whose further results serve the gradient alone."""
