@@ -48,7 +48,7 @@ def mm(
         return _boxed(run)
 
     with _whole_operators():
-        return aot_autograd(  # type: ignore[no-any-return]
+        return aot_autograd(
             fw_compiler=compile_inference, inference_compiler=compile_inference, decompositions=decompositions()
         )(module, example_inputs)
 
@@ -84,5 +84,5 @@ def _boxed(run: Callable[..., Any]) -> Callable[[list[Any]], Any]:
 @contextmanager
 def _whole_operators() -> Any:
     """Composite operators that have an importer stay whole while the graph is traced, as in an exported program."""
-    with _override_composite_implicit_decomp(dict.fromkeys(kept_whole(), _special_op_to_preserve_cia)):  # type: ignore[no-untyped-call]
+    with _override_composite_implicit_decomp(dict.fromkeys(kept_whole(), _special_op_to_preserve_cia)):
         yield

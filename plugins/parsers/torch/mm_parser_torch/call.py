@@ -132,7 +132,7 @@ def axes_of(value: Value, dims: Sequence[int] | int | None) -> tuple[int, ...]:
 
 def cast(g: Graph, value: Value, to: DType) -> Value:
     """The value in an element type."""
-    return value if dtype(value) is to else g.cast(value, to=to)  # type: ignore[no-any-return]
+    return value if dtype(value) is to else g.cast(value, to=to)
 
 
 def as_value(g: Graph, operand: Any, to: DType) -> Value:

@@ -19,7 +19,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     for name in TABLE:
         operator = _overload(name)
         if operator is not None:
-            table.pop(operator, None)
+            table.pop(operator, None)  # type: ignore[no-untyped-call]
     for operator, rule in _further():
         if operator not in table:
             table[operator] = rule

@@ -36,7 +36,7 @@ def dim_of_expression(expression: Any, names: Mapping[str, Dim]) -> Dim:
     if kind == "Mul":
         return reduce(lambda left, right: left * right, parts)
     if kind in ("Pow", "PowByNatural") and isinstance(parts[1], int) and 0 <= parts[1] <= 8:
-        return reduce(lambda left, right: left * right, [parts[0]] * parts[1], 1)
+        return reduce(lambda left, right: left * right, [parts[0]] * (parts[1] - 1), parts[0]) if parts[1] else 1
     if kind in ("FloorDiv", "CleanDiv"):
         return floordiv(*parts)
     if kind in ("Mod", "PythonMod"):

@@ -183,7 +183,7 @@ def _mark(network: Network, value: Any, name: str) -> None:
 def _as_output(network: Network, value: Any) -> Value:
     """A value of its own for each output: an input or a weight goes through an identity."""
     if not isinstance(value, Value):
-        value = network.constant(value, "float64" if isinstance(value, float) else None)
+        return network.constant(value, "float64" if isinstance(value, float) else None)
     if value.defining_op is None or value.defining_op.name == "mm.constant" or value in network.outputs:
         return network.identity(value)  # type: ignore[no-any-return]
     return value

@@ -104,7 +104,7 @@ class Reader:
         """Import one node, its arguments taken from `environment`. What is unsupported is noted, not raised."""
         location = locate(node)
         call = Call(self, node, str(location))
-        arguments = torch.fx.map_arg((node.args, node.kwargs), environment.__getitem__)
+        arguments: Any = torch.fx.map_arg((node.args, node.kwargs), environment.__getitem__)
         if node.target is operator.getitem:
             container, index = arguments[0]
             return container[index] if container is not None else None
@@ -125,7 +125,7 @@ class Reader:
         if number is not None:
             return number(g, *args)
         if isinstance(target, torch._ops.HigherOrderOperator):
-            importer = HIGHER_ORDER.get(target.name())
+            importer = HIGHER_ORDER.get(str(target))
             if importer is None:
                 raise call.unsupported("there is no importer for it")
             return importer(g, call, *args, **keywords)
@@ -223,7 +223,7 @@ def submodules(module: torch.fx.GraphModule) -> Iterator[torch.fx.GraphModule]:
 def has_importer(target: object) -> bool:
     """Whether a node's target can be imported in some form."""
     if isinstance(target, torch._ops.HigherOrderOperator):
-        return target.name() in HIGHER_ORDER
+        return str(target) in HIGHER_ORDER
     return target is operator.getitem or target in NUMBERS or TABLE.find(target) is not None or str(target) in COMPLEX
 
 

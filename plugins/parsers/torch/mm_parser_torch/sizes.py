@@ -34,7 +34,7 @@ def vector(g: Graph, sizes: Sequence[Size]) -> Value:
         g.constant([size], "int64") if isinstance(size, int) else g.reshape(g.sizes(cast(g, size, _INT)), [1])
         for size in sizes
     ]
-    return parts[0] if len(parts) == 1 else g.concat(*parts, axis=0)  # type: ignore[no-any-return]
+    return parts[0] if len(parts) == 1 else g.concat(*parts, axis=0)
 
 
 def reshape(g: Graph, value: Value, sizes: Sequence[Size]) -> Value:
@@ -66,7 +66,7 @@ def product(g: Graph, sizes: Sequence[Size]) -> Size:
     total = unknown[0]
     for size in unknown[1:]:
         total = g.mul(total, size)
-    return total if known == 1 else g.mul(total, known)  # type: ignore[no-any-return]
+    return total if known == 1 else g.mul(total, known)
 
 
 def known_size(value: Size) -> int | SymDim | None:

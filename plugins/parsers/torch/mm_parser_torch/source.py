@@ -53,10 +53,11 @@ def load(path: Path) -> Any:
             where=str(path),
             remedy="load it where you trust it, then torch.export.save(torch.export.export(model, ...), 'model.pt2')",
         )
-    reader = torch.jit.load if kind == "torchscript" else torch.export.load
     try:
         with quiet():
-            return reader(path, map_location="cpu") if kind == "torchscript" else reader(path)
+            if kind == "torchscript":
+                return torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            return torch.export.load(path)
     except Exception as error:
         raise ParseError(f"PyTorch cannot read the file: {error}", where=str(path)) from error
 

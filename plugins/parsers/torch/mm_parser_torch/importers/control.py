@@ -25,7 +25,7 @@ def _value(g: Graph, operand: Any) -> Value:
 def _truth(g: Graph, condition: Any) -> Value:
     """A condition as a bool scalar."""
     found = as_value(g, condition, _BOOL)
-    return g.reshape(found, []) if rank(found) else found  # type: ignore[no-any-return]
+    return g.reshape(found, []) if rank(found) else found
 
 
 def _region(g: Graph, call: Call, module: Module, inputs: Sequence[Value]) -> tuple[Graph, list[Any]]:
@@ -47,7 +47,7 @@ def cond(g: Graph, call: Call, condition: Any, then: Module, other: Module, oper
 def _own(region: Graph, result: Any) -> Value:
     """A result as an operation of the region's: an argument goes through an identity."""
     value = _value(region, result)
-    return region.identity(value) if value.defining_op is None else value  # type: ignore[no-any-return]
+    return region.identity(value) if value.defining_op is None else value
 
 
 def while_loop(

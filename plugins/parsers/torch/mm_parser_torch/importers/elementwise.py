@@ -146,7 +146,7 @@ def _floored(g: Graph, a: Value, b: Value) -> Any:
 
 
 @op("pow.Tensor_Scalar")
-def pow_scalar(g: Graph, call: Call, x: Value, exponent: Any) -> Value:
+def pow_scalar(g: Graph, call: Call, x: Value, exponent: Any) -> Any:
     powers: dict[Any, Any] = {
         0.5: g.sqrt, -0.5: g.rsqrt, 2: g.square, -1: g.reciprocal, 1: g.identity,
         3: lambda x: g.mul(g.square(x), x), -2: lambda x: g.reciprocal(g.square(x)),

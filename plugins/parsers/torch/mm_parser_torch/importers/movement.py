@@ -152,18 +152,20 @@ def as_strided(
     g: Graph, call: Call, x: Value, sizes: Sequence[Size], strides: Sequence[Size], offset: Size | None
 ) -> Any:
     """Elements of x's memory by their places; x lies in memory as PyTorch laid it out."""
-    if not all(isinstance(item, int) for item in (*sizes, *strides, offset or 0)):
+    if any(isinstance(item, Value) for item in (*sizes, *strides, offset)):
         raise call.unsupported("sizes and strides must be known")
     memory = _in_memory_order(g, call, x)
     places = np.asarray(offset or 0, np.int64)
     for size, stride in zip(sizes, strides):
+        assert isinstance(size, int)
+        assert isinstance(stride, int)
         places = places[..., None] + np.arange(size, dtype=np.int64) * stride
     return g.gather(memory, g.constant(places, "int64"), axis=0)
 
 
 def _in_memory_order(g: Graph, call: Call, x: Value) -> Any:
     """All elements as PyTorch has them in memory, as a vector."""
-    argument = call.node.args[0]
+    argument: Any = call.node.args[0]
     example = argument.meta["val"] if hasattr(argument, "meta") else None
     strides = None if example is None else example.stride()
     sizes = shape(x)

@@ -178,4 +178,4 @@ def _by_batch(g: Graph, x: Value, weight: Any, bias: Any, epsilon: float) -> tup
     if bias is not None:
         y = g.add(y, reshape(g, _wide(g, bias), sizes))
     flat = (g.squeeze(value, axes=axes) for value in (mean, inverse))
-    return cast(g, y, dtype(x)), *flat, variance  # type: ignore[return-value]
+    return cast(g, y, dtype(x)), *flat, variance

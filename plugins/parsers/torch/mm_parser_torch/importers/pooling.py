@@ -152,6 +152,7 @@ def adaptive_avg_pool(g: Graph, call: Call, x: Value, sizes: Sequence[Any]) -> A
     for axis, own, size in zip(spatial, have, sizes):
         order = [*(other for other in range(rank(x)) if other != axis), axis]
         back = sorted(range(rank(x)), key=order.__getitem__)
+        assert isinstance(own, int)  # checked above, with the others
         weights = g.constant(_averages(own, size), dtype(y))
         y = g.transpose(g.matmul(g.transpose(y, permutation=order), weights), permutation=back)
     return cast(g, y, dtype(x))

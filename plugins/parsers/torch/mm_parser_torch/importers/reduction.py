@@ -151,7 +151,7 @@ def _variance(g: Graph, x: Value, dims: Any, correction: float, keepdim: bool) -
     squares = g.square(g.sub(wide, mean))
     total = g.reduce_sum(squares, axes=axes, keepdims=True) if axes else squares
     found = g.div(total, divisor), mean
-    return found if keepdim or not axes else tuple(g.squeeze(value, axes=axes) for value in found)  # type: ignore[return-value]
+    return found if keepdim or not axes else tuple(g.squeeze(value, axes=axes) for value in found)
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
