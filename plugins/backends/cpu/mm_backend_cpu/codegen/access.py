@@ -6,8 +6,17 @@ from collections.abc import Callable
 
 from .operations import C_TYPES, VECTOR_TYPES
 
-_SUFFIX = {"f32": "", "i32": "_i", "i1": "_mask"}
-_TAIL_SUFFIX = {"f32": "_tail", "i32": "_tail_i", "i1": "_tail_mask"}
+_SUFFIX = {"f32": "", "i32": "_i", "i1": "_mask", "i8": "_s8", "ui8": "_u8"}
+
+
+def load_vector(pointer: str, dtype: str, count: str = "") -> str:
+    """C that reads MM_LANES elements, or the first `count`."""
+    return f"mm_load{'_tail' if count else ''}{_SUFFIX[dtype]}({pointer}{', ' if count else ''}{count})"
+
+
+def store_vector(pointer: str, value: str, dtype: str, count: str = "") -> str:
+    """C that writes MM_LANES elements, or the first `count`."""
+    return f"mm_store{'_tail' if count else ''}{_SUFFIX[dtype]}({pointer}, {value}{', ' if count else ''}{count})"
 
 
 class VectorAccess:
@@ -15,15 +24,14 @@ class VectorAccess:
 
     def hoist(self, name: str, pointer: str, dtype: str) -> str:
         """C that puts the one element at `pointer` into every lane."""
-        splat = {"f32": "mm_splat(*{})", "i32": "mm_splat_i(*{})", "i1": "mm_splat_i(-(*{} != 0))"}[dtype]
+        splat = {"f32": "mm_splat(*{})", "i1": "mm_splat_i(-(*{} != 0))"}.get(dtype, "mm_splat_i(*{})")
         return f"const {VECTOR_TYPES[dtype]} {name} = {splat.format(pointer)};"
 
     def load(self, name: str, pointer: str, dtype: str, stride: str, tail: bool) -> str:
         """C that reads element `i` and those after it."""
         c_type = VECTOR_TYPES[dtype]
         if stride == "1":
-            suffix, limit = (_TAIL_SUFFIX[dtype], ", count - i") if tail else (_SUFFIX[dtype], "")
-            return f"const {c_type} {name} = mm_load{suffix}({pointer} + i{limit});"
+            return f"const {c_type} {name} = {load_vector(f'{pointer} + i', dtype, 'count - i' if tail else '')};"
         value = f"{pointer}[(i + lane) * {stride}]"
         value = f"-({value} != 0)" if dtype == "i1" else value
         limit = "count - i" if tail else "MM_LANES"
@@ -31,9 +39,7 @@ class VectorAccess:
 
     def store(self, pointer: str, value: str, dtype: str, tail: bool) -> str:
         """C that writes element `i` and those after it."""
-        if tail:
-            return f"mm_store{_TAIL_SUFFIX[dtype]}({pointer} + i, {value}, count - i);"
-        return f"mm_store{_SUFFIX[dtype]}({pointer} + i, {value});"
+        return f"{store_vector(f'{pointer} + i', value, dtype, 'count - i' if tail else '')};"
 
     def loops(self, body: Callable[[bool], str]) -> str:
         """C that walks `i` from 0 to `count`; `body(tail)` gives the statements of one step."""

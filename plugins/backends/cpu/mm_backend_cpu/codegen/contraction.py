@@ -10,7 +10,8 @@ from .blocking import Blocking, Extent
 from .expression import Epilogue
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
-from .register_tile import Steps, TileSpec, TileWriter
+from .operations import C_TYPES
+from .register_tile import FLOATS, Arithmetic, Steps, TileSpec, TileWriter
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Source:
     """C that finds the operand of a task. Both run where `image`, `row` (its first), `rows` (their count), `group` and
     `panel` are declared; `input` and `weights` are the operands as they were passed, `strip` and `packed` are scratch.
 
-    `inputs` sets `const float* left` to the element that the task's first pixel starts at; it runs where the image or
-    the rows change. `panel` sets `const float* right` to the panel of weights, and, if `strided`, `right_step` to
+    `inputs` sets `left` to the element that the task's first pixel starts at; it runs where the image or
+    the rows change. `panel` sets `right` to the panel of weights, and, if `strided`, `right_step` to
     the distance of its rows. `helpers` are functions they call.
     """
 
@@ -31,7 +32,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Contraction:
-    """All that a contraction's code is written from; `strip_elements` and `packed_elements` are scratch of `source`."""
+    """All that a contraction's code is written from; `strip_elements` and `packed_elements` are scratch of `source`.
+
+    Sizes of what is read count elements of `arithmetic`, four bytes each. The operands are passed as pointers to these.
+    """
 
     kind: str
     extent: Extent
@@ -41,6 +45,7 @@ class Contraction:
     epilogue: Epilogue
     strip_elements: Dim = 0
     packed_elements: Dim = 0
+    arithmetic: Arithmetic = FLOATS
 
 
 def contraction_source(contraction: Contraction, isa: Isa, parameters: Parameters) -> KernelSource:
@@ -74,6 +79,7 @@ class _Writer:
             steps=contraction.steps,
             epilogue=contraction.epilogue,
             strided=contraction.source.strided,
+            arithmetic=contraction.arithmetic,
         )
         self.tile = TileWriter(spec, isa, parameters)
         self.width = self.tile.width
@@ -101,29 +107,26 @@ class _Writer:
         else:
             split = "const int64_t unit = task / panels, panel = task % panels;"
         partial = self.partial_elements()
-        channels = "\n".join(
-            f"  const float* channels{i} = call->data[{2 + i}];" for i in range(epilogue.channel_inputs)
+        extras = "\n".join(
+            f"  const {C_TYPES[dtype]}* {name} = call->data[{2 + i}];"
+            for i, (name, dtype) in enumerate(zip(_extra_names(epilogue), epilogue.input_dtypes[1:], strict=True))
         )
-        tensors = "\n".join(
-            f"  const float* tensors{i} = call->data[{2 + epilogue.channel_inputs + i}];"
-            for i in range(epilogue.tensor_inputs)
-        )
+        element, result = contraction.arithmetic.element, C_TYPES[epilogue.result_dtype]
         length = c(extent.run_length)
         piece = str(blocking.piece_length) if blocking.piece_length is not None else length
         return f"""
 static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
-  const float* input = call->data[0];
-  const float* weights = call->data[1];
-{channels}
-{tensors}
-  float* outputs = call->data[call->n_inputs];
-  float* partials = scratch;
-  float* packed = partials + {partial};
-  float* strip = packed + {c(contraction.packed_elements)};
+  const {element}* input = call->data[0];
+  const {element}* weights = call->data[1];
+{extras}
+  {result}* outputs = call->data[call->n_inputs];
+  {element}* partials = scratch;
+  {element}* packed = partials + {partial};
+  {element}* strip = packed + {c(contraction.packed_elements)};
   const int64_t blocks = {c(blocks)}, units = {c(units)}, panels = {c(panels)}, group_panels = panels / {extent.groups};
   const int64_t run_length = {length}, piece = {piece}, output_step = {c(self.row_length)};
-  const float* left = input;
-  const float* right = weights;
+  const {element}* left = input;
+  const {element}* right = weights;
   int64_t right_step = {self.width};
   int64_t at_unit = -1, at_panel = -1, at_image = -1;
   (void)units, (void)strip, (void)packed, (void)at_image;
@@ -147,8 +150,8 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
       int64_t start = 0;
       do {{
         const int64_t stop = mm_least(start + piece, run_length);
-        const float* x = left + group * {contraction.steps.group};
-        const float* w = right + (run * run_length + start) * right_step;
+        const {element}* x = left + group * {contraction.steps.group};
+        const {element}* w = right + (run * run_length + start) * right_step;
         const int first = run == 0 && start == 0, last = run_end == {extent.runs} && stop == run_length;
 {_indent(self._tiles(), 8)}
         start = stop;
@@ -184,9 +187,16 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
         partial = f"partials + ({pixel}) * {self.width}" if self.partial_elements() else "partials"
         out = f"origin + ({pixel}) * output_step"
         epilogue = self.contraction.epilogue
-        extra = [f"channels{i} + first_output" for i in range(epilogue.channel_inputs)]
-        extra += [f"tensors{i} + {out}" for i in range(epilogue.tensor_inputs)]
+        names = _extra_names(epilogue)
+        extra = [f"{name} + first_output" for name in names[: epilogue.channel_inputs]]
+        extra += [f"{name} + {out}" for name in names[epilogue.channel_inputs :]]
         return self.tile.call(pixels, f"x + {offset}", partial, f"outputs + {out}", extra)
+
+
+def _extra_names(epilogue: Epilogue) -> list[str]:
+    """C names of the epilogue's inputs, as they were passed."""
+    channels = [f"channels{i}" for i in range(epilogue.channel_inputs)]
+    return channels + [f"tensors{i}" for i in range(epilogue.tensor_inputs)]
 
 
 def _indent(text: str, spaces: int) -> str:

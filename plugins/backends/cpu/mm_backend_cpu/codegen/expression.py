@@ -10,6 +10,7 @@ from typing import Literal
 from mm_core.errors import CompileError
 
 from .operations import (
+    BYTE_RANGES,
     C_TYPES,
     UNSIGNED_TYPES,
     VECTOR_TYPES,
@@ -46,18 +47,30 @@ class Epilogue:
     """What is done to a matmul's or a convolution's result before it is stored.
 
     Inputs of the expression: 0 is the accumulator, then vectors over the output channels, then tensors of the output's
-    shape. The last node is the result; an empty expression keeps the accumulator.
+    shape. The last node is the result; an empty expression keeps the accumulator. `dtypes` are those of the inputs,
+    all float32 if it is left out.
     """
 
     expression: Expression = ()
     channel_inputs: int = 0
     tensor_inputs: int = 0
+    dtypes: tuple[str, ...] = ()
+
+    @property
+    def input_dtypes(self) -> tuple[str, ...]:
+        """The dtype of each input."""
+        return self.dtypes or ("f32",) * (1 + self.channel_inputs + self.tensor_inputs)
+
+    @property
+    def result_dtype(self) -> str:
+        """The dtype of what is stored."""
+        return (self.input_dtypes[:1] + infer_dtypes(self.expression, self.input_dtypes))[-1]
 
     def emit(self, inputs: Sequence[str], prefix: str = "e") -> tuple[str, str]:
         """Vector statements and the name of the result, from the C names of the input vectors in the order above."""
         if not self.expression:
             return "", inputs[0]
-        code, names = emit(self.expression, inputs, ("f32",) * len(inputs), vector=True, prefix=prefix)
+        code, names = emit(self.expression, inputs, self.input_dtypes[: len(inputs)], vector=True, prefix=prefix)
         return code, names[-1]
 
 
@@ -72,11 +85,17 @@ def infer_dtypes(expression: Expression, inputs: Sequence[str]) -> tuple[str, ..
 
 
 def vectorizable(expression: Expression, inputs: Sequence[str]) -> bool:
-    """Whether every node, input and result has 32 bits a lane and a vector form."""
+    """Whether every node, input and result takes 32 bits a lane and has a vector form."""
     dtypes = infer_dtypes(expression, inputs)
     return all(dtype in VECTOR_TYPES for dtype in (*inputs, *dtypes)) and all(
-        _select_template(node, _operand_dtypes(node, inputs, dtypes)).vector is not None for node in expression
+        _has_vector_form(node, _operand_dtypes(node, inputs, dtypes), result)
+        for node, result in zip(expression, dtypes)
     )
+
+
+def _has_vector_form(node: Node, operands: tuple[str, ...], result: str) -> bool:
+    template = _select_template(node, operands)
+    return template.vector is not None and (template.bytes or BYTE_RANGES.keys().isdisjoint({*operands, result}))
 
 
 def emit(

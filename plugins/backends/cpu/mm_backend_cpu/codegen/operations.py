@@ -2,8 +2,8 @@
 
 A `Template` is one overload of an operation. In it `{0}`, `{1}` ... are operands (names or literals, so that they may
 be repeated), `{T}` is the scalar type of the result and `{U}` an unsigned type in which integer arithmetic wraps. The
-vector form exists for dtypes of 32 bits a lane: float32, int32 and booleans as masks; the scalar form for every dtype
-that the overload names.
+vector form exists for what takes 32 bits a lane: float32, int32, booleans as masks and, where `bytes` says so, bytes;
+the scalar form for every dtype that the overload names.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ UNSIGNED_TYPES: dict[str, str] = {
 }
 """The type that integer arithmetic of each dtype is done in: no narrower than what C promotes to."""
 
-VECTOR_TYPES: dict[str, str] = {"f32": "mm_vf", "i32": "mm_vi", "i1": "mm_vi"}
+VECTOR_TYPES: dict[str, str] = {"f32": "mm_vf", "i32": "mm_vi", "i1": "mm_vi", "i8": "mm_vi", "ui8": "mm_vi"}
+
+BYTE_RANGES: dict[str, tuple[int, int]] = {"i8": (-128, 127), "ui8": (0, 255)}
+"""Bytes take a lane of 32 bits in a vector; only operations that keep to their range have a vector form for them."""
 
 _FLOATS = ("f32", "f64")
 _INTEGERS = tuple(name for name in C_TYPES if name not in (*_FLOATS, "i1"))
@@ -43,6 +46,7 @@ class Template(NamedTuple):
     scalar: str
     vector: str | None = None
     result: str | None = None  # dtype of the result where it is not the operands'
+    bytes: bool = False  # whether the vector form also holds for operands or results of 8 bits
 
 
 def _function(name: str) -> Template:
@@ -82,7 +86,7 @@ def _same(code: str, dtypes: tuple[str, ...]) -> Template:
 
 
 _FIXED: dict[str, tuple[Template, ...]] = {
-    "identity": (_same("{0}", _ALL),),
+    "identity": (Template(_ALL, "{0}", "{0}", bytes=True),),
     "add": _arithmetic("+"),
     "sub": _arithmetic("-"),
     "mul": _arithmetic("*"),
@@ -208,13 +212,26 @@ def _cast(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
         ("i32", "f32"): "__builtin_convertvector({0}, mm_vf)",
         ("i1", "f32"): "(mm_vf)({0} & (mm_vi)mm_splat(1.0f))",
         ("i1", "i32"): "({0} & 1)",
+        **{(byte, "i32"): "{0}" for byte in BYTE_RANGES},
+        **{(byte, "f32"): "__builtin_convertvector({0}, mm_vf)" for byte in BYTE_RANGES},
     }  # fmt: skip
     integers = {"i64": "mm_to_i64", "ui32": "mm_to_i64", "ui64": "mm_to_u64"}
     convert = "" if to in _FLOATS else integers.get(to, "mm_to_i32")
     return tuple(
-        Template((dtype,), f"({{T}}){convert if dtype in _FLOATS else ''}({{0}})", vector.get((dtype, to)), to)
+        Template((dtype,), f"({{T}}){convert if dtype in _FLOATS else ''}({{0}})", vector.get((dtype, to)), to, True)
         for dtype in C_TYPES
     )
+
+
+def _quantize(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    """What was divided by the scale, rounded, moved by `zero_point` and limited to the range of the byte `to`."""
+    to = str(attributes["to"])
+    if to not in BYTE_RANGES:
+        return ()
+    low, high = BYTE_RANGES[to]
+    limits = f"{int(attributes['zero_point'] or 0)}, {low}, {high}"
+    vector = f"mm_quantize({{0}}, {limits})"
+    return (Template(("f32",), f"(({{T}})mm_quantize(mm_splat({{0}}), {limits})[0])", vector, to, True),)
 
 
 _PARAMETRIC: dict[str, Callable[[Mapping[str, Attribute]], tuple[Template, ...]]] = {
@@ -226,6 +243,7 @@ _PARAMETRIC: dict[str, Callable[[Mapping[str, Attribute]], tuple[Template, ...]]
     "hard_swish": lambda attributes: _of_vector("({0} * mm_unit_clip({0} * 0.166666667f + 0.5f))"),
     "is_inf": _is_inf,
     "leaky_relu": _leaky_relu,
+    "quantize": _quantize,
 }
 
 # x ** y with a constant y. Infinities and signed zeros as C's pow.

@@ -6,16 +6,43 @@ from dataclasses import dataclass
 
 from mm_core.types import Dim
 
+from .access import load_vector, store_vector
 from .expression import Epilogue
 from .isa import Isa
 from .kernel_source import Parameters
+from .operations import C_TYPES, VECTOR_TYPES
 
 # Epilogues of up to so many of these operations are written out for every vector of a tile.
 _UNROLLED_NODES = 4
-_SHORT = frozenset({"add", "sub", "mul", "neg", "abs", "relu", "clip", "leaky_relu", "maximum", "minimum", "identity"})
+_SHORT = frozenset(
+    {"add", "sub", "mul", "neg", "abs", "relu", "clip", "leaky_relu", "maximum", "minimum", "identity", "cast", "quantize"}
+)
 
 NO_EPILOGUE = Epilogue()
 """Stores the sums as they are."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What one step of the reduction multiplies. Elements of both operands take four bytes and have the C type `element`.
+
+    `sum` is the dtype of the accumulators. `left` and `right` give, for the type of a register, its C type and the C
+    that fills it from an element and from the address of a vector; `multiply_add` updates `{sum}` by `{x}` and `{w}`.
+    """
+
+    element: str
+    sum: str
+    left: tuple[str, str]
+    right: tuple[str, str]
+    multiply_add: str
+
+
+FLOATS = Arithmetic("float", "f32", ("float", "{}"), ("mm_vf", "mm_load({})"), "{sum} += {x} * {w};")
+BYTES = Arithmetic(
+    "int32_t", "i32", ("mm_dot_left_t", "mm_dot_left({})"), ("mm_dot_right_t", "mm_dot_right({})"),
+    "{sum} = mm_dot({sum}, {x}, {w});",
+)  # fmt: skip
+"""Four bytes are one element: unsigned on the left, signed on the right."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +72,7 @@ class TileSpec:
     steps: Steps
     epilogue: Epilogue = NO_EPILOGUE
     strided: bool = False
+    arithmetic: Arithmetic = FLOATS
 
 
 class TileWriter:
@@ -55,6 +83,10 @@ class TileWriter:
         self.vectors, self.width = spec.vectors, spec.vectors * isa.lanes
         self.channel_names = [f"channel{i}" for i in range(spec.epilogue.channel_inputs)]
         self.tensor_names = [f"tensor{i}" for i in range(spec.epilogue.tensor_inputs)]
+        self.extra_dtypes = dict(
+            zip((*self.channel_names, *self.tensor_names), spec.epilogue.input_dtypes[1:], strict=True)
+        )
+        self.sum, self.result_dtype = spec.arithmetic.sum, spec.epilogue.result_dtype
 
     def function(self, pixels: int) -> str:
         """A function that adds one piece of the reduction to a tile, and on the last piece stores it."""
@@ -64,35 +96,40 @@ class TileWriter:
         flat = [(name, index * self.isa.lanes) for index, name in enumerate(names)]
         element = self.c(steps.element)
         w_step = "w_step" if self.spec.strided else str(self.width)
+        arithmetic, vector_type = self.spec.arithmetic, VECTOR_TYPES[self.sum]
+        (left_type, left), (right_type, right) = arithmetic.left, arithmetic.right
         body = []
         for pixel, row in enumerate(accumulators):
-            body.append(f"const float x{pixel} = x[{self._input_offset(pixel)}];")
-            body += [f"{name} += x{pixel} * w{vector};" for vector, name in enumerate(row)]
-        loads = " ".join(f"const mm_vf w{v} = mm_load(w + {v * self.isa.lanes});" for v in range(self.vectors))
-        pointers = "".join(f", const float* {name}" for name in (*self.channel_names, *self.tensor_names))
+            body.append(f"const {left_type} x{pixel} = {left.format(f'x[{self._input_offset(pixel)}]')};")
+            body += [arithmetic.multiply_add.format(sum=name, x=f"x{pixel}", w=f"w{v}") for v, name in enumerate(row)]
+        loads = " ".join(
+            f"const {right_type} w{v} = {right.format(f'w + {v * self.isa.lanes}')};" for v in range(self.vectors)
+        )
+        pointers = "".join(f", const {C_TYPES[dtype]}* {name}" for name, dtype in self.extra_dtypes.items())
         return f"""
 static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
-    const mm_call* call, const float* left, const float* w, float* partial, int64_t run, int64_t run_end,
-    int64_t start, int64_t end, int64_t w_step, int first, int last, int64_t valid, float* output{pointers}) {{
+    const mm_call* call, const {arithmetic.element}* left, const {arithmetic.element}* w,
+    {arithmetic.element}* partial, int64_t run, int64_t run_end, int64_t start, int64_t end, int64_t w_step,
+    int first, int last, int64_t valid, {C_TYPES[self.result_dtype]}* output{pointers}) {{
   const int64_t row_step = {self.c(steps.row)}, output_step = {self.c(self.spec.output_step)};
-  mm_vf {", ".join(names)};
+  {vector_type} {", ".join(names)};
   if (first) {{
-    {" = ".join(names)} = (mm_vf){{0}};
+    {" = ".join(names)} = ({vector_type}){{0}};
   }} else {{
-    {" ".join(f"{name} = mm_load(partial + {offset});" for name, offset in flat)}
+    {" ".join(f"{name} = {load_vector(f'partial + {offset}', self.sum)};" for name, offset in flat)}
   }}
   for (; run < run_end; run++) {{
-    const float* x = left + ({steps.run}) + start * {element};
+    const {arithmetic.element}* x = left + ({steps.run}) + start * {element};
     for (int64_t k = start; k < end; k++, x += {element}, w += {w_step}) {{
       {loads}
       {" ".join(body)}
     }}
   }}
   if (!last) {{
-    {" ".join(f"mm_store(partial + {offset}, {name});" for name, offset in flat)}
+    {" ".join(f"{store_vector(f'partial + {offset}', name, self.sum)};" for name, offset in flat)}
     return;
   }}
-{self._store(accumulators)}
+{self.store(accumulators)}
 }}
 """
 
@@ -111,7 +148,7 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
             return str(row * steps.row + column * steps.column)
         return f"{row} * row_step + {column * steps.column}"
 
-    def _store(self, accumulators: list[list[str]]) -> str:
+    def store(self, accumulators: list[list[str]]) -> str:
         """The epilogue, written out where it is small and the count of outputs is one known while generating."""
         epilogue, outputs = self.spec.epilogue, self.spec.outputs
         forms = []
@@ -131,23 +168,19 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
         lanes, lines = self.isa.lanes, []
         vectors = [(v, min(lanes, count - v * lanes)) for v in range(-(-count // lanes))]
         for vector, valid in vectors:
-            for name in self.channel_names:
-                lines.append(f"const mm_vf {name}_{vector} = {_load(f'{name} + {vector * lanes}', valid, lanes)};")
+            limit = "" if valid == lanes else str(valid)
+            lines += [
+                self._load(name, f"{name}_{vector}", str(vector * lanes), limit) for name in self.channel_names
+            ]
         for pixel, row in enumerate(accumulators):
             for vector, valid in vectors:
+                limit = "" if valid == lanes else str(valid)
                 offset = f"{pixel} * output_step + {vector * lanes}"
+                loads = [self._load(name, f"{name}_v", offset, limit) for name in self.tensor_names]
                 inputs = [row[vector], *(f"{name}_{vector}" for name in self.channel_names)]
-                loads = []
-                for name in self.tensor_names:
-                    loads.append(f"const mm_vf {name}_v = {_load(f'{name} + {offset}', valid, lanes)};")
-                    inputs.append(f"{name}_v")
-                statements, result = self.spec.epilogue.emit(inputs)
-                store = (
-                    f"mm_store(output + {offset}, {result});"
-                    if valid == lanes
-                    else f"mm_store_tail(output + {offset}, {result}, {valid});"
-                )
-                lines.append(f"{{ {' '.join(loads)} {statements} {store} }}")
+                statements, result = self.spec.epilogue.emit([*inputs, *(f"{name}_v" for name in self.tensor_names)])
+                store = store_vector(f"output + {offset}", result, self.result_dtype, limit)
+                lines.append(f"{{ {' '.join(loads)} {statements} {store}; }}")
         return "\n".join(f"    {line}" for line in lines)
 
     def _store_loop(self, accumulators: list[list[str]]) -> str:
@@ -155,25 +188,27 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
         lanes = self.isa.lanes
         offsets = {**dict.fromkeys(self.channel_names, "v"), **dict.fromkeys(self.tensor_names, "at")}
         statements, result = self.spec.epilogue.emit(["a", *(f"{name}_v" for name in offsets)])
+        vector_type = VECTOR_TYPES[self.sum]
 
-        def step(load: str, store: str) -> str:
-            loads = [f"const mm_vf {name}_v = {load.format(f'{name} + {at}')};" for name, at in offsets.items()]
-            return f"{' '.join(loads)} {statements} {store.format('output + at', result)};"
+        def step(limit: str) -> str:
+            loads = [self._load(name, f"{name}_v", at, limit) for name, at in offsets.items()]
+            return f"{' '.join(loads)} {statements} {store_vector('output + at', result, self.result_dtype, limit)};"
 
         return f"""
-  mm_vf tile[] = {{{", ".join(name for row in accumulators for name in row)}}};
+  {vector_type} tile[] = {{{", ".join(name for row in accumulators for name in row)}}};
   for (int64_t p = 0; p < {len(accumulators)}; p++) {{
     for (int64_t v = 0; v < {self.width} && v < valid; v += {lanes}) {{
-      const mm_vf a = tile[p * {self.vectors} + v / {lanes}];
+      const {vector_type} a = tile[p * {self.vectors} + v / {lanes}];
       const int64_t at = p * output_step + v, count = valid - v;
       if (count >= {lanes}) {{
-        {step("mm_load({})", "mm_store({}, {})")}
+        {step("")}
       }} else {{
-        {step("mm_load_tail({}, count)", "mm_store_tail({}, {}, count)")}
+        {step("count")}
       }}
     }}
   }}"""
 
-
-def _load(address: str, valid: int, lanes: int) -> str:
-    return f"mm_load({address})" if valid == lanes else f"mm_load_tail({address}, {valid})"
+    def _load(self, name: str, register: str, offset: str, limit: str) -> str:
+        """Reads an input of the epilogue into a register."""
+        dtype = self.extra_dtypes[name]
+        return f"const {VECTOR_TYPES[dtype]} {register} = {load_vector(f'{name} + {offset}', dtype, limit)};"

@@ -13,10 +13,12 @@
 typedef float mm_vf __attribute__((vector_size(MM_VECTOR_BYTES)));
 typedef int32_t mm_vi __attribute__((vector_size(MM_VECTOR_BYTES)));   /* integers, and masks: 0 or -1 a lane */
 typedef uint32_t mm_vu __attribute__((vector_size(MM_VECTOR_BYTES)));
-typedef uint8_t mm_vb __attribute__((vector_size(MM_LANES)));          /* one byte a lane: booleans in memory */
+typedef uint8_t mm_vb __attribute__((vector_size(MM_LANES)));          /* one byte a lane in memory */
+typedef int8_t mm_vsb __attribute__((vector_size(MM_LANES)));
 typedef float mm_vf_unaligned __attribute__((vector_size(MM_VECTOR_BYTES), aligned(4), may_alias));
 typedef int32_t mm_vi_unaligned __attribute__((vector_size(MM_VECTOR_BYTES), aligned(4), may_alias));
 typedef uint8_t mm_vb_unaligned __attribute__((vector_size(MM_LANES), aligned(1), may_alias));
+typedef int8_t mm_vsb_unaligned __attribute__((vector_size(MM_LANES), aligned(1), may_alias));
 
 MM_INLINE mm_vf mm_splat(float x) { return x - (mm_vf){0}; }
 MM_INLINE mm_vi mm_splat_i(int32_t x) { return x - (mm_vi){0}; }
@@ -100,6 +102,40 @@ MM_INLINE void mm_store_tail_mask(uint8_t* p, mm_vi m, int64_t n) {
     if (i < n) p[i] = m[i] & 1;
 }
 
+/* Bytes: one each in memory, a lane of 32 bits in registers. What is stored is in their range. */
+MM_INLINE mm_vi mm_load_u8(const uint8_t* p) { return __builtin_convertvector(*(const mm_vb_unaligned*)p, mm_vi); }
+MM_INLINE mm_vi mm_load_s8(const int8_t* p) { return __builtin_convertvector(*(const mm_vsb_unaligned*)p, mm_vi); }
+MM_INLINE void mm_store_u8(uint8_t* p, mm_vi v) { *(mm_vb_unaligned*)p = __builtin_convertvector(v, mm_vb); }
+MM_INLINE void mm_store_s8(int8_t* p, mm_vi v) { *(mm_vsb_unaligned*)p = __builtin_convertvector(v, mm_vsb); }
+MM_INLINE mm_vb mm_load_tail_bytes(const void* p, int64_t n) {
+#if defined(__AVX512BW__) && MM_VECTOR_BYTES == 64
+  typedef char bytes __attribute__((vector_size(16)));
+  return (mm_vb)__builtin_ia32_loaddquqi128_mask((void*)p, (bytes){0}, (unsigned short)((1u << n) - 1));
+#else
+  mm_vb v = {0};
+  for (int i = 0; i < MM_LANES; i++)
+    if (i < n) v[i] = ((const uint8_t*)p)[i];
+  return v;
+#endif
+}
+MM_INLINE mm_vi mm_load_tail_u8(const uint8_t* p, int64_t n) {
+  return __builtin_convertvector(mm_load_tail_bytes(p, n), mm_vi);
+}
+MM_INLINE mm_vi mm_load_tail_s8(const int8_t* p, int64_t n) {
+  return __builtin_convertvector((mm_vsb)mm_load_tail_bytes(p, n), mm_vi);
+}
+MM_INLINE void mm_store_tail_u8(uint8_t* p, mm_vi v, int64_t n) {
+  const mm_vb bytes = __builtin_convertvector(v, mm_vb);
+#if defined(__AVX512BW__) && MM_VECTOR_BYTES == 64
+  typedef char sixteen __attribute__((vector_size(16)));
+  __builtin_ia32_storedquqi128_mask((void*)p, (sixteen)bytes, (unsigned short)((1u << n) - 1));
+#else
+  for (int i = 0; i < MM_LANES; i++)
+    if (i < n) p[i] = bytes[i];
+#endif
+}
+MM_INLINE void mm_store_tail_s8(int8_t* p, mm_vi v, int64_t n) { mm_store_tail_u8((uint8_t*)p, v, n); }
+
 /* ---- selection and rounding -------------------------------------------------------------------------------- */
 
 MM_INLINE mm_vf mm_select(mm_vi mask, mm_vf a, mm_vf b) { return (mm_vf)((mask & (mm_vi)a) | (~mask & (mm_vi)b)); }
@@ -175,6 +211,16 @@ MM_INLINE mm_vf mm_round(mm_vf x) {
   mm_vf rounded = mm_copysign((magnitude + 8388608.0f) - 8388608.0f, x);
   return mm_select(magnitude < 8388608.0f, rounded, x);
 }
+/* The nearest integer, half to even, plus `zero`, limited to `low` <= 0 and `high`, of 8 bits each. NaN gives 0. */
+MM_INLINE mm_vi mm_quantize(mm_vf x, int32_t zero, int32_t low, int32_t high) {
+  mm_vi numbers = x == x;
+  x = mm_less_or_second(x, mm_splat((float)(high - zero)));
+  x = mm_greater_or_second(x, mm_splat((float)(low - zero)));
+  /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits. */
+  mm_vi rounded = (mm_vi)(x + 12582912.0f) - (0x4b400000 - zero);
+  return rounded & numbers;
+}
+
 MM_INLINE mm_vf mm_floor(mm_vf x) {
   mm_vf rounded = mm_round(x);
   return mm_select(rounded > x, mm_copysign(rounded - 1.0f, x), rounded);
@@ -198,6 +244,58 @@ MM_INLINE mm_vf mm_sqrt(mm_vf x) {
   return x;
 #endif
 }
+
+/* ---- products of bytes ------------------------------------------------------------------------------------- */
+
+/* A left operand is four unsigned bytes, the same in every lane; a right one is four signed bytes a lane. mm_dot adds
+ * the sum of the four products to each lane. Both are brought into the form that the instruction set multiplies once. */
+#if defined(__AVX512VNNI__) && MM_VECTOR_BYTES == 64
+typedef mm_vi mm_dot_left_t;
+typedef mm_vi mm_dot_right_t;
+MM_INLINE mm_dot_left_t mm_dot_left(int32_t bytes) { return mm_splat_i(bytes); }
+MM_INLINE mm_dot_right_t mm_dot_right(const int32_t* p) { return mm_load_i(p); }
+MM_INLINE mm_vi mm_dot(mm_vi sum, mm_dot_left_t x, mm_dot_right_t w) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+  return sum;
+}
+#elif defined(__AVX2__) && MM_VECTOR_BYTES >= 32
+/* As 16-bit numbers, so that nothing saturates: bytes 0 and 2 of each lane, bytes 1 and 3. */
+typedef int16_t mm_vw __attribute__((vector_size(MM_VECTOR_BYTES)));
+typedef uint16_t mm_vuw __attribute__((vector_size(MM_VECTOR_BYTES)));
+typedef struct { mm_vw even, odd; } mm_dot_left_t;
+typedef mm_dot_left_t mm_dot_right_t;
+MM_INLINE mm_dot_left_t mm_dot_left(int32_t bytes) {
+  return (mm_dot_left_t){(mm_vw)mm_splat_i(bytes & 0x00ff00ff), (mm_vw)mm_splat_i((bytes >> 8) & 0x00ff00ff)};
+}
+MM_INLINE mm_dot_right_t mm_dot_right(const int32_t* p) {
+  const mm_vw bytes = (mm_vw)mm_load_i(p);
+  return (mm_dot_right_t){(mm_vw)((mm_vuw)bytes << 8) >> 8, bytes >> 8};
+}
+MM_INLINE mm_vi mm_multiply_add_pairs(mm_vw x, mm_vw w) {
+  mm_vi sums;
+  __asm__("vpmaddwd %2, %1, %0" : "=v"(sums) : "v"(x), "v"(w));
+  return sums;
+}
+MM_INLINE mm_vi mm_dot(mm_vi sum, mm_dot_left_t x, mm_dot_right_t w) {
+  return sum + mm_multiply_add_pairs(x.even, w.even) + mm_multiply_add_pairs(x.odd, w.odd);
+}
+#else
+typedef struct { int32_t bytes[4]; } mm_dot_left_t;
+typedef struct { mm_vi bytes[4]; } mm_dot_right_t;
+MM_INLINE mm_dot_left_t mm_dot_left(int32_t bytes) {
+  const uint32_t u = (uint32_t)bytes;
+  return (mm_dot_left_t){{u & 255, (u >> 8) & 255, (u >> 16) & 255, u >> 24}};
+}
+MM_INLINE mm_dot_right_t mm_dot_right(const int32_t* p) {
+  const mm_vi bytes = mm_load_i(p);
+  const mm_vu u = (mm_vu)bytes;
+  return (mm_dot_right_t){{(mm_vi)(u << 24) >> 24, (mm_vi)(u << 16) >> 24, (mm_vi)(u << 8) >> 24, bytes >> 24}};
+}
+MM_INLINE mm_vi mm_dot(mm_vi sum, mm_dot_left_t x, mm_dot_right_t w) {
+  for (int i = 0; i < 4; i++) sum += x.bytes[i] * w.bytes[i];
+  return sum;
+}
+#endif
 
 /* ---- over the lanes ---------------------------------------------------------------------------------------- */
 
