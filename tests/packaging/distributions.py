@@ -49,6 +49,12 @@ class Distribution:
         parsed = map(Requirement, self.project["dependencies"])
         return {canonicalize_name(requirement.name): requirement for requirement in parsed}
 
+    @property
+    def extras(self) -> set[str]:
+        """What its extras bring, by canonical name."""
+        listed = self.project.get("optional-dependencies", {}).values()
+        return {canonicalize_name(Requirement(text).name) for texts in listed for text in texts}
+
 
 DISTRIBUTIONS = tuple(
     Distribution(path.parent.relative_to(ROOT))

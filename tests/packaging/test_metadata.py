@@ -62,7 +62,9 @@ def imported(distribution: Distribution) -> dict[str, Path]:
 def test_what_is_imported_is_declared_and_what_is_declared_is_used(distribution: Distribution) -> None:
     owners = metadata.packages_distributions() | {"google": ["protobuf"]}
     used = {canonicalize_name(owners[name][0]): path for name, path in imported(distribution).items()}
-    optional = {"pytest"} if distribution.name == "mm-core" else set()  # its pytest plugin runs inside pytest only
+    optional = set(distribution.extras)
+    if distribution.name == "mm-core":
+        optional.add("pytest")  # its pytest plugin runs inside pytest only
     declared = set(distribution.requirements)
     missing = {name: str(path.relative_to(ROOT)) for name, path in used.items() if name not in declared | optional}
     assert not missing

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ml_dtypes
-import numpy as np
 import torch
 
 from mm_core.errors import ParseError, UnsupportedOpError
-from mm_core.types import BY_NAME, Array, DType, TensorData
+from mm_core.types import BY_NAME, Array, DType, TensorData, as_dtype
 
 _NAMES = {
     torch.bool: "bool", torch.int8: "int8", torch.int16: "int16", torch.int32: "int32", torch.int64: "int64",
@@ -21,7 +19,7 @@ _NAMES = {
 DTYPES: dict[torch.dtype, DType] = {dtype: BY_NAME[name] for dtype, name in _NAMES.items()}
 """torch's element types that mm has."""
 TORCH_DTYPES: dict[DType, torch.dtype] = {ours: theirs for theirs, ours in DTYPES.items()}
-_BITS = {1: torch.uint8, 2: torch.int16}
+_BITS = {1: torch.uint8, 2: torch.uint16}
 
 
 def dtype_of(dtype: torch.dtype, where: str = "") -> DType:
@@ -37,17 +35,22 @@ def array_of(tensor: torch.Tensor) -> Array:
     """The tensor's elements as an array that shares its memory where it lies in the host's."""
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     ours = DTYPES[tensor.dtype]
-    if ours.is_float and ours.bits < 32 and ours.name != "float16":
+    if _is_foreign(ours):
         return tensor.view(_BITS[ours.itemsize]).numpy().view(ours.numpy)
     return tensor.numpy()
 
 
 def tensor_of(array: Array) -> torch.Tensor:
     """An array as a tensor that shares its memory."""
-    if array.dtype.kind == "V" or array.dtype in (ml_dtypes.bfloat16, ml_dtypes.float8_e5m2, ml_dtypes.float8_e4m3fn):
-        ours = next(dtype for dtype in TORCH_DTYPES if dtype.numpy == array.dtype)
-        return torch.from_numpy(array.view({1: np.uint8, 2: np.int16}[ours.itemsize])).view(TORCH_DTYPES[ours])
+    ours = as_dtype(array.dtype)
+    if _is_foreign(ours):
+        return torch.from_numpy(array.view(f"u{ours.itemsize}")).view(TORCH_DTYPES[ours])
     return torch.from_numpy(array)
+
+
+def _is_foreign(dtype: DType) -> bool:
+    """Whether numpy itself does not know the type: then bits cross the border."""
+    return dtype.is_float and dtype.bits < 32 and dtype.name != "float16"
 
 
 def weight_of(tensor: torch.Tensor, key: str) -> TensorData:
