@@ -190,8 +190,8 @@ class PRelu(Elementwise):
     operands = (Operand("x"), Operand("slope"))
     dtypes = {"T": NUMERIC}
 
-    def infer(self, types: Any, values: KnownValues) -> Any:
-        shape = super().infer(types, values)
+    def infer(self, types: Any, values: KnownValues, **attributes: Any) -> Any:
+        shape = super().infer(types, values, **attributes)
         require(
             len(shape) == len(types[0].shape),
             f"{self.name}: the slope of shape {list(types[1].shape)} does not broadcast to {list(types[0].shape)}",
@@ -236,7 +236,7 @@ class Softmax(_AlongAxis):
 
     def reference(self, x: Array, *, axis: int) -> Array:
         powers = np.exp(_shifted(wide(x), axis))
-        return (powers / powers.sum(axis=axis, keepdims=True)).astype(x.dtype)
+        return np.asarray(powers / powers.sum(axis=axis, keepdims=True)).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, *, axis: int) -> Any:
         def build(x: Any) -> Any:
@@ -255,7 +255,7 @@ class LogSoftmax(_AlongAxis):
     def reference(self, x: Array, *, axis: int) -> Array:
         shifted = _shifted(wide(x), axis)
         with np.errstate(divide="ignore"):
-            return (shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))).astype(x.dtype)
+            return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, *, axis: int) -> Any:
         def build(x: Any) -> Any:

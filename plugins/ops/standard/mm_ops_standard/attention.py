@@ -95,12 +95,13 @@ class Attention(OpDef):
         powers = np.exp(scores - np.where(masked, 0, top))
         weights = powers / np.where(masked, 1, powers.sum(axis=-1, keepdims=True))
         weights = weights.astype(grouped.dtype).reshape(batch, groups, heads // groups, length, count)
-        return (weights @ wide(v)[:, :, None]).reshape(batch, heads, length, v.shape[3]).astype(q.dtype)
+        y: Array = weights @ wide(v)[:, :, None]
+        return y.reshape(batch, heads, length, v.shape[3]).astype(q.dtype)
 
     def decompose(self, graph: Any, q: Any, k: Any, v: Any, mask: Any, **attributes: Any) -> Any:
         if mask is not None and mask.type.dtype not in BOOL:
             return in_float32(graph, lambda *values: _attend(graph, *values, **attributes), q, k, v, mask)
-        return in_float32(graph, lambda *values: _attend(graph, *values, mask, **attributes), q, k, v)
+        return in_float32(graph, lambda q, k, v: _attend(graph, q, k, v, mask, **attributes), q, k, v)
 
 
 def _limits(ahead: Any, behind: Any, causal: bool, left_window: int, right_window: int) -> list[tuple[int, Any]]:

@@ -30,7 +30,7 @@ class BitCast(OpDef):
     def reference(self, x: Array, *, to: DType) -> Array:
         source = as_dtype(x.dtype)
         if to.kind == "bool":
-            return x.view(np.uint8) != 0
+            return np.asarray(x.view(np.uint8) != 0)
         if _bits(source) >= 8:
             return x.view(to.numpy)
         codes = x.view(np.uint8) & np.uint8(2 ** _bits(source) - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from math import prod
 from typing import Any
 
@@ -25,7 +24,7 @@ from mm_ops_standard.shapes import (
     sizes_of,
     times,
 )
-from mm_ops_standard.windows import make_window
+from mm_ops_standard.windows import blocks_added, make_window
 
 
 class ColumnsToImage(OpDef):
@@ -59,14 +58,9 @@ class ColumnsToImage(OpDef):
         strides, begins, ends, dilations, counts = _geometry(image, block, **geometry)
         batch, channels = x.shape[0], x.shape[1] // prod(block)
         blocks = wide(x).reshape(batch, channels, *block, *counts)
-        canvas = np.zeros((batch, channels, *(b + s + e for b, s, e in zip(begins, image, ends))), blocks.dtype)
-        for offsets in product(*map(range, block)):
-            window = tuple(
-                slice(offset * dilation, offset * dilation + (count - 1) * stride + 1, stride)
-                for offset, dilation, count, stride in zip(offsets, dilations, counts, strides)
-            )
-            canvas[(..., *window)] += blocks[(slice(None), slice(None), *offsets)]
-        return canvas[(..., *(slice(b, b + s) for b, s in zip(begins, image)))].astype(x.dtype)
+        reach = [begin + size + end for begin, size, end in zip(begins, image, ends)]
+        canvas = blocks_added(blocks, block, strides, dilations, reach)
+        return canvas[:, :, *(slice(begin, begin + size) for begin, size in zip(begins, image))].astype(x.dtype)
 
     def decompose(
         self, graph: Any, x: Any, image_shape: Any, block_shape: Any, *, strides: Any, pads: Any, dilations: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from math import prod
 from typing import Any
 
@@ -12,7 +11,8 @@ from mm_core.ops import FLOATS, Arity, Attribute, KnownValues, OpDef, Operand, R
 from mm_core.types import BY_NAME, Array, Dim, floordiv
 from mm_ops_standard.checks import require, require_multiple, require_rank, same
 from mm_ops_standard.precision import wide
-from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, make_window, pad_same, windows_of
+from mm_ops_standard.shapes import shapes_of
+from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, blocks_added, make_window, pad_same, static, windows_of
 
 _BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
 _INT32 = BY_NAME["int32"]
@@ -40,14 +40,14 @@ class Conv(OpDef):
     attributes = (*WINDOW_ATTRIBUTES, _GROUP)
 
     def infer(self, types: Any, values: KnownValues, *, group: int, **window: Any) -> Any:
-        x, w, b = (None if type_ is None else type_.shape for type_ in types)
+        x, w, b = shapes_of(types)
         _check_channels(self.name, x, w, b, group)
         geometry = make_window(self.name, x[2:], w[2:], **window)
         return (x[0], w[0], *geometry.output(self.name, x[2:]))
 
     def reference(self, x: Array, w: Array, b: Array | None = None, *, group: int, **window: Any) -> Array:
         geometry = make_window(self.name, x.shape[2:], w.shape[2:], **window)
-        output = [int(size) for size in geometry.output(self.name, x.shape[2:])]
+        output = static(geometry.output(self.name, x.shape[2:]))
         y = _convolve(wide(x), wide(w), geometry, output, group)
         if b is not None:
             y += wide(b).reshape(-1, *[1] * len(output))
@@ -95,7 +95,7 @@ class ConvTranspose(OpDef):
     )
 
     def infer(self, types: Any, values: KnownValues, *, group: int, **geometry: Any) -> Any:
-        x, w, b = (None if type_ is None else type_.shape for type_ in types)
+        x, w, b = shapes_of(types)
         require_rank(self.name, "x", x, 3, 1000)
         require_rank(self.name, "w", w, len(x))
         require(group >= 1, f"{self.name}: group must be at least 1, not {group}")
@@ -109,23 +109,18 @@ class ConvTranspose(OpDef):
 
     def reference(self, x: Array, w: Array, b: Array | None = None, *, group: int, **geometry: Any) -> Array:
         window, begins, output = _transposed(self.name, x.shape[2:], w.shape[2:], **geometry)
+        places = [slice(begin, begin + count) for begin, count in zip(static(begins), static(output))]
         batch, channels = x.shape[:2]
         points = prod(x.shape[2:])
         kernels = wide(w).reshape(group, channels // group, -1).transpose(0, 2, 1)
         columns = kernels @ wide(x).reshape(batch, group, channels // group, points)
         columns = columns.reshape(batch, group * w.shape[1], *w.shape[2:], *x.shape[2:])
         reach = [
-            max((size - 1) * stride + int(extent), int(begin) + int(count))
-            for size, stride, extent, begin, count in zip(x.shape[2:], window.strides, window.extents, begins, output)
+            max((size - 1) * stride + extent, place.stop)
+            for size, stride, extent, place in zip(x.shape[2:], window.strides, static(window.extents), places)
         ]
-        canvas = np.zeros((batch, group * w.shape[1], *reach), columns.dtype)
-        for offsets in product(*map(range, w.shape[2:])):
-            places = tuple(
-                slice(offset * dilation, offset * dilation + (size - 1) * stride + 1, stride)
-                for offset, dilation, size, stride in zip(offsets, window.dilations, x.shape[2:], window.strides)
-            )
-            canvas[(..., *places)] += columns[(slice(None), slice(None), *offsets)]
-        y = canvas[(..., *(slice(int(begin), int(begin) + int(count)) for begin, count in zip(begins, output)))]
+        canvas = blocks_added(columns, w.shape[2:], window.strides, window.dilations, reach)
+        y = canvas[:, :, *places]
         if b is not None:
             y = y + wide(b).reshape(-1, *[1] * len(output))
         return y.astype(x.dtype)
@@ -138,7 +133,7 @@ class ConvTranspose(OpDef):
         _, begins, wanted = _transposed(self.name, spatial, kernel, **geometry)
         plain = {**geometry, "pads": (), "auto_pad": "notset", "output_shape": ()}
         full = _transposed(self.name, spatial, kernel, **plain)[2]
-        ends = [size - begin - target for size, begin, target in zip(full, begins, wanted)]
+        ends: list[Any] = [size - begin - target for size, begin, target in zip(full, begins, wanted)]
         if all(isinstance(pad, int) for pad in (*begins, *ends)):
             extra = plain["output_padding"] or (0,) * len(spatial)
             plain["output_padding"] = [more + max(-end, 0) for more, end in zip(extra, ends)]

@@ -120,9 +120,7 @@ def _diagonal(graph: Any, value: Any, labels: Labels) -> tuple[Any, Labels]:
     return value, labels
 
 
-def _contract(
-    graph: Any, a: Any, a_labels: Labels, b: Any, b_labels: Labels, wanted: set[str]
-) -> tuple[Any, Labels]:
+def _contract(graph: Any, a: Any, a_labels: Labels, b: Any, b_labels: Labels, wanted: set[str]) -> tuple[Any, Labels]:
     """The product of two terms, summed over what they share and nobody wants."""
     a, a_labels = _sum_out(graph, a, a_labels, wanted | set(b_labels))
     b, b_labels = _sum_out(graph, b, b_labels, wanted | set(a_labels))
@@ -142,9 +140,7 @@ def _contract(
         shape = [*(sizes[label] for label in batch), merged(sizes, rows), merged(sizes, columns)]
         return value if len(rows) == len(columns) == 1 else reshape(graph, value, shape)
 
-    product = graph.matmul(
-        matrix(a, a_labels, a_sizes, a_free, summed), matrix(b, b_labels, b_sizes, summed, b_free)
-    )
+    product = graph.matmul(matrix(a, a_labels, a_sizes, a_free, summed), matrix(b, b_labels, b_sizes, summed, b_free))
     if len(a_free) != 1 or len(b_free) != 1:
         free = [*(a_sizes[label] for label in a_free), *(b_sizes[label] for label in b_free)]
         product = reshape(graph, product, [*sizes_of(graph, product)[: len(batch)], *free])

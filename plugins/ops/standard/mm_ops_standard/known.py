@@ -32,9 +32,10 @@ def fits(shape: Any) -> bool:
 
 def combine(function: Callable[..., Any], *partials: Partial | None, strict: bool = True) -> Partial | None:
     """`function` of the elements, broadcast. With `strict`, an unknown element makes the result's unknown."""
-    if any(item is None for item in partials):
+    known = [item for item in partials if item is not None]
+    if len(known) < len(partials):
         return None
-    shape = np.broadcast_shapes(*(item.shape for item in partials if item is not None))
+    shape = np.broadcast_shapes(*(item.shape for item in known))
     if not fits(shape):
         return None
 
@@ -47,22 +48,25 @@ def combine(function: Callable[..., Any], *partials: Partial | None, strict: boo
             return None
         return None if isinstance(result, int) and not _LEAST <= result <= _MOST else result
 
-    items = np.broadcast_arrays(*partials)
-    columns = zip(*(array.flat for array in items))
+    columns = zip(*(array.flat for array in np.broadcast_arrays(*known)))
     return partial([checked(*column) for column in columns], shape)
+
+
+def elements(known: Partial) -> tuple[Any, ...]:
+    """The elements in order: each an int, a SymDim, or None if unknown."""
+    return tuple(known.flat)
 
 
 def integers(known: Partial | None) -> tuple[int, ...] | None:
     """The elements as plain integers, or None if one is not."""
-    if known is None or not all(type(item) is int for item in known.flat):
-        return None
-    return tuple(known.flat)
+    items = None if known is None else elements(known)
+    return None if items is None or not all(type(item) is int for item in items) else items
 
 
 def dims(known: Partial | None, type_: Any) -> tuple[Dim | None, ...] | None:
     """Elements of a 1-D integer operand as dimensions; all unknown if only its length is known, else None."""
     if known is not None:
-        return tuple(known.flat)
+        return elements(known)
     length = type_.shape[0] if isinstance(type_, TensorType) and type_.shape else None
     return (None,) * length if isinstance(length, int) else None
 

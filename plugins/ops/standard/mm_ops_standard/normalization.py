@@ -63,9 +63,7 @@ class BatchNorm(OpDef):
         factor = scale / np.sqrt(variance + np.asarray(epsilon, variance.dtype))
         return np.asarray((wide(x) - mean) * factor + bias).astype(x.dtype)
 
-    def decompose(
-        self, graph: Any, x: Any, scale: Any, bias: Any, mean: Any, variance: Any, *, epsilon: float
-    ) -> Any:
+    def decompose(self, graph: Any, x: Any, scale: Any, bias: Any, mean: Any, variance: Any, *, epsilon: float) -> Any:
         """Scale and shift: the factors depend on constants only and fold away."""
         dtype, rank = x.type.dtype, max(len(x.type.shape), 2)
         compute = "float64" if "float64" in (dtype.name, scale.type.dtype.name) else "float32"
@@ -273,7 +271,7 @@ class MeanVarianceNorm(OpDef):
         signal = wide(x)
         centred = signal - signal.mean(axis=axes, keepdims=True)
         deviation = np.sqrt(np.square(centred).mean(axis=axes, keepdims=True))
-        return (centred / (deviation + np.asarray(1e-9, signal.dtype))).astype(x.dtype)
+        return np.asarray(centred / (deviation + np.asarray(1e-9, signal.dtype))).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
         normal = axes_of(self.name, axes, len(x.type.shape))
@@ -309,7 +307,7 @@ class LocalResponseNorm(OpDef):
         before = (size - 1) // 2
         margins = [(0, 0), (before, size - 1 - before)] + [(0, 0)] * (x.ndim - 2)
         squares = np.lib.stride_tricks.sliding_window_view(np.pad(np.square(signal), margins), size, 1).sum(-1)
-        return (signal / (bias + alpha / size * squares) ** beta).astype(x.dtype)
+        return np.asarray(signal / (bias + alpha / size * squares) ** beta).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, *, size: int, alpha: float, beta: float, bias: float) -> Any:
         before = (size - 1) // 2

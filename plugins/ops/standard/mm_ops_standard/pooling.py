@@ -18,12 +18,13 @@ from mm_ops_standard.windows import (
     is_padded_while_running,
     make_window,
     pad_same,
+    static,
     windows_of,
 )
 
 _BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
 _INT64 = BY_NAME["int64"]
-POOL_ATTRIBUTES = (
+POOL_ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("kernel_shape", (int,)),
     *WINDOW_ATTRIBUTES,
     Attribute("ceil_mode", bool, False),
@@ -66,7 +67,7 @@ class MaxPool(_Pool):
     def reference(self, x: Array, **geometry: Any) -> Array:
         window, shape = self.geometry(x.shape, **geometry)
         view = windows_of(wide(x), window, shape[2:], _lowest(x.dtype))
-        return view.max(axis=tuple(range(len(shape), view.ndim))).astype(x.dtype)
+        return np.asarray(view.max(axis=tuple(range(len(shape), view.ndim)))).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, **attributes: Any) -> Any:
         if not is_padded_while_running(x, attributes["auto_pad"]):
@@ -98,8 +99,9 @@ class MaxPoolWithIndices(_Pool):
         spatial = x.shape[2:]
         flat = np.arange(prod(x.shape[:2]), dtype=np.int64).reshape(*x.shape[:2], *[1] * rank) * prod(spatial)
         weights = [prod(spatial[axis + 1 :]) if storage_order == 0 else prod(spatial[:axis]) for axis in range(rank)]
+        begins = static(window.begins)
         for axis, offset in enumerate(np.unravel_index(best, geometry["kernel_shape"])):
-            start = np.arange(shape[2 + axis]) * window.strides[axis] - int(window.begins[axis])
+            start = np.arange(shape[2 + axis]) * window.strides[axis] - begins[axis]
             place = start.reshape(-1, *[1] * (rank - 1 - axis)) + offset * window.dilations[axis]
             flat = flat + place * weights[axis]
         return np.take_along_axis(view, best[..., None], -1)[..., 0].astype(x.dtype), flat
@@ -123,12 +125,13 @@ class AveragePool(_Pool):
         view = windows_of(wide(x), window, shape[2:], 0)
         total = view.sum(axis=tuple(range(len(shape), view.ndim)))
         counts = np.ones((), total.dtype)
+        begins, ends, kernel = static(window.begins), static(window.ends), static(window.kernel)
         for axis, size in enumerate(x.shape[2:]):
-            begin, end = (int(window.begins[axis]), int(window.ends[axis])) if count_include_pad else (0, 0)
-            starts = np.arange(shape[2 + axis])[:, None] * window.strides[axis] - int(window.begins[axis])
-            places = starts + np.arange(window.kernel[axis]) * window.dilations[axis]
+            begin, end = (begins[axis], ends[axis]) if count_include_pad else (0, 0)
+            starts = np.arange(shape[2 + axis])[:, None] * window.strides[axis] - begins[axis]
+            places = starts + np.arange(kernel[axis]) * window.dilations[axis]
             counts = counts[..., None] * ((places >= -begin) & (places < size + end)).sum(1)
-        return (total / counts).astype(x.dtype)
+        return np.asarray(total / counts).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, *, count_include_pad: bool, **geometry: Any) -> Any:
         """The mean over elements and padding; divided, if padding does not count, by the share of the elements."""
@@ -141,6 +144,10 @@ class AveragePool(_Pool):
         return graph.div(means, self.pool_padded(graph, ones, 0, count_include_pad=True, **geometry))
 
 
+def _check_power(op: str, p: int) -> None:
+    require(p >= 1, f"{op}: p must be at least 1, not {p}")
+
+
 class LpPool(_Pool):
     """(sum |x|^p)^(1/p) under each window (ONNX LpPool)."""
 
@@ -148,14 +155,14 @@ class LpPool(_Pool):
     tier = Tier.COMPOSITE
     attributes = (*POOL_ATTRIBUTES, Attribute("p", int, 2))
 
-    def infer(self, types: Any, values: KnownValues, *, p: int, **geometry: Any) -> Any:
-        require(p >= 1, f"{self.name}: p must be at least 1, not {p}")
-        return super().infer(types, values, **geometry)
+    def infer(self, types: Any, values: KnownValues, **attributes: Any) -> Any:
+        _check_power(self.name, attributes["p"])
+        return super().infer(types, values, **attributes)
 
     def reference(self, x: Array, *, p: int, **geometry: Any) -> Array:
         window, shape = self.geometry(x.shape, **geometry)
         view = np.abs(windows_of(wide(x), window, shape[2:], 0)) ** p
-        return (view.sum(axis=tuple(range(len(shape), view.ndim))) ** (1 / p)).astype(x.dtype)
+        return np.asarray(view.sum(axis=tuple(range(len(shape), view.ndim))) ** (1 / p)).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, *, p: int, **geometry: Any) -> Any:
         """Sums are a convolution with ones, each channel taken as an image of its own."""
@@ -177,7 +184,7 @@ class LpPool(_Pool):
         def build(x: Any) -> Any:
             powers, sizes = graph.pow(graph.abs(x), float(p)), sizes_of(graph, x)
             images = reshape(graph, powers, [times(graph, *sizes[:2]), 1, *sizes[2:]])
-            kernel = graph.constant(np.ones((1, 1, *window.kernel)), x.type.dtype)
+            kernel = graph.constant(np.ones((1, 1, *static(window.kernel))), x.type.dtype)
             sums = graph.conv(images, kernel, strides=window.strides, dilations=window.dilations, pads=pads)
             sums = reshape(graph, sums, [*sizes[:2], *sizes_of(graph, sums)[2:]])
             return graph.pow(sums, 1.0 / p)
@@ -268,7 +275,7 @@ class GlobalAveragePool(_GlobalPool):
     name = "mm.global_average_pool"
 
     def reference(self, x: Array) -> Array:
-        return wide(x).mean(axis=_spatial(x.ndim), keepdims=True).astype(x.dtype)
+        return np.asarray(wide(x).mean(axis=_spatial(x.ndim), keepdims=True)).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any) -> Any:
         return graph.reduce_mean(x, axes=_spatial(len(x.type.shape)), keepdims=True)
@@ -281,7 +288,7 @@ class GlobalMaxPool(_GlobalPool):
     dtypes = {"T": FLOATS | INTEGERS}
 
     def reference(self, x: Array) -> Array:
-        return x.max(axis=_spatial(x.ndim), keepdims=True)
+        return np.asarray(x.max(axis=_spatial(x.ndim), keepdims=True))
 
     def decompose(self, graph: Any, x: Any) -> Any:
         return graph.reduce_max(x, axes=_spatial(len(x.type.shape)), keepdims=True)
@@ -293,13 +300,13 @@ class GlobalLpPool(_GlobalPool):
     name = "mm.global_lp_pool"
     attributes = (Attribute("p", int, 2),)
 
-    def infer(self, types: Any, values: KnownValues, *, p: int) -> Any:
-        require(p >= 1, f"{self.name}: p must be at least 1, not {p}")
+    def infer(self, types: Any, values: KnownValues, **attributes: Any) -> Any:
+        _check_power(self.name, attributes["p"])
         return super().infer(types, values)
 
     def reference(self, x: Array, *, p: int) -> Array:
         powers = np.abs(wide(x)) ** p
-        return (powers.sum(axis=_spatial(x.ndim), keepdims=True) ** (1 / p)).astype(x.dtype)
+        return np.asarray(powers.sum(axis=_spatial(x.ndim), keepdims=True) ** (1 / p)).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, *, p: int) -> Any:
         def build(x: Any) -> Any:

@@ -104,7 +104,8 @@ class Quantize(OpDef):
         if zero_point is not None:
             rounded = rounded + _spread(zero_point.astype(ratio.dtype), x.shape, axis, block_size)
         low, high = integer_range(to)
-        return np.clip(np.nan_to_num(rounded, nan=0), low, high).astype(np.int64).astype(to.numpy)
+        inside = np.asarray(np.clip(np.nan_to_num(rounded, nan=0), low, high))
+        return inside.astype(np.int64).astype(to.numpy)
 
     def decompose(self, graph: Any, x: Any, scale: Any, zero_point: Any = None, **how: Any) -> Any:
         """Numbers and scales in one type, float32 or float64, if they are not so already."""

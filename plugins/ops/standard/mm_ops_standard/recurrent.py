@@ -19,7 +19,7 @@ from mm_core.types import BY_NAME, Array
 from mm_ops_standard.checks import require, require_rank, same
 from mm_ops_standard.eager import Eager
 from mm_ops_standard.precision import in_float32, wide
-from mm_ops_standard.shapes import shape_operand, sizes_of
+from mm_ops_standard.shapes import shape_operand, shapes_of, sizes_of
 
 _INT32, _INT64 = BY_NAME["int32"], BY_NAME["int64"]
 _ACTIVATIONS: Mapping[str, tuple[Callable[..., Any], float | None, float | None]] = {
@@ -109,8 +109,7 @@ class _Recurrent(OpDef):
         return fixed
 
     def infer(self, types: Any, values: KnownValues, *, direction: str, layout: int, **attributes: Any) -> Any:
-        shapes: list[Any] = [None if type_ is None else type_.shape for type_ in types[:5]]
-        x, w, r, b, lens = shapes
+        x, w, r, b, lens = shapes_of(types[:5])
         for name, shape in (("x", x), ("w", w), ("r", r)):
             require_rank(self.name, name, shape, 3)
         length, batch = (x[1], x[0]) if layout else (x[0], x[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,16 +35,14 @@ class Reduction(OpDef):
         return tuple(1 if axis in folded else dim for axis, dim in dims if keepdims or axis not in folded)
 
     def known(self, types: Any, values: Any, *, axes: Any, keepdims: bool) -> Any:
-        known = values[0] if self.known_function is not None else None
-        if known is None or known.ndim != 1 or axes == () or any(item is None for item in known):
+        fold = type(self).known_function
+        known = None if fold is None else values[0]
+        if fold is None or known is None or known.ndim != 1 or axes == () or any(item is None for item in known):
             return None
         items = ([] if self.known_initial is None else [self.known_initial]) + list(known)
         if not items:
             return None
-        total = items[0]
-        for item in items[1:]:
-            total = self.known_function(total, item)  # type: ignore[misc]
-        return partial([total], (1,) if keepdims else ())
+        return partial([reduce(fold, items)], (1,) if keepdims else ())
 
     def reference(self, x: Any, *, axes: Any, keepdims: bool) -> Any:
         folded = axes_of(self.name, axes, x.ndim)

@@ -16,7 +16,7 @@ from mm_core.types import Array
 from mm_ops_standard.checks import require, require_multiple, require_rank, same
 from mm_ops_standard.eager import Eager, counted, element_type, number, sizes
 from mm_ops_standard.precision import in_float32, wide
-from mm_ops_standard.shapes import over, reshape, shape_operand, times
+from mm_ops_standard.shapes import over, reshape, shape_operand, shapes_of, times
 from mm_ops_standard.windows import make_window
 
 _FAR = 2.0**20
@@ -113,7 +113,7 @@ class GridSample(OpDef):
         return (x[0], x[1], *grid[1:-1])
 
     def reference(self, x: Array, grid: Array, **attributes: Any) -> Array:
-        return self._sample(Eager(), wide(x), grid.astype(wide(x).dtype), **attributes).astype(x.dtype)
+        return np.asarray(self._sample(Eager(), wide(x), grid.astype(wide(x).dtype), **attributes)).astype(x.dtype)
 
     def decompose(self, graph: Any, x: Any, grid: Any, **attributes: Any) -> Any:
         return in_float32(graph, lambda x: self._sample(graph, x, graph.cast(grid, to=x.type.dtype), **attributes), x)
@@ -179,15 +179,15 @@ class RoiAlign(OpDef):
     def reference(self, x: Array, rois: Array, batch: Array, *, sampling_ratio: int, **attributes: Any) -> Array:
         image, regions = wide(x), wide(rois)
         if sampling_ratio:
-            ratios = (sampling_ratio, sampling_ratio)
-            return self._align(Eager(), image, regions, batch, ratios, **attributes).astype(x.dtype)
+            ratios = [sampling_ratio, sampling_ratio]
+            return np.asarray(self._align(Eager(), image, regions, batch, ratios, **attributes)).astype(x.dtype)
         cells = (attributes["output_height"], attributes["output_width"])
         y = np.zeros((len(rois), x.shape[1], *cells), image.dtype)
         for index, region in enumerate(regions):
             spans = (region[2:] - region[:2])[::-1] * np.asarray(attributes["spatial_scale"], region.dtype)
             if attributes["coordinate_transformation_mode"] != "half_pixel":
                 spans = np.maximum(spans, 1)
-            ratios = tuple(int(np.ceil(span / cell)) for span, cell in zip(spans, cells))
+            ratios = [int(np.ceil(span / cell)) for span, cell in zip(spans, cells)]
             if min(ratios) > 0:
                 here = slice(index, index + 1)
                 y[here] = self._align(Eager(), image, regions[here], batch[here], ratios, **attributes)
@@ -320,7 +320,7 @@ class DeformConv(OpDef):
     )
 
     def infer(self, types: Any, values: KnownValues, *, group: int, offset_group: int, **geometry: Any) -> Any:
-        x, w, offset, b, mask = (None if type_ is None else type_.shape for type_ in types)
+        x, w, offset, b, mask = shapes_of(types)
         for name, shape in (("x", x), ("w", w), ("offset", offset)):
             require_rank(self.name, name, shape, 4)
         require(min(group, offset_group) >= 1, f"{self.name}: groups must be at least 1")
@@ -343,7 +343,7 @@ class DeformConv(OpDef):
         self, x: Array, w: Array, offset: Array, b: Array | None = None, mask: Array | None = None, **attributes: Any
     ) -> Array:
         floats = [None if item is None else wide(item) for item in (x, w, offset, b, mask)]
-        return self._convolve(Eager(), *floats, **attributes).astype(x.dtype)
+        return np.asarray(self._convolve(Eager(), *floats, **attributes)).astype(x.dtype)
 
     def decompose(self, graph: Any, *operands: Any, **attributes: Any) -> Any:
         return in_float32(graph, lambda *values: self._convolve(graph, *values, **attributes), *operands)

@@ -34,6 +34,11 @@ def axes_of(op: str, axes: Sequence[int] | None, rank: int) -> tuple[int, ...]:
     return found
 
 
+def shapes_of(types: Any) -> list[Any]:
+    """The shapes of operands; None for one that is absent."""
+    return [None if type_ is None else type_.shape for type_ in types]
+
+
 def sizes_of(graph: Any, x: Any) -> list[Size]:
     """The sizes of all axes of a value."""
     return [
@@ -102,9 +107,9 @@ def read_sizes(graph: Any, operand: Any, length: int) -> list[Size]:
     """The elements of an integer operand as sizes; those that only running tells are checked to be sizes there."""
     vector = graph.sizes(int64_vector(graph, operand, length))
     known = known_value(vector)
+    items = [None] * length if known is None else list(known)
     return [
-        known[place] if isinstance(known[place], int) else graph.slice(vector, [place], [place + 1])
-        for place in range(length)
+        item if isinstance(item, int) else graph.slice(vector, [place], [place + 1]) for place, item in enumerate(items)
     ]
 
 

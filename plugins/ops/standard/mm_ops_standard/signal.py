@@ -158,8 +158,7 @@ class Stft(OpDef):
         length = window.shape[0] if types[3] is None else _scalar_value(values, 3)
         step = _scalar_value(values, 1)
         require(not isinstance(step, int) or step > 0, f"{self.name}: frame_step is {step}")
-        known = length is not None and step is not None
-        frames = floordiv(signal[1] - length, step) + 1 if known else None
+        frames = None if length is None or step is None else floordiv(signal[1] - length, step) + 1
         bins = floordiv(length, 2) + 1 if onesided and length is not None else length
         return signal[0], frames, bins, 2
 

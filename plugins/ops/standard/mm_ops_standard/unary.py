@@ -115,7 +115,8 @@ class Cast(Unary):
         Attribute("round_mode", str, "up", ("up", "down", "nearest")),
     )
 
-    def known(self, types: Any, values: Any, *, to: DType, saturate: bool, round_mode: str) -> Any:
+    def known(self, types: Any, values: Any, **attributes: Any) -> Any:
+        to = attributes["to"]
         if to.name not in FOLLOWED:
             return None
 
@@ -152,7 +153,7 @@ class Cast(Unary):
 def _saturated(x: Any, to: DType) -> Any:
     import ml_dtypes
 
-    largest = np.float32(ml_dtypes.finfo(to.numpy).max)
+    largest = np.float32(ml_dtypes.finfo(to.numpy).max)  # type: ignore[no-untyped-call]
     return np.where(np.isnan(x), np.nan, np.clip(x, -largest, largest))
 
 

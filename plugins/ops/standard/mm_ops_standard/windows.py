@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from mm_core.ops import Attribute
-from mm_core.types import Array, Dim, ceildiv, dim_max, dim_min, floordiv
+from mm_core.types import Array, Dim, ceildiv, dim_max, dim_min, evaluate_int, floordiv
 from mm_ops_standard.checks import require
 
 AUTO_PAD = ("notset", "valid", "same_upper", "same_lower")
@@ -119,15 +120,37 @@ def pad_same(graph: Any, x: Any, value: Any, window: Window, kernel: Any, auto_p
     return graph.pad(x, graph.concat(*both, axis=0), graph.constant(value, x.type.dtype), axes=axes)
 
 
-def windows_of(x: Array, window: Window, output: Sequence[int], fill: object) -> Array:
+def static(sizes: Sequence[Dim]) -> list[int]:
+    """Sizes of which none is a symbol any more, as where arrays are computed; InputError for one that is."""
+    return [evaluate_int(size, {}) for size in sizes]
+
+
+def windows_of(x: Array, window: Window, output: Sequence[int], fill: Any) -> Array:
     """The elements under every window of x [N, C, *spatial] padded with `fill`: a view [N, C, *output, *kernel]."""
     margins = [(0, 0), (0, 0)]
-    for size, stride, extent, begin, count in zip(x.shape[2:], window.strides, window.extents, window.begins, output):
-        margins.append((int(begin), max(0, (count - 1) * stride + int(extent) - size - int(begin))))
+    extents, begins = static(window.extents), static(window.begins)
+    for size, stride, extent, begin, count in zip(x.shape[2:], window.strides, extents, begins, output):
+        margins.append((begin, max(0, (count - 1) * stride + extent - size - begin)))
     padded = np.pad(x, margins, constant_values=fill) if any(map(any, margins)) else x
     rank = len(window.kernel)
-    view = np.lib.stride_tricks.sliding_window_view(padded, window.extents, tuple(range(2, 2 + rank)))
+    view = np.lib.stride_tricks.sliding_window_view(padded, extents, tuple(range(2, 2 + rank)))
     steps = [
         slice(0, (count - 1) * stride + 1 if count else 0, stride) for count, stride in zip(output, window.strides)
     ]
     return view[(slice(None), slice(None), *steps, *(slice(None, None, step) for step in window.dilations))]
+
+
+def blocks_added(
+    blocks: Array, block: Sequence[int], strides: Sequence[int], dilations: Sequence[int], reach: Sequence[int]
+) -> Array:
+    """Blocks [N, C, *block, *counts] added up where windows sliding over zeros [N, C, *reach] have their elements."""
+    canvas = np.zeros((*blocks.shape[:2], *reach), blocks.dtype)
+    counts = blocks.shape[2 + len(block) :]
+    for offsets in product(*map(range, block)):
+        places: list[Any] = [
+            slice(offset * dilation, offset * dilation + (count - 1) * stride + 1, stride)
+            for offset, dilation, count, stride in zip(offsets, dilations, counts, strides)
+        ]
+        element: list[Any] = [slice(None), slice(None), *offsets]
+        canvas[(..., *places)] += blocks[tuple(element)]
+    return canvas

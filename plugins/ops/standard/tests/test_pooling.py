@@ -35,9 +35,7 @@ def test_max_pool_is_torchs(reference: Any, ceil_mode: bool) -> None:
 @pytest.mark.parametrize("storage_order", [0, 1])
 def test_max_pool_indices_are_onnxs(reference: Any, run_onnx: Any, storage_order: int) -> None:
     wanted = run_onnx("MaxPool", X, outputs=2, kernel_shape=[3, 2], strides=[2, 1], storage_order=storage_order)
-    found = reference(
-        "mm.max_pool_with_indices", X, kernel_shape=(3, 2), strides=(2, 1), storage_order=storage_order
-    )
+    found = reference("mm.max_pool_with_indices", X, kernel_shape=(3, 2), strides=(2, 1), storage_order=storage_order)
     for mine, theirs in zip(found, wanted):
         np.testing.assert_array_equal(mine, theirs)
 
