@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,7 @@ class Flatten(_Relabel):
 
     def reference(self, x: Any, *, axis: int) -> Any:
         axis = self._axis(axis, x.ndim)
-        return x.reshape(int(_product(x.shape[:axis])), int(_product(x.shape[axis:])))
+        return x.reshape(prod(x.shape[:axis]), prod(x.shape[axis:]))
 
     def decompose(self, graph: Any, x: Any, *, axis: int) -> Any:
         sizes = sizes_of(graph, x)
