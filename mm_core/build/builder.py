@@ -144,9 +144,7 @@ class Builder:
         for index, part in enumerate(parts.parts):
             progress(index, len(parts.parts), f"compile part {index + 1} of {len(parts.parts)}")
             compiler = compilers[part.device]
-            context = CompileContext(
-                self.config.opt_level, self.config.threads, dim_range, folder, f"part{index}"
-            )
+            context = CompileContext(self.config.opt_level, self.config.threads, dim_range, folder, f"part{index}")
             start = time.perf_counter()
             executable = _compiled(compiler, part.network, context)
             plugins.hooks().mm_part_compiled(
@@ -313,7 +311,10 @@ def _range(distribution: str, version: str) -> str:
 
 def _dim_range(network: Network, config: BuilderConfig) -> dict[str, tuple[int, int]]:
     """Ranges by symbol, those that MagicMind's keys give by input number included. BuildError for unknown names."""
-    ranges = dict(config.dim_range or {})
+    known = network.symbols()
+    ranges = {name: limits for name, limits in network.dim_range.items() if name in known} | dict(
+        config.dim_range or {}
+    )
     for name, (least, largest) in config.input_dims.items():
         specs = network.inputs
         by_name = {spec.name: spec for spec in specs}
@@ -323,8 +324,6 @@ def _dim_range(network: Network, config: BuilderConfig) -> dict[str, tuple[int, 
         for dim, low, high in zip(spec.shape, least, largest):
             for symbol_name in symbols(dim):
                 ranges[symbol_name] = (int(low), int(high))
-    if unknown := set(ranges) - network.symbols():
-        raise BuildError(
-            f"dim_range names {', '.join(sorted(unknown))}", available=", ".join(sorted(network.symbols())) or "none"
-        )
+    if unknown := set(ranges) - known:
+        raise BuildError(f"dim_range names {', '.join(sorted(unknown))}", available=", ".join(sorted(known)) or "none")
     return {name: (int(low), int(high)) for name, (low, high) in sorted(ranges.items())}

@@ -13,15 +13,17 @@ from mm_core.types import TensorData, TensorSpec, ValueType
 class Network(Graph):
     """One model as a graph. `str(network)` is its MLIR text, `Network.from_text` the inverse.
 
-    Inputs and outputs keep the names and the order of the source.
+    Inputs and outputs keep the names and the order of the source. `dim_range` bounds symbols where the source does:
+    `{"N": (1, 64)}`.
     """
 
-    __slots__ = ("name", "output_names")
+    __slots__ = ("dim_range", "name", "output_names")
 
     def __init__(self, name: str = "network") -> None:
         super().__init__()
         self.name = name
         self.output_names: list[str] = []
+        self.dim_range: dict[str, tuple[int, int]] = {}
 
     def add_input(self, name: str, dtype: object, shape: Iterable[object]) -> Value:
         """A new named tensor input; dimensions are ints, names (or expressions), or None for an unknown size."""
@@ -59,6 +61,7 @@ class Network(Graph):
         copy = Network(self.name)
         self._copy_into(copy)
         copy.output_names = list(self.output_names)
+        copy.dim_range = dict(self.dim_range)
         return copy
 
     def __str__(self) -> str:

@@ -70,9 +70,7 @@ def quote(text: str) -> str:
     plain = json.dumps(text, ensure_ascii=False)
     if "\\" not in plain:
         return plain
-    escaped = (
-        f"\\{ord(c):02X}" if c < " " or c == "\x7f" else "\\" + c if c in '"\\' else c for c in text
-    )
+    escaped = (f"\\{ord(c):02X}" if c < " " or c == "\x7f" else "\\" + c if c in '"\\' else c for c in text)
     return '"' + "".join(escaped) + '"'
 
 
@@ -162,7 +160,9 @@ class _Printer:
 
     def text(self, network: Network) -> str:
         names = {"name": network.name, "inputs": [a.name for a in network.arguments], "outputs": network.output_names}
-        attributes = ", ".join(f"{key} = {print_attribute(value, {})}" for key, value in names.items())
+        ranges = [f"{low} <= {name} <= {high}" for name, (low, high) in network.dim_range.items()]
+        stated = {**names, "dim_range": ranges} if ranges else names
+        attributes = ", ".join(f"{key} = {print_attribute(value, {})}" for key, value in stated.items())
         self.lines.append('"mm.network"() ({')
         self.body(network, "")
         self.lines.append(f"}}) {{{attributes}}} : () -> ()")

@@ -43,6 +43,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_RANGE = re.compile(r"(\d{1,19}) <= ([A-Za-z_][A-Za-z0-9_.]*) <= (\d{1,19})")
+
+
 def parse_network(text: str, weights: Mapping[str, TensorData]) -> Network:
     """The network that `text` describes; constants by key are taken from `weights`."""
     return _Parser(text, weights).network()
@@ -145,6 +148,12 @@ class _Parser:
         for argument, name in zip(network.arguments, inputs):
             argument.name = name
         network.output_names = list(outputs)
+        ranges = attributes.get("dim_range", ())
+        for text in ranges if isinstance(ranges, tuple) else (ranges,):
+            found = _RANGE.fullmatch(str(text))
+            if found is None:
+                raise ParseError(f"{text!r} is not a range of a size", remedy='write it as "1 <= N <= 64"')
+            network.dim_range[found[2]] = (int(found[1]), int(found[3]))
         return network
 
     def body(self, graph: Graph) -> None:

@@ -283,7 +283,7 @@ def test_every_truncation_and_most_changes_are_errors_of_ours() -> None:
             Network.from_text("".join(letters))
 
 
-@pytest.mark.parametrize("opening", ["[", '{a = ', '"mm.if"() ({'])
+@pytest.mark.parametrize("opening", ["[", "{a = ", '"mm.if"() ({'])
 def test_nesting_is_bounded(opening: str) -> None:
     with pytest.raises(MMError):
         Network.from_text(GOOD.replace("axis = 1 : i64", f"axis = {opening * 100_000}"))
@@ -316,3 +316,16 @@ def test_an_independent_reader_accepts_the_text() -> None:
     net.mark_output(y, "y")
     net.mark_output(s, "s")
     accept(str(same(net)))
+
+
+def test_ranges_of_sizes_survive_the_text_and_reach_the_model() -> None:
+    network = mm.Network("ranged")
+    network.mark_output(network.relu(network.add_input("x", mm.float32, ("N", 4))), "y")
+    network.dim_range = {"N": (1, 64)}
+    again = mm.Network.from_text(str(network))
+    assert (again.dim_range, again.clone().dim_range) == ({"N": (1, 64)},) * 2
+    assert str(again) == str(network)
+    config = mm.BuilderConfig(backends=["reference"])
+    assert mm.Builder(config).build(again).dim_range == {"N": (1, 64)}
+    with pytest.raises(ParseError, match="not a range"):
+        mm.Network.from_text(str(network).replace("1 <= N <= 64", "1 <= N"))

@@ -23,9 +23,12 @@ from mm_core.parsing import InputShapes
 from mm_core.types import Dim, as_dim
 from mm_parser_torch.complexes import Complex
 from mm_parser_torch.decompositions import decompositions
+from mm_parser_torch.dims import UNBOUNDED, range_of
 from mm_parser_torch.reader import Reader, refuse_unknown, submodules
 from mm_parser_torch.trees import paths
 
+_FIRST = 2
+"""PyTorch treats sizes of 0 and 1 as constants, so its ranges begin here unless a program says otherwise."""
 _WEIGHTS = frozenset({InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR})
 _STATE = frozenset({OutputKind.BUFFER_MUTATION, OutputKind.PARAMETER_MUTATION, OutputKind.USER_INPUT_MUTATION})
 
@@ -50,6 +53,7 @@ def read_program(program: torch.export.ExportedProgram, input_shapes: InputShape
     outputs = reader.read(program.graph_module, network, _inputs(program, names, network, reader))
     reader.unsupported.raise_all()
     _mark_outputs(program, network, outputs, paths(out_spec))
+    network.dim_range = _ranges(program, reader, network)
     return network
 
 
@@ -105,6 +109,17 @@ def _names(
                     remedy="export it with dynamic_shapes",
                 )
     return names
+
+
+def _ranges(program: torch.export.ExportedProgram, reader: Reader, network: Network) -> dict[str, tuple[int, int]]:
+    """Limits of the network's symbols. PyTorch's own least size of 2 is no limit: nothing here rests on it."""
+    known, found = network.symbols(), {}
+    for symbol, limits in program.range_constraints.items():
+        name = str(reader.names.get(str(symbol), symbol))
+        least, most = range_of(limits)
+        if name in known and (least > _FIRST or most < UNBOUNDED):
+            found[name] = (least if least > _FIRST else 0, most)
+    return found
 
 
 def _user_inputs(program: torch.export.ExportedProgram) -> Iterator[tuple[str, torch.Tensor]]:

@@ -30,11 +30,12 @@ WITHOUT_CASES = {
 INTEGERS = "the engine's operator is for floats"
 HALF = "PyTorch computes in float16 throughout, the engine in float32"
 EXCEPTIONS: dict[str, dict[torch.dtype, str]] = {
+    "aten.avg_pool1d.default": {torch.int64: INTEGERS},
     "aten.avg_pool2d.default": {torch.int64: INTEGERS},
     "aten.avg_pool3d.default": {torch.int64: INTEGERS},
     "aten.max_pool2d_with_indices.default": {torch.int64: INTEGERS, torch.int32: INTEGERS},
     "aten.max_pool3d_with_indices.default": {torch.int64: INTEGERS, torch.int32: INTEGERS},
-    "aten.convolution.default": {torch.int64: INTEGERS},
+    "aten.convolution.default": {torch.int64: INTEGERS, torch.float16: HALF, torch.bfloat16: HALF},
     "aten.col2im.default": {torch.bool: INTEGERS},
     "aten.grid_sampler_2d.default": {torch.float16: HALF, torch.bfloat16: HALF},
     "aten._adaptive_avg_pool3d.default": {torch.float16: HALF, torch.bfloat16: HALF},

@@ -162,6 +162,7 @@ def test_open_sizes_of_a_program_can_be_named_or_set(block: Block) -> None:
     program = torch.export.export(block, (torch.randn(2, 4),), dynamic_shapes={"x": {0: size}})
     assert mm.parse(program, input_shapes={"x": ("N", 4)}).output_specs[0].shape == (symbol("N"), 3)
     assert mm.parse(program, input_shapes={"x": (16, 4)}).output_specs[0].shape == (16, 3)
+    assert mm.parse(program, input_shapes={"x": ("N", 4)}).dim_range == {"N": (0, 64)}
     with pytest.raises(ParseError, match="exported for the size 4"):
         mm.parse(program, input_shapes={"x": ("N", 5)})
     with pytest.raises(ParseError, match="input_shapes names y"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,4 +53,7 @@ def arange(g: Graph, call: Call, start: Any, end: Any, step: Any, *dtype: Any) -
         return cast(g, g.range(*ends), result)
     if any(isinstance(number, Value) for number in numbers):
         return cast(g, g.range(*(as_value(g, number, _INT) for number in numbers)), result)
-    return g.constant(list(range(*map(int, numbers))), result)
+    # PyTorch counts in int64 for int64 and in floats for narrower types, whose elements are whole all the same.
+    first, last, stride = map(int, numbers) if result is _INT else numbers
+    count = max(math.ceil((last - first) / stride), 0)
+    return g.constant([int(start) + index * int(step) for index in range(count)], result)

@@ -35,6 +35,8 @@ def index_select(g: Graph, call: Call, x: Value, dim: int, index: Value) -> Any:
 
 @op("gather")
 def gather(g: Graph, call: Call, x: Value, dim: int, index: Value, sparse: bool) -> Any:
+    if 0 in shape(index):
+        return expand(g, g.constant(0, dtype(x)), sizes_of(g, index))
     return _with_axes(g, lambda x, index: g.gather_elements(x, index, axis=axis_of(x, dim)), x, _index(g, index))
 
 
@@ -203,8 +205,8 @@ def _neutral(g: Graph, x: Value, reduce: str) -> Value:
 @op("masked_scatter")
 def masked_scatter(g: Graph, call: Call, x: Value, mask: Value, source: Value) -> Any:
     """The true places of the mask take the source's elements in order."""
-    sizes = sizes_of(g, x)
-    where = expand(g, mask, sizes)
+    sizes = sizes_of(g, g.select(mask, x, x))
+    x, where = expand(g, x, sizes), expand(g, mask, sizes)
     flat = g.reshape(g.cast(where, to=_INT), [-1])
     order = g.maximum(g.sub(g.cumsum(flat, axis=0), 1), 0)
     elements = g.reshape(cast(g, source, dtype(x)), [-1])
