@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from mm_core.errors import MMError, ModelFileError
 from mm_core.serial import check_fields
-from mm_core.types import Dim, Guard, ValueType, parse_dim, parse_type, symbol
+from mm_core.types import GUARD_KINDS, Dim, Guard, ValueType, parse_dim, parse_type, symbol
 
 MAX_NESTING = 100
 Slots = tuple[int, ...]
@@ -188,7 +188,7 @@ class Plan:
 
 
 def _guards_to_json(guards: Guards) -> list[list[Any]]:
-    return [[str(guard.left), str(guard.right), guard.broadcast, where] for guard, where in guards]
+    return [[str(guard.left), str(guard.right), guard.kind, where] for guard, where in guards]
 
 
 def _block_to_json(block: Block) -> dict[str, Any]:
@@ -254,8 +254,8 @@ def _part(data: Any) -> PartInfo:
 
 def _guards(values: Sequence[Any]) -> Guards:
     return tuple(
-        (Guard(_dim(left), _dim(right), _checked(bool, broadcast)), _checked(str, where))
-        for left, right, broadcast, where in values
+        (Guard(_dim(left), _dim(right), GUARD_KINDS[GUARD_KINDS.index(kind)]), _checked(str, where))
+        for left, right, kind, where in values
     )
 
 

@@ -133,4 +133,4 @@ def check_limits(
     for guard, where in guards:
         left, right = evaluate(guard.left, bound), evaluate(guard.right, bound)
         if isinstance(left, int) and isinstance(right, int) and not guard.holds(left, right):
-            raise InputError(f"{guard} does not hold: {left} and {right}", where=where)
+            raise InputError(guard.broken(left, right), where=where)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mm_core.device import HOST, PAGE_BYTES, Buffer, Observer, Shortcut
+from mm_core.device import HOST, PAGE_BYTES, Bound, Buffer, Observer, Shortcut
 from mm_core.errors import DeviceError, InputError, MMError
 from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, Sizes
 from mm_core.runtime.binding import check_limits
@@ -33,6 +33,7 @@ class Executor:
         self._workspaces: dict[int, Buffer] = {}
         self._constants: dict[int, Tensor] = {}
         main = engine.plan.main
+        self._told = {name: step.where for step in main.walk() if isinstance(step, Sizes) for name in step.names}
         made = {slot for step in main.instructions if isinstance(step, Launch) for slot in step.outputs}
         self._fresh = {
             index for index, slot in enumerate(main.results) if slot in made and main.results.index(slot) == index
@@ -119,10 +120,10 @@ class Executor:
             return value.buffer.array
         return value
 
-    def _scalar(self, value: Any) -> Any:
+    def _scalar(self, value: Any, where: str) -> Any:
         array = self._to_host(value)
         if array.size != 1:
-            raise InputError(f"a condition or trip count has {array.size} elements, one is expected")
+            raise InputError(f"a condition or trip count has {array.size} elements, one is expected", where=where)
         return array.reshape(())[()]
 
     # --- blocks -----------------------------------------------------------------------------------------------------
@@ -171,28 +172,18 @@ class Executor:
     ) -> None:
         part = self.engine.parts[step.part]
         inputs = [self._get(slots, slot) for slot in step.inputs]
-        ready = self._bind(step.part, part, inputs, dims)
+        sizes = part_dims(part.info, inputs, dims) if part.info.symbols else {}
+        ready = self._bind(step.part, part, sizes)
         ready.check(inputs, part)
         bound = ready.bound
-        device = self.engine.devices[part.info.device]
-        outputs: list[Buffer | None] = []
-        for slot, type_, shape in zip(step.outputs, part.info.outputs, bound.output_shapes):
-            assert isinstance(type_, TensorType)
-            target = wanted.get(slot)
-            if shape is None:
-                outputs.append(None)
-            elif target is not None and part.space == HOST and target.shape == shape and target.flags.carray:
-                outputs.append(Buffer(type_.dtype, shape, target))
-            else:
-                outputs.append(device.allocate(type_.dtype, shape))
+        try:
+            outputs = self._outputs(step, part, bound, wanted)
+            workspace = self._workspace(part.info.device, bound.workspace_bytes)
+        except MMError as error:
+            raise self._explained(error, sizes) from error
         events = [t.event for t in inputs if t is not None and t.event is not None]
         event = self.queues[part.info.device].launch(
-            bound,
-            [None if t is None else t.buffer for t in inputs],
-            outputs,
-            self._workspace(part.info.device, bound.workspace_bytes),
-            events,
-            observer,
+            bound, [None if t is None else t.buffer for t in inputs], outputs, workspace, events, observer
         )
         pending = None if event.is_done else event
         if None in outputs:
@@ -203,16 +194,45 @@ class Executor:
             assert buffer is not None
             slots[slot] = Tensor(buffer, pending)
 
-    def _bind(self, number: int, part: LoadedPart, inputs: Sequence[Any], dims: Mapping[str, int]) -> Ready:
-        sizes = part_dims(part.info, inputs, dims) if part.info.symbols else {}
+    def _bind(self, number: int, part: LoadedPart, sizes: Mapping[str, int]) -> Ready:
         key = (number, tuple(sizes.items()))
         ready = self._bound.get(key)
         if ready is None:
             if len(self._bound) >= 256:
                 self._bound.clear()
             check_limits(sizes, {}, part.info.guards)
-            ready = self._bound[key] = make_ready(part.program.bind(sizes), part.info, sizes)
+            try:
+                ready = self._bound[key] = make_ready(part.program.bind(sizes), part.info, sizes)
+            except MMError as error:
+                raise self._explained(error, sizes) from error
         return ready
+
+    def _outputs(
+        self, step: Launch, part: LoadedPart, bound: Bound, wanted: Mapping[int, Array]
+    ) -> list[Buffer | None]:
+        """Memory for the results of a launch; None where the device tells their sizes afterwards."""
+        outputs: list[Buffer | None] = []
+        for slot, type_, shape in zip(step.outputs, part.info.outputs, bound.output_shapes):
+            assert isinstance(type_, TensorType)
+            target = wanted.get(slot)
+            if shape is None:
+                outputs.append(None)
+            elif target is not None and part.space == HOST and target.shape == shape and target.flags.carray:
+                outputs.append(Buffer(type_.dtype, shape, target))
+            else:
+                outputs.append(self.engine.devices[part.info.device].allocate(type_.dtype, shape))
+        return outputs
+
+    def _explained(self, error: MMError, sizes: Mapping[str, int]) -> MMError:
+        """An error of sizes that cannot be run: of the request, and naming the nodes, if its data told them."""
+        told = [name for name in sizes if name in self._told]
+        if not told:
+            return error
+        return InputError(
+            f"{', '.join(f'{name} = {sizes[name]}' for name in told)}, which data tell, cannot be run: {error.what}",
+            where=", ".join(dict.fromkeys(self._told[name] for name in told)),
+            remedy="check what these sizes are computed from",
+        )
 
     def _workspace(self, device: int, size: int) -> Buffer | None:
         if not size:
@@ -263,14 +283,14 @@ class Executor:
         return dict(zip(step.names, array.tolist()))
 
     def _if(self, step: If, slots: dict[int, Any], dims: Mapping[str, int], observer: Observer | None) -> None:
-        chosen = step.then_block if self._scalar(self._get(slots, step.condition)) else step.else_block
+        chosen = step.then_block if self._scalar(self._get(slots, step.condition), step.where) else step.else_block
         arguments = [self._get(slots, slot) for slot in step.inputs]
         for slot, value in zip(step.outputs, self._block(chosen, arguments, dims, {}, observer)):
             slots[slot] = value
 
     def _loop(self, step: Loop, slots: dict[int, Any], dims: Mapping[str, int], observer: Observer | None) -> None:
-        limit = None if step.trip_count == -1 else int(self._scalar(self._get(slots, step.trip_count)))
-        going = step.condition == -1 or bool(self._scalar(self._get(slots, step.condition)))
+        limit = None if step.trip_count == -1 else int(self._scalar(self._get(slots, step.trip_count), step.where))
+        going = step.condition == -1 or bool(self._scalar(self._get(slots, step.condition), step.where))
         carried = [self._get(slots, slot) for slot in step.carried]
         fixed = [self._get(slots, slot) for slot in step.invariants]
         scans: list[list[Array]] = [[] for _ in range(len(step.outputs) - len(carried))]
@@ -283,7 +303,7 @@ class Executor:
                 *fixed,
             ]
             results = self._block(step.body, arguments, dims, {}, observer)
-            going = bool(self._scalar(results[0]))
+            going = bool(self._scalar(results[0], step.where))
             carried = results[1 : 1 + len(carried)]
             for collected, value in zip(scans, results[1 + len(carried) :]):
                 collected.append(self._to_host(value))

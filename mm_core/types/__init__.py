@@ -19,7 +19,15 @@ from mm_core.types.dims import (
     symbols,
 )
 from mm_core.types.dtypes import BY_NAME, BY_TEXT, DTYPES, DType, as_dtype
-from mm_core.types.guards import Guard, agree, broadcast_dims, broadcast_shapes, collect_guards
+from mm_core.types.guards import (
+    GUARD_KINDS,
+    Guard,
+    agree,
+    broadcast_dims,
+    broadcast_shapes,
+    collect_guards,
+    repeat_dim,
+)
 from mm_core.types.streams import normal_stream, seed_word, uniform_stream
 from mm_core.types.tensor import (
     OptionalType,
@@ -35,9 +43,9 @@ from mm_core.types.tensor import (
 from mm_core.types.text import parse_type
 
 __all__ = [
-    "BY_NAME", "BY_TEXT", "DTYPES", "Array", "DType", "Dim", "Guard", "OptionalType", "SequenceType", "Shape",
-    "SymDim", "TensorData", "TensorSpec", "TensorType", "ValueType", "agree", "as_dim", "as_dtype", "as_shape",
-    "broadcast_dims", "broadcast_shapes", "ceildiv", "collect_guards", "dim_max", "dim_min", "evaluate",
-    "evaluate_int", "floordiv", "is_non_negative", "map_tensors", "mod", "normal_stream", "parse_dim",
-    "parse_type", "provably_unequal", "seed_word", "substitute", "symbol", "symbols", "uniform_stream",
+    "BY_NAME", "BY_TEXT", "DTYPES", "GUARD_KINDS", "Array", "DType", "Dim", "Guard", "OptionalType", "SequenceType",
+    "Shape", "SymDim", "TensorData", "TensorSpec", "TensorType", "ValueType", "agree", "as_dim", "as_dtype",
+    "as_shape", "broadcast_dims", "broadcast_shapes", "ceildiv", "collect_guards", "dim_max", "dim_min", "evaluate",
+    "evaluate_int", "floordiv", "is_non_negative", "map_tensors", "mod", "normal_stream", "parse_dim", "parse_type",
+    "provably_unequal", "repeat_dim", "seed_word", "substitute", "symbol", "symbols", "uniform_stream",
 ]  # fmt: skip

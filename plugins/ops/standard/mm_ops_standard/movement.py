@@ -9,7 +9,7 @@ import numpy as np
 
 from mm_core.errors import UnsupportedOpError
 from mm_core.ops import ALL, INDEX, Attribute, OpDef, Operand, Tier, Trait
-from mm_core.types import SymDim, agree, broadcast_dims, floordiv
+from mm_core.types import SymDim, broadcast_dims, floordiv, repeat_dim
 from mm_ops_standard.known import dims, fits, integers
 from mm_ops_standard.shapes import (
     axes_of,
@@ -76,13 +76,11 @@ class Expand(Movement):
 
     def _dim(self, mine: Any, wanted: Any) -> Any:
         if wanted is None:
-            return mine if isinstance(mine, int) and mine != 1 else None
+            return None  # Even where x's own size leaves one answer only, running must look at what is asked for.
         if isinstance(wanted, int) and wanted < 0:
             raise UnsupportedOpError(f"{self.name}: a size is {wanted}", remedy="sizes must not be negative")
         if isinstance(mine, SymDim) and isinstance(wanted, SymDim) and mine != wanted:
-            # Repeated or not, the result has the size asked for. A guard says that x's size is this, or 1.
-            agree((mine - 1) * (mine - wanted), 0, f"{self.name}: the size {mine} repeated to {wanted}")
-            return wanted
+            return repeat_dim(mine, wanted)
         return broadcast_dims(mine, wanted)
 
     def known(self, types: Any, values: Any) -> Any:

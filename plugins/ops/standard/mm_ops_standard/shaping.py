@@ -24,7 +24,10 @@ def _product(items: Any) -> Dim:
 
 
 class Reshape(Movement):
-    """x's elements in the shape given, in row-major order. One size may be -1: whatever is left. 0 means 0."""
+    """x's elements in the shape given, in row-major order. One size may be -1: whatever is left. 0 means 0.
+
+    A single size that only running tells is whatever is left too, and not looked at.
+    """
 
     name = "mm.reshape"
     tier = Tier.DEVICE

@@ -20,6 +20,10 @@ _FAR = 2**31 - 1
 """Bounds from here on mean "to the end", as exporters write them."""
 
 
+_MOST_PADDED = 2**60
+"""Elements, beyond what any memory holds."""
+
+
 class Slice(Movement):
     """Elements from `starts` up to `ends` (left out) in steps, along `axes` (default: the first ones).
 
@@ -268,9 +272,11 @@ class Pad(Movement):
             return None
         count = len(padded)
         pads = int64_vector(graph, pads, 2 * count)
-        begins, ends = graph.slice(pads, [0], [count]), graph.slice(pads, [count], [2 * count])
-        added, cropped = graph.maximum(begins, 0), graph.maximum(graph.neg(begins), 0)
         size = graph.gather(graph.shape(x), np.array(padded, np.int64))
+        begins, ends = (
+            _without_overflow(graph, graph.slice(pads, [first], [first + count]), size) for first in (0, count)
+        )
+        added, cropped = graph.maximum(begins, 0), graph.maximum(graph.neg(begins), 0)
         if mirrors:
             left = graph.sizes(graph.sub(graph.sub(size, cropped), graph.maximum(graph.neg(ends), 0)))
             x = graph.slice(x, cropped, graph.add(cropped, left), np.array(padded, np.int64))
@@ -282,6 +288,11 @@ class Pad(Movement):
             begins = graph.sub(added, cropped)
             pads = graph.concat(begins, graph.sub(graph.sub(after, size), begins), axis=0)
         return graph.pad(x, pads, value, mode=mode, axes=axes)
+
+
+def _without_overflow(graph: Any, pads: Any, size: Any) -> Any:
+    """Pads drawn to numbers that can be added: those that crop more than there is, or fill any memory, still do."""
+    return graph.minimum(graph.maximum(pads, graph.sub(-1, size)), _MOST_PADDED)
 
 
 OPS: tuple[type[OpDef], ...] = (Slice, Split, Pad)
