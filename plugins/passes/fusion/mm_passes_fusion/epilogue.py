@@ -35,32 +35,34 @@ class FuseEpilogue(Pass):
             kind = KINDS.get(operation.name)
             if kind is None:
                 continue
-            chain = self._chain(operation)
+            chain = epilogue_of(operation, self.max_operations)
             if len(chain) > 1:
                 fuse(chain, kind)
                 counts[kind] = counts.get(kind, 0) + 1
         return PassResult(bool(counts), counts)
 
-    def _chain(self, root: Operation) -> list[Operation]:
-        chain = [root]
-        type_ = root.result.type
-        if not isinstance(type_, TensorType) or not type_.shape:
-            return chain
-        channel = -1 if root.name == "mm.matmul" else 1 - len(type_.shape)
-        while len(chain) <= self.max_operations:
-            value = chain[-1].result
-            users = value.users
-            if len(users) != 1 or users[0].parent is not root.parent:
-                break
-            following = users[0]
-            if Trait.ELEMENTWISE not in following.definition.traits or len(following.results) != 1:
-                break
-            if following.result.type != type_ or not all(
-                other is None or other is value or _fits(other, type_, channel) for other in following.operands
-            ):
-                break
-            chain.append(following)
+
+def epilogue_of(root: Operation, max_operations: int) -> list[Operation]:
+    """A convolution or product and what can be computed with it, in order."""
+    chain = [root]
+    type_ = root.result.type
+    if not isinstance(type_, TensorType) or not type_.shape:
         return chain
+    channel = -1 if root.name == "mm.matmul" else 1 - len(type_.shape)
+    while len(chain) <= max_operations:
+        value = chain[-1].result
+        users = value.users
+        if len(users) != 1 or users[0].parent is not root.parent:
+            break
+        following = users[0]
+        if Trait.ELEMENTWISE not in following.definition.traits or len(following.results) != 1:
+            break
+        if following.result.type != type_ or not all(
+            other is None or other is value or _fits(other, type_, channel) for other in following.operands
+        ):
+            break
+        chain.append(following)
+    return chain
 
 
 def _fits(value: Value, type_: TensorType, channel: int) -> bool:

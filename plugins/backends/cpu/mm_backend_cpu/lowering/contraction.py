@@ -27,11 +27,14 @@ SMALL_CHANNELS = 8
 WINOGRAD_LEVEL = 3
 """The optimisation level from which Winograd's algorithm may be chosen: its rounding errors are larger."""
 
+_OPERANDS = ("mm.constant", "mm.dequantize", "mm.transpose")
+"""What a fused region may hold before its contraction: how the weights are made."""
+
 
 def root_and_tail(operation: Operation) -> tuple[Operation, dict[Value, Value | None], list[Operation]]:
     """The contraction of an operation, plain or fused, what its region's arguments stand for, and what follows it."""
     operations, alias, _ = parts_of(operation)
-    operations = [op for op in operations if op.name != "mm.constant"]
+    operations = [op for op in operations if op.name not in _OPERANDS]
     return operations[0], alias, operations[1:]
 
 
@@ -75,14 +78,14 @@ def is_channel_vector(value: Value, shape: Shape, axis: int) -> bool:
 
 
 @dataclass
-class _Extras:
+class EpilogueInputs:
     """The epilogue as the generator wants it, and the buffers that it reads."""
 
     epilogue: Epilogue
     buffers: list[int]
 
 
-def _extras(
+def epilogue_inputs(
     low: Lowering,
     rest: Sequence[Operation],
     alias: dict[Value, Value | None],
@@ -91,7 +94,7 @@ def _extras(
     shape: Shape,
     channel_axis: int,
     tensor: Callable[[Value], int],
-) -> _Extras:
+) -> EpilogueInputs:
     """The epilogue of bias and following operations. Inputs are put in the generator's order."""
     builder = _tail_builder(rest, alias, accumulator)
     vectors: list[int | Value] = []
@@ -124,7 +127,7 @@ def _extras(
     nodes += [Node(n.op, tuple(renumber(ref) for ref in n.args), n.attributes) for n in builder.expression]
     expression: Expression = tuple(nodes)
     buffers = [low.dense(value) for value in vectors if isinstance(value, Value)] + [tensor(v) for v in tensors]
-    return _Extras(Epilogue(expression, len(vectors), len(tensors)), buffers)
+    return EpilogueInputs(Epilogue(expression, len(vectors), len(tensors)), buffers)
 
 
 # ---- convolution ------------------------------------------------------------------------------------------------
@@ -171,7 +174,7 @@ def lower_conv(low: Lowering, operation: Operation) -> None:
     def nhwc(value: Value) -> int:
         return low.ordered(value, order).buffer
 
-    extras = _extras(low, rest, alias, root.result, bias, result_shape, 1, nhwc)
+    extras = epilogue_inputs(low, rest, alias, root.result, bias, result_shape, 1, nhwc)
     spatial: Any = shape[2:] if len(shape) == 4 else (1, shape[2])
     kernel: Any = weights_shape[2:] if len(shape) == 4 else (1, weights_shape[2])
     spec = ConvSpec(
@@ -256,7 +259,7 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
         bias = None
     shape = shape_of(root.result)
     target = operation.result
-    extras = _extras(low, rest, alias, root.result, bias, shape, len(shape) - 1, low.dense)
+    extras = epilogue_inputs(low, rest, alias, root.result, bias, shape, len(shape) - 1, low.dense)
     weights = shape_of(b)
     if constant_data(b) is not None and len(weights) == 2:
         attributes = root.attributes

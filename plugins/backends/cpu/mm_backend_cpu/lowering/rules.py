@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from mm_backend_cpu.codegen.operations import operation_names
 from mm_backend_cpu.lowering.attention import check_attention, lower_attention
 from mm_backend_cpu.lowering.contraction import check_conv, check_matmul, lower_conv, lower_matmul
+from mm_backend_cpu.lowering.dequantized import check_dequantized, lower_dequantized
 from mm_backend_cpu.lowering.elementwise import check_elementwise, lower_elementwise
 from mm_backend_cpu.lowering.library import LIBRARY, check_library, lower_library
 from mm_backend_cpu.lowering.movement import (
@@ -81,6 +82,7 @@ _GENERATED: Mapping[str, tuple[Rule, ...]] = {
 _FUSED: Mapping[str, Rule] = {
     "conv": Rule(check_conv, lower_conv),
     "matmul": Rule(check_matmul, lower_matmul),
+    "dequantized_matmul": Rule(check_dequantized, lower_dequantized),
     "elementwise": _ELEMENTWISE,
 }
 
