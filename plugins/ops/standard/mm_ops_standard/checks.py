@@ -21,6 +21,19 @@ def require_rank(op: str, operand: str, shape: tuple[Dim, ...], least: int, most
     require(least <= len(shape) <= most, f"{op}: {operand} must have rank {wanted}, its shape is {list(shape)}")
 
 
+def require_square(op: str, shape: tuple[Dim, ...]) -> None:
+    """The last two axes must hold square matrices."""
+    require_rank(op, "x", shape, 2, 1000)
+    same(shape[-2], shape[-1], f"{op}: rows and columns")
+
+
+def require_bias(op: str, shape: tuple[Dim, ...] | None, channels: Dim) -> None:
+    """A bias, if there is one, must have one element for each output channel."""
+    if shape is not None:
+        require_rank(op, "b", shape, 1)
+        same(shape[0], channels, f"{op}: length of the bias and output channels")
+
+
 def same(left: Dim, right: Dim, what: str) -> Dim:
     """The dimension that both are, guarded where only running can tell; VerifyError if they never agree."""
     if provably_unequal(left, right):

@@ -8,7 +8,7 @@ import numpy as np
 
 from mm_core.ops import FLOATS, NUMERIC, Arity, Attribute, KnownValues, OpDef, Operand, Result, Tier
 from mm_core.types import BY_NAME, Array, Dim, broadcast_shapes
-from mm_ops_standard.checks import require, require_rank, same
+from mm_ops_standard.checks import require, require_rank, require_square, same
 from mm_ops_standard.precision import in_float32, wide
 
 _BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
@@ -163,8 +163,7 @@ class Det(OpDef):
 
     def infer(self, types: Any, values: KnownValues) -> Any:
         shape = types[0].shape
-        require_rank(self.name, "x", shape, 2, 1000)
-        same(shape[-2], shape[-1], f"{self.name}: rows and columns")
+        require_square(self.name, shape)
         return shape[:-2]
 
     def reference(self, x: Array) -> Array:

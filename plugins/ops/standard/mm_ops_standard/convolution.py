@@ -9,7 +9,7 @@ import numpy as np
 
 from mm_core.ops import FLOATS, Arity, Attribute, KnownValues, OpDef, Operand, Result, Tier
 from mm_core.types import BY_NAME, Array, Dim, floordiv
-from mm_ops_standard.checks import require, require_multiple, require_rank, same
+from mm_ops_standard.checks import require, require_bias, require_multiple, require_rank, same
 from mm_ops_standard.precision import wide
 from mm_ops_standard.shapes import shapes_of
 from mm_ops_standard.windows import WINDOW_ATTRIBUTES, Window, blocks_added, make_window, pad_same, static, windows_of
@@ -25,9 +25,7 @@ def _check_channels(op: str, x: tuple[Dim, ...], w: tuple[Dim, ...], b: tuple[Di
     require(group >= 1, f"{op}: group must be at least 1, not {group}")
     require_multiple(w[0], group, f"{op}: output channels in groups")
     same(x[1], w[1] * group, f"{op}: channels of x and channels that w reads (w.shape[1] * group)")
-    if b is not None:
-        require_rank(op, "b", b, 1)
-        same(b[0], w[0], f"{op}: length of the bias and output channels")
+    require_bias(op, b, w[0])
 
 
 class Conv(OpDef):
@@ -102,9 +100,7 @@ class ConvTranspose(OpDef):
         same(x[1], w[0], f"{self.name}: channels of x and of w")
         require_multiple(x[1], group, f"{self.name}: channels in groups")
         channels = w[1] * group
-        if b is not None:
-            require_rank(self.name, "b", b, 1)
-            same(b[0], channels, f"{self.name}: length of the bias and output channels")
+        require_bias(self.name, b, channels)
         return (x[0], channels, *_transposed(self.name, x[2:], w[2:], **geometry)[2])
 
     def reference(self, x: Array, w: Array, b: Array | None = None, *, group: int, **geometry: Any) -> Array:

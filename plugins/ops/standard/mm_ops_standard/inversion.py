@@ -8,7 +8,7 @@ import numpy as np
 
 from mm_core.ops import FLOATS, KnownValues, OpDef, Operand
 from mm_core.types import Array
-from mm_ops_standard.checks import require_rank, same
+from mm_ops_standard.checks import require_square
 from mm_ops_standard.precision import in_float32, wide
 from mm_ops_standard.shapes import shape_operand, sizes_of
 
@@ -25,8 +25,7 @@ class Inverse(OpDef):
 
     def infer(self, types: Any, values: KnownValues) -> Any:
         shape = types[0].shape
-        require_rank(self.name, "x", shape, 2, 1000)
-        same(shape[-2], shape[-1], f"{self.name}: rows and columns")
+        require_square(self.name, shape)
         return shape
 
     def reference(self, x: Array) -> Array:

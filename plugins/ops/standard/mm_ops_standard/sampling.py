@@ -13,7 +13,7 @@ import numpy as np
 
 from mm_core.ops import FLOATS, INDEX, Arity, Attribute, KnownValues, OpDef, Operand
 from mm_core.types import Array
-from mm_ops_standard.checks import require, require_multiple, require_rank, same
+from mm_ops_standard.checks import require, require_bias, require_multiple, require_rank, same
 from mm_ops_standard.eager import Eager, counted, element_type, number, sizes
 from mm_ops_standard.precision import in_float32, wide
 from mm_ops_standard.shapes import over, reshape, shape_operand, shapes_of, times
@@ -334,9 +334,7 @@ class DeformConv(OpDef):
                 require_rank(self.name, name, shape, 4)
                 for left, right in zip(shape, (x[0], wanted, *output)):
                     same(left, right, f"{self.name}: sizes of {name} and of what the windows need")
-        if b is not None:
-            require_rank(self.name, "b", b, 1)
-            same(b[0], w[0], f"{self.name}: length of the bias and output channels")
+        require_bias(self.name, b, w[0])
         return (x[0], w[0], *output)
 
     def reference(

@@ -204,33 +204,14 @@ class MelWeightMatrix(OpDef):
         length = _scalar_value(values, 1)
         return None if length is None else floordiv(length, 2) + 1, _scalar_value(values, 0)
 
-    def reference(
-        self,
-        num_mel_bins: Any,
-        dft_length: Any,
-        sample_rate: Any,
-        lower_edge_hertz: Any,
-        upper_edge_hertz: Any,
-        *,
-        dtype: DType,
-    ) -> Any:
-        bins, length = (int(np.asarray(item).item()) for item in (num_mel_bins, dft_length))
-        scalars = (np.asarray(item).reshape(()) for item in (sample_rate, lower_edge_hertz, upper_edge_hertz))
+    def reference(self, *operands: Any, dtype: DType) -> Any:
+        bins, length = (int(np.asarray(item).item()) for item in operands[:2])
+        scalars = (np.asarray(item).reshape(()) for item in operands[2:])
         return _mel_matrix(Eager(), bins, length, *scalars).astype(dtype.numpy)
 
-    def decompose(
-        self,
-        graph: Any,
-        num_mel_bins: Any,
-        dft_length: Any,
-        sample_rate: Any,
-        lower_edge_hertz: Any,
-        upper_edge_hertz: Any,
-        *,
-        dtype: DType,
-    ) -> Any:
-        bins, length = (read_sizes(graph, item, 1)[0] for item in (num_mel_bins, dft_length))
-        scalars = (graph.reshape(item, []) for item in (sample_rate, lower_edge_hertz, upper_edge_hertz))
+    def decompose(self, graph: Any, *operands: Any, dtype: DType) -> Any:
+        bins, length = (read_sizes(graph, item, 1)[0] for item in operands[:2])
+        scalars = (graph.reshape(item, []) for item in operands[2:])
         return graph.cast(_mel_matrix(graph, bins, length, *scalars), to=dtype)
 
 

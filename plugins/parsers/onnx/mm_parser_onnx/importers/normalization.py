@@ -134,10 +134,17 @@ def dropout_1(g: Graph, node: Node) -> Any:
 @op("Dropout", since=12)
 def dropout_12(g: Graph, node: Node) -> Any:
     seed = node.int("seed")
-    training = None if node.optional(2) is None else node.constant(2)
-    if node.optional(2) is None or (training is not None and not training.all()):
+    if is_inference(node, 2):
         return _no_dropout(g, node, BY_NAME["bool"])
     return g.dropout(*(node.optional(index) for index in range(3)), seed=seed)
+
+
+def is_inference(node: Node, index: int) -> bool:
+    """Whether the operand that asks for training is absent, or known to be false."""
+    if node.optional(index) is None:
+        return True
+    training = node.constant(index)
+    return training is not None and not training.any()
 
 
 def _no_dropout(g: Graph, node: Node, mask: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mm_core.ir import Graph, Value
+from mm_parser_onnx.importers.normalization import is_inference
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import MICROSOFT, Family
 
@@ -85,8 +86,7 @@ def bias_softmax(g: Graph, node: Node) -> Any:
 def bias_dropout(g: Graph, node: Node) -> Any:
     """At inference: nothing is dropped."""
     node.ignore("seed")
-    training = None if node.optional(4) is None else node.constant(4)
-    if node.optional(4) is not None and (training is None or training.any()):
+    if not is_inference(node, 4):
         raise node.unsupported("training mode is not offered")
     y = biased(g, g.add(node.input(0), node.input(1)), node.optional(2))
     return (y, g.expand(g.constant(True), g.shape(y))) if node.wants(1) else y

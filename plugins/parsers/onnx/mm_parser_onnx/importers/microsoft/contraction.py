@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mm_core.ir import Graph, Value
+from mm_parser_onnx.importers.contraction import gemm
 from mm_parser_onnx.importers.convolution import check_kernel, window
 from mm_parser_onnx.importers.microsoft.activation import activated, biased
 from mm_parser_onnx.importers.microsoft.layout import channels_first, channels_last
@@ -47,18 +48,9 @@ def _turned(g: Graph, node: Node, index: int, side: str) -> Value:
 
 @op("FusedGemm")
 def fused_gemm(g: Graph, node: Node) -> Any:
-    y = g.gemm(
-        node.input(0),
-        node.input(1),
-        node.optional(2),
-        alpha=node.float("alpha", 1.0),
-        beta=node.float("beta", 1.0),
-        trans_a=node.flag("transA"),
-        trans_b=node.flag("transB"),
-    )
     given = (node.float("activation_alpha", node.float("leaky_relu_alpha")), node.float("activation_beta"))
     node.ignore("activation_gamma")
-    return activated(g, node, y, node.text("activation"), tuple(item for item in given if item is not None))
+    return activated(g, node, gemm(g, node), node.text("activation"), tuple(item for item in given if item is not None))
 
 
 @op("GemmFastGelu")

@@ -30,11 +30,8 @@ def rotate(g: Graph, node: Node, x: Value, cos: Value, sin: Value, positions: Va
 @op("RotaryEmbedding")
 def rotary_embedding(g: Graph, node: Node) -> Any:
     """Positions are stated one by one, or as the first one of all sequences."""
-    if node.flag("is_packed_batching"):
-        raise node.unsupported("sequences packed in one batch are not offered")
-    node.ignore("scale")
     cos, sin = node.input(2), node.input(3)
-    x = split_heads(g, node, node.input(), _head_count(node, cos))
+    x = _heads(g, node, cos)
     positions = node.input(1)
     if node.rank(1) == 1:
         positions = g.unsqueeze(g.add(counted(g, x, 2), positions), axes=(0,))
@@ -45,11 +42,8 @@ def rotary_embedding(g: Graph, node: Node) -> Any:
 @op("MRotaryEmbedding")
 def multimodal_rotary_embedding(g: Graph, node: Node) -> Any:
     """Three positions for each token (time, height, width); each turns its own section of the features."""
-    if node.flag("is_packed_batching"):
-        raise node.unsupported("sequences packed in one batch are not offered")
-    node.ignore("scale")
     tables = [node.input(2), node.input(3)]
-    x = split_heads(g, node, node.input(), _head_count(node, tables[0]))
+    x = _heads(g, node, tables[0])
     streams = _streams(node.ints("mrope_section", ()), node.int("mrope_layout", 0))
     half = tables[0].type.shape[1]  # type: ignore[union-attr, index]
     if half != len(streams):
@@ -75,6 +69,14 @@ def _streams(sections: tuple[int, ...], layout: int) -> Any:
     columns = np.arange(width)
     woven = [(columns % 3 == stream) & (columns < 3 * sections[stream]) for stream in (1, 2)]
     return np.select(woven, [1, 2], 0)
+
+
+def _heads(g: Graph, node: Node, cos: Value) -> Value:
+    """The input as [B, N, S, D]."""
+    if node.flag("is_packed_batching"):
+        raise node.unsupported("sequences packed in one batch are not offered")
+    node.ignore("scale")
+    return split_heads(g, node, node.input(), _head_count(node, cos))
 
 
 def _head_count(node: Node, cos: Value) -> int | None:

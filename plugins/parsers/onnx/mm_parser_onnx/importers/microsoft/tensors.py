@@ -8,6 +8,7 @@ import numpy as np
 
 from mm_core.ir import Graph
 from mm_parser_onnx.importers import indexing
+from mm_parser_onnx.importers.normalization import is_inference
 from mm_parser_onnx.node import Node
 from mm_parser_onnx.table import MICROSOFT, Family
 
@@ -68,8 +69,7 @@ def unfold(g: Graph, node: Node) -> Any:
 def bitmask_dropout(g: Graph, node: Node) -> Any:
     """At inference nothing is dropped; the bit mask is for training."""
     node.ignore("seed")
-    training = None if node.optional(2) is None else node.constant(2)
-    if node.wants(1) or (node.optional(2) is not None and (training is None or training.any())):
+    if node.wants(1) or not is_inference(node, 2):
         raise node.unsupported("training is not offered")
     return g.identity(node.input())
 
