@@ -93,3 +93,22 @@ def test_what_can_never_be_repeated_is_said_at_once() -> None:
     assert repeat_dim(1, 7) == 7
     with pytest.raises(mm.InputError, match="the size 3 cannot be repeated to 7"):
         repeat_dim(3, 7)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_sizes_that_a_branch_gives_are_known_where_only_their_product_is_seen(backend: str) -> None:
+    """The axis that is added is data: each branch gives another shape, whose elements are then found in a row."""
+    network = mm.Network("branches")
+    x, first = network.add_input("x", mm.float32, (5, 2)), network.add_input("first", mm.bool_, ())
+    regions = []
+    for axis in (0, 2):
+        region = mm.ir.Graph(within=network)
+        region.set_outputs([region.unsqueeze(region.add_argument(x.type), axes=(axis,))])
+        regions.append(region)
+    network.mark_output(network.nonzero(network.if_(first, x, regions=tuple(regions))[0]), "y")
+    config = mm.BuilderConfig(backends=[backend], strict=backend == "cpu")
+    ready = mm.Builder(config).build(network).create_engine(threads=1).create_context()
+    x_values = np.round(np.linspace(-2, 2, 10)).astype(np.float32).reshape(5, 2)
+    for value, axis in ((True, 0), (False, 2)):
+        got = ready.run({"x": x_values, "first": np.array(value)})["y"]
+        np.testing.assert_array_equal(got, np.stack(np.nonzero(np.expand_dims(x_values, axis))))

@@ -6,18 +6,18 @@ go on by itself while the host works on other parts. The host waits only where i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mm_core.device import HOST, PAGE_BYTES, Bound, Buffer, Observer, Shortcut
 from mm_core.errors import DeviceError, InputError, MMError
-from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, Sizes
+from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, Plan, Sizes, Slots
 from mm_core.runtime.binding import check_limits
 from mm_core.runtime.host import conformed, host_function
 from mm_core.runtime.launching import Ready, Tensor, make_ready, part_dims
-from mm_core.types import Array, TensorSpec, TensorType, evaluate
+from mm_core.types import Array, TensorSpec, TensorType, evaluate, symbols
 
 if TYPE_CHECKING:
     from mm_core.runtime.engine import Engine, LoadedPart
@@ -35,6 +35,7 @@ class Executor:
         main = engine.plan.main
         self._told = {name: step.where for step in main.walk() if isinstance(step, Sizes) for name in step.names}
         made = {slot for step in main.instructions if isinstance(step, Launch) for slot in step.outputs}
+        self._named = _named_sizes(engine.plan, {*self._told, *_input_symbols(engine.model.inputs)})
         self._fresh = {
             index for index, slot in enumerate(main.results) if slot in made and main.results.index(slot) == index
         }
@@ -138,6 +139,7 @@ class Executor:
     ) -> list[Any]:
         slots: dict[int, Any] = dict(zip(block.arguments, arguments))
         slots[-1] = None
+        dims = self._learned(block.arguments, slots, dims)
         for step in block.instructions:
             if isinstance(step, Launch):
                 self._launch(step, slots, dims, wanted, observer)
@@ -151,7 +153,19 @@ class Executor:
                 self._if(step, slots, dims, observer)
             else:
                 self._loop(step, slots, dims, observer)
+            if not isinstance(step, (Copy, Sizes)):
+                dims = self._learned(step.outputs, slots, dims)
         return [self._get(slots, slot) for slot in block.results]
+
+    def _learned(self, made: Slots, slots: Mapping[int, Any], dims: Mapping[str, int]) -> Mapping[str, int]:
+        """The sizes known, with those that the shapes of new values tell: later parts may see but their products."""
+        found = {
+            name: slots[slot].buffer.shape[axis]
+            for slot in made
+            for axis, name in self._named.get(slot, ())
+            if isinstance(slots[slot], Tensor)
+        }
+        return {**found, **dims} if found else dims
 
     def _get(self, slots: dict[int, Any], slot: int) -> Any:
         if slot in slots:
@@ -323,6 +337,23 @@ class Executor:
         assert isinstance(type_, TensorType)
         sizes = [evaluate(dim, dims) for dim in (type_.shape or (0,))[1:]]
         return np.empty([0, *(max(size, 0) if isinstance(size, int) else 0 for size in sizes)], type_.dtype.numpy)
+
+
+def _named_sizes(plan: Plan, bound: Set[str]) -> dict[int, tuple[tuple[int, str], ...]]:
+    """The axes of slots whose size has a name that neither a request's inputs nor an instruction binds."""
+    named: dict[int, tuple[tuple[int, str], ...]] = {}
+    for slot, type_ in enumerate(plan.slots):
+        shape = (type_.shape or ()) if isinstance(type_, TensorType) else ()
+        axes = tuple((axis, str(dim)) for axis, dim in enumerate(shape) if symbols(dim) - bound == {str(dim)})
+        if axes:
+            named[slot] = axes
+    return named
+
+
+def _input_symbols(specs: Sequence[TensorSpec]) -> set[str]:
+    return {
+        name for spec in specs if isinstance(spec.type, TensorType) for dim in spec.shape or () for name in symbols(dim)
+    }
 
 
 def _bound_spec(spec: TensorSpec, dims: Mapping[str, int]) -> TensorSpec:
