@@ -1,0 +1,34 @@
+"""Importers of TensorFlow's operators, a module for each family. `TABLE` is all of them."""
+
+from mm_parser_tensorflow.importers import (
+    activation,
+    contraction,
+    control,
+    convolution,
+    elementwise,
+    image,
+    indexing,
+    lists,
+    matrix,
+    movement,
+    normalization,
+    pooling,
+    quantization,
+    reduction,
+    segment,
+    shape,
+    slicing,
+    source,
+)
+from mm_parser_tensorflow.table import Table
+
+TABLE = Table(
+    module.FAMILY
+    for module in (
+        activation, contraction, control, convolution, elementwise, image, indexing, lists, matrix, movement,
+        normalization, pooling, quantization, reduction, segment, shape, slicing, source,
+    )
+)  # fmt: skip
+REFUSED = source.REFUSED
+
+__all__ = ["REFUSED", "TABLE"]

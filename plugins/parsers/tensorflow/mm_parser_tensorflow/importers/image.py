@@ -1,0 +1,222 @@
+"""Images resized, cropped and recoloured; boxes chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mm_core.ir import Graph, Value
+from mm_parser_tensorflow.node import Node
+from mm_parser_tensorflow.table import Family, Importer
+from mm_parser_tensorflow.views import channels_last, dtype_of, rank_of, shape_of, view
+
+FAMILY = Family()
+op = FAMILY.op
+
+
+def _coordinates(node: Node) -> str:
+    """Where a pixel of the result lies in the operand."""
+    if node.flag("align_corners"):
+        return "align_corners"
+    return "half_pixel" if node.flag("half_pixel_centers") else "asymmetric"
+
+
+def _resize(mode: str, **how: Any) -> Importer:
+    def build(g: Graph, node: Node) -> Any:
+        image, sizes = node.image(), node.input(1)
+        if mode != "nearest" and not dtype_of(image).is_float:
+            image = g.cast(image, to="float32")
+        further: dict[str, Any] = {"nearest_mode": _nearest(node)} if mode == "nearest" else {}
+        if mode == "cubic":
+            further |= {"cubic_coeff_a": -0.5, "exclude_outside": True} if node.flag("half_pixel_centers") else {}
+        result = g.resize(
+            image, sizes, axes=(2, 3), mode=mode, coordinate_transformation_mode=_coordinates(node), **further, **how
+        )
+        return view(result, channels_last(4))
+
+    return build
+
+
+def _nearest(node: Node) -> str:
+    """TensorFlow floors the place of the pixel's edge, and rounds with aligned corners."""
+    if node.flag("align_corners"):
+        return "round_prefer_ceil"
+    return "round_prefer_ceil" if node.flag("half_pixel_centers") else "floor"
+
+
+FAMILY.rows((("ResizeBilinear", "linear"), ("ResizeBicubic", "cubic"), ("ResizeNearestNeighbor", "nearest")), _resize)
+
+
+@op("ScaleAndTranslate")
+def scale_and_translate(g: Graph, node: Node) -> Any:
+    """Antialiased resampling along both axes, by matrices of weights computed while building."""
+    image, sizes = node.image(), node.ints(1, "the sizes")
+    scales, shifts = node.constant(2), node.constant(3)
+    height, width = shape_of(image)[2:]
+    if scales is None or shifts is None or not isinstance(height, int) or not isinstance(width, int):
+        raise node.unsupported("scales, shifts and the image's size must be known")
+    kernel = node.text("kernel_type", "lanczos3")
+    if kernel not in _KERNELS:
+        raise node.unsupported(f"the kernel {kernel!r}")
+    antialias = node.flag("antialias", True)
+    image = image if dtype_of(image).is_float else g.cast(image, to="float32")
+    for axis, size, target in ((2, height, sizes[0]), (3, width, sizes[1])):
+        weights = _weights(size, target, float(scales[axis - 2]), float(shifts[axis - 2]), kernel, antialias)
+        matrix = g.constant(weights.astype(np.float32), "float32")
+        image = g.matmul(matrix, image) if axis == 2 else g.matmul(image, g.constant(weights.T.copy(), "float32"))
+    return view(image, channels_last(4))
+
+
+def _lanczos(radius: float) -> Any:
+    def kernel(x: Any) -> Any:
+        near = np.where(x <= 1e-3, 1.0, radius * np.sin(np.pi * x) * np.sin(np.pi * x / radius))
+        return np.where(x > radius, 0.0, np.where(x <= 1e-3, 1.0, near / np.where(x <= 1e-3, 1.0, (np.pi * x) ** 2)))
+
+    return radius, kernel
+
+
+def _keys_cubic(x: Any) -> Any:
+    inner = ((1.5 * x - 2.5) * x) * x + 1.0
+    outer = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    return np.where(x >= 2.0, 0.0, np.where(x >= 1.0, outer, inner))
+
+
+def _mitchell(x: Any) -> Any:
+    inner = ((7.0 * x - 12.0) * x) * x + 16.0 / 3.0
+    outer = ((-7.0 / 3.0 * x + 12.0) * x - 20.0) * x + 32.0 / 3.0
+    return np.where(x >= 2.0, 0.0, np.where(x >= 1.0, outer, inner)) / 6.0
+
+
+_KERNELS: dict[str, Any] = {
+    "lanczos1": _lanczos(1.0),
+    "lanczos3": _lanczos(3.0),
+    "lanczos5": _lanczos(5.0),
+    "gaussian": (1.5, lambda x: np.where(x >= 1.5, 0.0, np.exp(-x * x / 0.5))),
+    "box": (1.0, lambda x: np.where(x < 0.5, 1.0, np.where(x == 0.5, 0.5, 0.0))),
+    "triangle": (1.0, lambda x: np.maximum(1.0 - x, 0.0)),
+    "keyscubic": (2.0, _keys_cubic),
+    "mitchellcubic": (2.0, _mitchell),
+}
+"""Radius, and weight by distance: TensorFlow's sampling_kernels.h."""
+
+
+def _weights(size: int, target: int, scale: float, shift: float, name: str, antialias: bool) -> Any:
+    """Weights [target, size] of the pixels for each pixel of the result."""
+    radius, kernel = _KERNELS[name]
+    inverse = np.float32(1.0 / scale)
+    reach = max(inverse, 1.0) if antialias else 1.0
+    centers = (np.arange(target) + 0.5) * inverse - shift * inverse
+    distance = np.abs((np.arange(size) + 0.5) - centers[:, None]) / reach
+    first = np.maximum(0, np.floor(centers - radius * reach + 0.5 - 0.5).astype(int))[:, None]
+    last = np.minimum(size - 1, np.ceil(centers + radius * reach + 0.5 - 0.5).astype(int) - 1)[:, None]
+    numbers = np.arange(size)[None]
+    weights = np.where((numbers >= first) & (numbers <= last), kernel(distance), 0.0)
+    total = weights.sum(1, keepdims=True)
+    inside = ((centers >= 0) & (centers <= size))[:, None]
+    return np.where(
+        inside & (np.abs(total) >= 1000 * np.finfo(np.float32).tiny), weights / np.where(total, total, 1), 0
+    )
+
+
+@op("CropAndResize")
+def crop_and_resize(g: Graph, node: Node) -> Any:
+    """Boxes [y1, x1, y2, x2] in fractions of the image, each sampled at places that reach from edge to edge."""
+    image, boxes, owners = node.image(), node.input(1), node.input(2)
+    sizes = node.ints(3, "the sizes")
+    method = node.choice("method", ("bilinear", "nearest"), "bilinear")
+    places = []
+    for axis, size in zip((0, 1), sizes):
+        start, end = (g.gather(boxes, g.constant([axis + 2 * far], "int64"), axis=1) for far in (0, 1))
+        last = g.cast(g.sub(g.shape(image, start=axis + 2, end=axis + 3), 1), to="float32")
+        if size > 1:
+            steps = g.constant(np.arange(size, dtype=np.float32) / np.float32(size - 1))
+            place = g.add(start, g.mul(g.sub(end, start), steps))
+        else:
+            place = g.mul(g.add(start, end), 0.5)
+        places.append((g.mul(place, last), last))
+    inside = g.constant(np.bool_(True))
+    taken = g.gather(image, owners, axis=0)
+    for axis, (place, last) in zip((2, 3), places):
+        fits = g.logical_and(g.less_or_equal(0.0, place), g.less_or_equal(place, last))
+        inside = g.logical_and(inside, g.unsqueeze(fits, axes=(1, 5 - axis)))
+        taken = _along(g, taken, axis, place, last, method)
+    result = g.select(inside, taken, node.number("extrapolation_value"))
+    return view(result, channels_last(4))
+
+
+def _along(g: Graph, image: Value, axis: int, place: Value, last: Value, method: str) -> Any:
+    """Rows (axis 2) or columns (axis 3) of each image at places of its own."""
+
+    def pick(places: Value) -> Any:
+        bounded = g.cast(g.minimum(g.maximum(places, 0.0), last), to="int64")
+        wide = g.unsqueeze(bounded, axes=(1, 5 - axis))
+        sizes = [g.shape(image, start=other, end=other + 1) for other in range(4)]
+        sizes[axis] = g.shape(bounded, start=1, end=2)
+        return g.gather_elements(image, g.expand(wide, g.concat(*sizes, axis=0)), axis=axis)
+
+    if method == "nearest":
+        return pick(g.floor(g.add(place, 0.5)))
+    below = g.floor(place)
+    part = g.unsqueeze(g.sub(place, below), axes=(1, 5 - axis))
+    low, high = (g.cast(pick(at), to="float32") for at in (below, g.ceil(place)))
+    return g.add(low, g.mul(g.sub(high, low), part))
+
+
+# --- colours ----------------------------------------------------------------------------------------------------------
+
+
+@op("AdjustContrastv2")
+def adjust_contrast(g: Graph, node: Node) -> Any:
+    image, factor = node.input(0), node.input(1)
+    mean = g.reduce_mean(image, axes=(rank_of(image) - 3, rank_of(image) - 2), keepdims=True)
+    return g.add(g.mul(g.sub(image, mean), factor), mean)
+
+
+def _colours(g: Graph, x: Value) -> list[Value]:
+    last = rank_of(x) - 1
+    return [g.slice(x, [place], [place + 1], [last]) for place in range(3)]
+
+
+@op("RGBToHSV")
+def rgb_to_hsv(g: Graph, node: Node) -> Any:
+    x = node.input()
+    red, green, blue = _colours(g, x)
+    top = g.maximum(g.maximum(red, green), blue)
+    spread = g.sub(top, g.minimum(g.minimum(red, green), blue))
+    whole = g.select(g.equal(spread, 0.0), 1.0, spread)
+
+    def part(first: Value, second: Value, start: float) -> Any:
+        return g.add(g.div(g.sub(first, second), g.mul(whole, 6.0)), start)
+
+    hue = g.select(g.equal(top, red), part(green, blue, 0.0), part(red, green, 4.0 / 6.0))
+    hue = g.select(g.logical_and(g.equal(top, green), g.not_equal(top, red)), part(blue, red, 2.0 / 6.0), hue)
+    hue = g.select(g.equal(spread, 0.0), 0.0, g.select(g.less(hue, 0.0), g.add(hue, 1.0), hue))
+    saturation = g.select(g.greater(top, 0.0), g.div(spread, g.select(g.greater(top, 0.0), top, 1.0)), 0.0)
+    return g.concat(hue, saturation, top, axis=rank_of(x) - 1)
+
+
+@op("HSVToRGB")
+def hsv_to_rgb(g: Graph, node: Node) -> Any:
+    x = node.input()
+    hue, saturation, value = _colours(g, x)
+    sixths = g.mul(hue, 6.0)
+    red = g.clip(g.sub(g.abs(g.sub(sixths, 3.0)), 1.0), 0.0, 1.0)
+    green = g.clip(g.sub(2.0, g.abs(g.sub(sixths, 2.0))), 0.0, 1.0)
+    blue = g.clip(g.sub(2.0, g.abs(g.sub(sixths, 4.0))), 0.0, 1.0)
+    least = g.sub(1.0, saturation)
+    parts = [g.mul(g.add(least, g.mul(saturation, colour)), value) for colour in (red, green, blue)]
+    return g.concat(*parts, axis=rank_of(x) - 1)
+
+
+# --- boxes ------------------------------------------------------------------------------------------------------------
+
+
+@op("NonMaxSuppressionV3", "NonMaxSuppressionV2")
+def non_max_suppression(g: Graph, node: Node) -> Any:
+    """Numbers of the boxes that stay, best first."""
+    boxes, scores = node.input(0), node.input(1)
+    most, overlap = g.cast(node.input(2), to="int64"), node.input(3)
+    limit = node.input(4) if len(node) > 4 else None
+    found = g.non_max_suppression(g.unsqueeze(boxes, axes=(0,)), g.unsqueeze(scores, axes=(0, 1)), most, overlap, limit)
+    return g.cast(g.gather(found, g.constant(2, "int64"), axis=1), to="int32")

@@ -1,0 +1,152 @@
+"""Shapes read and changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mm_core.ir import Graph, Value, known_value
+from mm_core.types import as_dtype
+from mm_parser_tensorflow.node import Node
+from mm_parser_tensorflow.regroup import reshaped
+from mm_parser_tensorflow.table import Family
+from mm_parser_tensorflow.views import Tensor, View, dtype_of, rank_of, shape_of, view
+
+FAMILY = Family()
+op = FAMILY.op
+
+
+def _sizes(g: Graph, node: Node, tensor: Tensor) -> Value:
+    """The sizes of a tensor, without moving it."""
+    to = node.dtype("out_type") if node.has("out_type") else as_dtype("int32")
+    if isinstance(tensor, View):
+        found = g.gather(g.shape(tensor.base), g.constant(list(tensor.order), "int64"), axis=0)
+    else:
+        found = g.shape(tensor)
+    return found if to.name == "int64" else g.cast(found, to=to)  # type: ignore[no-any-return]
+
+
+@op("Shape")
+def shape(g: Graph, node: Node) -> Any:
+    return _sizes(g, node, node.tensor())
+
+
+@op("ShapeN")
+def shape_n(g: Graph, node: Node) -> Any:
+    return [_sizes(g, node, node.tensor(index)) for index in range(len(node))]
+
+
+@op("Size")
+def size(g: Graph, node: Node) -> Any:
+    return g.reduce_prod(_sizes(g, node, node.tensor()), keepdims=False)
+
+
+@op("Rank")
+def rank(g: Graph, node: Node) -> Any:
+    return g.constant(node.rank(), "int32")
+
+
+@op("Reshape")
+def reshape(g: Graph, node: Node) -> Any:
+    """A zero in the sizes is a size of zero. A view stays one where no element changes its place."""
+    x, sizes = node.tensor(0), node.input(1)
+    known = known_value(sizes)
+    if known is not None and 0 in known.reshape(-1).tolist() and 0 not in shape_of(x):
+        raise node.unsupported(f"the shape {known.tolist()} has no elements, the operand has")
+    if isinstance(x, View) and known is not None:
+        found = reshaped(g, x, known.reshape(-1).tolist())
+        if found is not None:
+            return found
+    return g.reshape(node.input(0), sizes)
+
+
+@op("ExpandDims")
+def expand_dims(g: Graph, node: Node) -> Any:
+    """In a view the new axis goes behind the spatial axis before it, to be joined with it, as repeating does.
+
+    Behind the batch it goes before the axis that follows: so images of one row are images as well.
+    """
+    x = node.tensor(0)
+    axis = node.axis(1, rank_of(x) + 1)
+    if not isinstance(x, View):
+        return g.unsqueeze(x, axes=(axis,))
+    order = list(x.order)
+    place = order[axis] if axis < 2 else order[axis - 1] + 1
+    moved = [item + (item >= place) for item in order]
+    return view(g.unsqueeze(x.base, axes=(place,)), [*moved[:axis], place, *moved[axis:]])
+
+
+@op("Squeeze")
+def squeeze(g: Graph, node: Node) -> Any:
+    x = node.tensor(0)
+    sizes = shape_of(x)
+    stated = node.integers("squeeze_dims") or node.integers("axis")
+    axes = [axis % len(sizes) for axis in stated] or [axis for axis, size in enumerate(sizes) if size == 1]
+    if not axes:
+        return x
+    if not isinstance(x, View):
+        return g.squeeze(x, axes=tuple(sorted(axes)))
+    gone = sorted(x.order[axis] for axis in axes)
+    left = [axis for index, axis in enumerate(x.order) if index not in axes]
+    return view(g.squeeze(x.base, axes=tuple(gone)), [sorted(left).index(axis) for axis in left])
+
+
+@op("BroadcastTo")
+def broadcast_to(g: Graph, node: Node) -> Any:
+    return g.expand(node.input(0), node.input(1))
+
+
+@op("BroadcastArgs")
+def broadcast_args(g: Graph, node: Node) -> Any:
+    """The common shape of two shapes: of two sizes the one that is not 1."""
+    a, b = node.input(0), node.input(1)
+    lengths = [length for value in (a, b) if isinstance(length := shape_of(value)[0], int)]
+    if len(lengths) < 2:
+        raise node.unsupported("the ranks are not known")
+    longest = max(lengths)
+    a, b = (
+        value if length == longest else g.concat(g.constant([1] * (longest - length), dtype_of(value)), value, axis=0)
+        for value, length in zip((a, b), lengths)
+    )
+    return g.select(g.equal(a, 1), b, a)
+
+
+@op("Fill")
+def fill(g: Graph, node: Node) -> Any:
+    return g.expand(node.input(1), node.input(0))
+
+
+@op("Range")
+def range_(g: Graph, node: Node) -> Any:
+    return g.range(node.input(0), node.input(1), node.input(2))
+
+
+@op("LinSpace")
+def linspace(g: Graph, node: Node) -> Any:
+    start, stop = node.input(0), node.input(1)
+    (count,) = node.ints(2, "the number of values")
+    steps = g.constant(np.arange(count), start.type.dtype)  # type: ignore[union-attr]
+    if count == 1:
+        return g.add(steps, start)
+    inner = g.add(start, g.mul(steps, g.div(g.sub(stop, start), float(count - 1))))
+    return g.select(g.constant(np.arange(count) == count - 1), stop, inner)
+
+
+@op("Transpose")
+def transpose(g: Graph, node: Node) -> Any:
+    """Of a view the orders are joined; it may then be seen as it lies, or in an order that keeps its elements."""
+    x = node.tensor(0)
+    order = [axis % max(rank_of(x), 1) for axis in node.ints(1, "the permutation")]
+    if not isinstance(x, View):
+        return node.scope.moves.plain(view(x, order))
+    joined = [x.order[axis] for axis in order]
+    return view(x.base, joined)
+
+
+@op("InvertPermutation")
+def invert_permutation(g: Graph, node: Node) -> Any:
+    known = node.constant(0)
+    if known is not None:
+        return g.constant(np.argsort(known), node.dtype())
+    return g.scatter_elements(node.input(), node.input(), g.range(0, g.size(node.input()), 1))
