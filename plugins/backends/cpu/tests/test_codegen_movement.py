@@ -7,8 +7,8 @@ import pytest
 from mm_backend_cpu.codegen.assemble import ConcatSpec, PadSpec, concat, pad
 from mm_backend_cpu.codegen.gather import GatherSpec, gather
 from mm_backend_cpu.codegen.isa import detect
-from mm_backend_cpu.codegen.strided_copy import CopySpec, copy, transpose_spec
-from mm_backend_cpu.codegen.strides import broadcast_strides
+from mm_backend_cpu.codegen.strided_copy import CopySpec, copy
+from mm_backend_cpu.codegen.strides import broadcast_strides, dense_strides
 from mm_backend_cpu.testing import Bound, instruction_sets, run
 
 from mm_core.types import symbol
@@ -21,6 +21,12 @@ def sample(shape, dtype, seed=0):
     """Arbitrary bits, signalling NaN included."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).view(dtype).reshape(shape)
+
+
+def transpose_spec(shape, permutation, element_bytes):
+    """The copy that makes output axis k of input axis permutation[k]."""
+    strides = dense_strides(shape)
+    return CopySpec(tuple(shape[p] for p in permutation), tuple(strides[p] for p in permutation), element_bytes)
 
 
 def same(actual, expected):
@@ -86,7 +92,9 @@ def test_concat(axis, extents, dtype):
 @pytest.mark.parametrize(
     ("shape", "before", "after"),
     [
-        ((3, 4), (0, 0), (0, 0)), ((2, 3, 5), (1, 0, 2), (0, 2, 3)), ((6,), (2,), (1,)),
+        ((3, 4), (0, 0), (0, 0)),
+        ((2, 3, 5), (1, 0, 2), (0, 2, 3)),
+        ((6,), (2,), (1,)),
         ((2, 0, 3), (0, 1, 1), (0, 1, 0)),
     ],
 )

@@ -73,6 +73,3 @@ class ScalarAccess:
     for (int64_t i = 0; i < count; i++) {{
       {body(False)}
     }}"""
-
-
-Access = VectorAccess | ScalarAccess

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mm_core.types import Dim, ceildiv
@@ -27,12 +26,6 @@ class CopySpec:
     strides: tuple[Dim, ...]
     element_bytes: int
     offset: Dim = 0
-
-
-def transpose_spec(shape: Sequence[Dim], permutation: Sequence[int], element_bytes: int) -> CopySpec:
-    """The copy that makes output axis k of input axis permutation[k]."""
-    strides = dense_strides(shape)
-    return CopySpec(tuple(shape[p] for p in permutation), tuple(strides[p] for p in permutation), element_bytes)
 
 
 def copy(spec: CopySpec) -> KernelSource:
@@ -79,9 +72,7 @@ def _rows(spec: CopySpec, extents: list[Dim], strides: list[Dim], results: list[
     )
 
 
-def _tiles(
-    spec: CopySpec, extents: list[Dim], strides: list[Dim], results: list[Dim], unit: int
-) -> KernelSource:
+def _tiles(spec: CopySpec, extents: list[Dim], strides: list[Dim], results: list[Dim], unit: int) -> KernelSource:
     """The input is contiguous along axis `unit` (columns), the output along its last (rows)."""
     parameters, element = Parameters(), ELEMENT_TYPES[spec.element_bytes]
     outer = [axis for axis in range(len(extents) - 1) if axis != unit]
