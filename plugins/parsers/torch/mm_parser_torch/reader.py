@@ -32,7 +32,7 @@ class Reader:
         """Values that are Python numbers of the program and no tensors."""
         self.unsupported = Unsupported()
         self._weights: dict[tuple[Any, ...], TensorData] = {}
-        self._constants: dict[tuple[Graph, TensorData], Value] = {}
+        self._constants: dict[tuple[Graph, tuple[Any, ...]], Value] = {}
 
     # --- leaves ------------------------------------------------------------------------------------------------------
 
@@ -63,10 +63,10 @@ class Reader:
         identity = (tensor.data_ptr() or id(tensor), tuple(tensor.shape), tensor.stride(), tensor.dtype)
         data = self._weights.get(identity)
         if data is None:
-            data = self._weights.setdefault(identity, weight_of(tensor, key))
-        if (g, data) not in self._constants:
-            self._constants[g, data] = g.constant(data)
-        return self._constants[g, data]
+            data = self._weights[identity] = weight_of(tensor, key)
+        if (g, identity) not in self._constants:
+            self._constants[g, identity] = g.constant(data)
+        return self._constants[g, identity]
 
     # --- graphs ------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -28,9 +28,6 @@ DTYPES = (
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int8, torch.uint8,
     torch.bool,
 )  # fmt: skip
-SAMPLES = 24
-"""At most so many calls of an overload for each element type."""
-
 SOURCES: dict[str, tuple[str, ...]] = {
     "_adaptive_avg_pool2d": ("nn.functional.adaptive_avg_pool2d",),
     "_adaptive_avg_pool3d": ("nn.functional.adaptive_avg_pool3d",),
@@ -280,9 +277,9 @@ def _calls(overload: torch._ops.OpOverload, info: Any, sample: Any) -> list[tupl
     return recorder.calls
 
 
-def cases(overload: torch._ops.OpOverload, limit: int = SAMPLES) -> Iterator[Case]:
-    """Cases of an overload over all element types, `limit` at most for each, spread over what PyTorch has."""
-    for dtype in DTYPES:
+def cases(overload: torch._ops.OpOverload, limit: int, dtypes: Sequence[torch.dtype] = DTYPES) -> Iterator[Case]:
+    """Cases of an overload over element types, `limit` at most for each, spread over what PyTorch has."""
+    for dtype in dtypes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = list(recorded(overload, dtype))
