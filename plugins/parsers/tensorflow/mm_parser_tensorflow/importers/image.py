@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,8 +30,6 @@ def _resize(mode: str, **how: Any) -> Importer:
         if mode != "nearest" and not dtype_of(image).is_float:
             image = g.cast(image, to="float32")
         further: dict[str, Any] = {"nearest_mode": _nearest(node)} if mode == "nearest" else {}
-        if mode == "cubic":
-            further |= {"cubic_coeff_a": -0.5, "exclude_outside": True} if node.flag("half_pixel_centers") else {}
         result = g.resize(
             image, sizes, axes=(2, 3), mode=mode, coordinate_transformation_mode=_coordinates(node), **further, **how
         )
@@ -45,7 +45,52 @@ def _nearest(node: Node) -> str:
     return "round_prefer_ceil" if node.flag("half_pixel_centers") else "floor"
 
 
-FAMILY.rows((("ResizeBilinear", "linear"), ("ResizeBicubic", "cubic"), ("ResizeNearestNeighbor", "nearest")), _resize)
+FAMILY.rows((("ResizeBilinear", "linear"), ("ResizeNearestNeighbor", "nearest")), _resize)
+_STEPS = 1024
+"""TensorFlow's bicubic weights come from a table with so many places between two pixels."""
+
+
+@op("ResizeBicubic")
+def resize_bicubic(g: Graph, node: Node) -> Any:
+    """Along both axes by matrices of weights; with half pixel centers those outside of the image fall out."""
+    image, sizes = node.image(), node.ints(1, "the sizes")
+    half, align = node.flag("half_pixel_centers"), node.flag("align_corners")
+
+    def weights(size: int, target: int) -> Any:
+        scale = np.float32((size - 1) / (target - 1) if align and target > 1 else size / target)
+        place = np.arange(target, dtype=np.float32) * scale
+        if half:
+            place = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+        first = np.floor(place)
+        part = np.rint((place - first) * _STEPS) / _STEPS
+        matrix = np.zeros((target, size))
+        for tap in range(-1, 3):
+            number = first.astype(int) + tap
+            weight = _cubic(np.abs(part - tap), -0.5 if half else -0.75)
+            inside = (number >= 0) & (number < size)
+            bounded = np.clip(number, 0, size - 1)
+            np.add.at(matrix, (np.arange(target), bounded), np.where(inside | (not half), weight, 0.0))
+        return matrix / matrix.sum(1, keepdims=True) if half else matrix
+
+    return _by_matrices(g, node, image, [(axis, sizes[axis - 2], weights) for axis in (2, 3)])
+
+
+def _cubic(x: Any, sharpness: float) -> Any:
+    inner = ((sharpness + 2) * x - (sharpness + 3)) * x * x + 1
+    outer = ((sharpness * x - 5 * sharpness) * x + 8 * sharpness) * x - 4 * sharpness
+    return np.where(x <= 1, inner, np.where(x <= 2, outer, 0.0))
+
+
+def _by_matrices(g: Graph, node: Node, image: Value, plan: Sequence[tuple[int, int, Callable[[int, int], Any]]]) -> Any:
+    """Each axis resampled by a matrix [target, size], which `weights(size, target)` gives."""
+    image = image if dtype_of(image).is_float else g.cast(image, to="float32")
+    for axis, target, weights in plan:
+        size = shape_of(image)[axis]
+        if not isinstance(size, int):
+            raise node.unsupported("the size of the image must be known")
+        matrix = np.asarray(weights(size, target), dtype_of(image).numpy)
+        image = g.matmul(g.constant(matrix), image) if axis == 2 else g.matmul(image, g.constant(matrix.T.copy()))
+    return view(image, channels_last(4))
 
 
 @op("ScaleAndTranslate")
@@ -53,19 +98,15 @@ def scale_and_translate(g: Graph, node: Node) -> Any:
     """Antialiased resampling along both axes, by matrices of weights computed while building."""
     image, sizes = node.image(), node.ints(1, "the sizes")
     scales, shifts = node.constant(2), node.constant(3)
-    height, width = shape_of(image)[2:]
-    if scales is None or shifts is None or not isinstance(height, int) or not isinstance(width, int):
-        raise node.unsupported("scales, shifts and the image's size must be known")
-    kernel = node.text("kernel_type", "lanczos3")
-    if kernel not in _KERNELS:
-        raise node.unsupported(f"the kernel {kernel!r}")
+    if scales is None or shifts is None:
+        raise node.unsupported("scales and shifts must be known")
+    kernel = node.choice("kernel_type", tuple(_KERNELS), "lanczos3")
     antialias = node.flag("antialias", True)
-    image = image if dtype_of(image).is_float else g.cast(image, to="float32")
-    for axis, size, target in ((2, height, sizes[0]), (3, width, sizes[1])):
-        weights = _weights(size, target, float(scales[axis - 2]), float(shifts[axis - 2]), kernel, antialias)
-        matrix = g.constant(weights.astype(np.float32), "float32")
-        image = g.matmul(matrix, image) if axis == 2 else g.matmul(image, g.constant(weights.T.copy(), "float32"))
-    return view(image, channels_last(4))
+    plan = []
+    for axis, scale, shift in zip((2, 3), scales.tolist(), shifts.tolist()):
+        weights = partial(_weights, scale=scale, shift=shift, name=kernel, antialias=antialias)
+        plan.append((axis, sizes[axis - 2], weights))
+    return _by_matrices(g, node, image, plan)
 
 
 def _lanczos(radius: float) -> Any:

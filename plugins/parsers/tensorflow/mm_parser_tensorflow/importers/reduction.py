@@ -97,7 +97,8 @@ FAMILY.rows((("Cumsum", "cumsum"), ("Cumprod", "cumprod")), _scan)
 
 @op("TopKV2", "TopK")
 def top_k(g: Graph, node: Node) -> Any:
-    k = g.reshape(node.input(1), [1]) if node.op == "TopKV2" else g.constant([node.integer("k")], "int64")
+    stated = node.input(1) if node.op == "TopKV2" else g.constant(node.integer("k"), "int64")
+    k = g.reshape(g.cast(stated, to="int64"), [1])
     values, places = g.topk(node.input(), k, axis=node.rank() - 1)
     to = node.dtype("index_type") if node.has("index_type") else "int32"
     return values, g.cast(places, to=to)
