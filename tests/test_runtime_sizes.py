@@ -112,3 +112,22 @@ def test_sizes_that_a_branch_gives_are_known_where_only_their_product_is_seen(ba
     for value, axis in ((True, 0), (False, 2)):
         got = ready.run({"x": x_values, "first": np.array(value)})["y"]
         np.testing.assert_array_equal(got, np.stack(np.nonzero(np.expand_dims(x_values, axis))))
+
+
+def test_sizes_computed_from_constants_are_bound() -> None:
+    """Inference does not follow floats: how many numbers there are is a name that nothing but the plan binds."""
+    network = mm.Network("constants")
+    network.mark_output(network.range(np.float32(0), np.float32(7), np.float32(3)), "y")
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(network)
+    np.testing.assert_array_equal(model.create_engine(threads=1).create_context().run({})["y"], [0, 3, 6])
+
+
+def test_what_a_kernel_refuses_names_the_node() -> None:
+    network = mm.Network("empty")
+    x = network.add_input("x", mm.float32, ("N", 3))
+    network.mark_output(network.argmax(x, axis=0, name="the_node"), "y")
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(network)
+    ready = model.create_engine(threads=1).create_context()
+    assert ready.run({"x": np.eye(3, dtype=np.float32)})["y"].tolist() == [[0, 1, 2]]
+    with pytest.raises(mm.MMError, match=r"the_node: .*the axis is empty"):
+        ready.run({"x": np.ones((0, 3), np.float32)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -27,6 +28,7 @@ ALIGNMENT = 64
 
 _INDEX_OUT_OF_RANGE = 1
 _ERROR_LENGTH = 512
+_STEP = re.compile(r"step (\d+): ")
 _FILE_NAME = {"darwin": "libmm_cpu.dylib", "win32": "mm_cpu.dll"}.get(sys.platform, "libmm_cpu.so")
 
 _Pointer = ctypes.c_void_p
@@ -188,11 +190,18 @@ class NativeProgram:
             _ERROR_LENGTH,
         )
         if self.handle is None:
-            raise DeviceError(
-                f"the program is refused: {error.value.decode(errors='replace')}",
-                where=where,
-                remedy="build the model again with the installed version of mm-backend-cpu",
-            )
+            raise self._refused(error.value.decode(errors="replace"))
+
+    def _refused(self, reason: str) -> DeviceError:
+        """The library's reason, with the user's node where it speaks of a step."""
+        step = _STEP.match(reason)
+        label = self.labels[int(step[1])] if step and int(step[1]) < len(self.labels) else ""
+        return DeviceError(
+            f"the program is refused: {reason}",
+            where=label or self.where,
+            remedy="check the sizes that the inputs lead to; if they are right, build the model again with the "
+            "installed version of mm-backend-cpu",
+        )
 
     def __del__(self) -> None:
         if self.handle is not None:
