@@ -33,13 +33,12 @@ class Arguments:
             )
         positional, keywords = _split(example_inputs)
         positional, keywords = _tensors(positional), _tensors(keywords)
-        forward = module if isinstance(module, torch.jit.ScriptFunction) else module.forward
+        if isinstance(module, torch.jit.ScriptModule):
+            return cls(positional, keywords, dict(zip(scripted_names(module), positional)) | keywords)
         try:
-            bound = inspect.signature(forward).bind(*positional, **keywords)
+            bound = inspect.signature(module.forward).bind(*positional, **keywords)
         except TypeError as error:
             raise ParseError(f"the example inputs do not fit forward: {error}", where=type(module).__name__) from error
-        except ValueError:  # Some scripted functions have no signature that Python sees.
-            return cls(positional, keywords, {f"args_{i}": value for i, value in enumerate(positional)} | keywords)
         return cls(positional, keywords, bound.arguments)
 
     def dynamic_shapes(self, input_shapes: InputShapes) -> Any:
@@ -86,6 +85,11 @@ def _dynamic_axes(path: str, tensor: torch.Tensor, given: Sequence[int | str | N
         if isinstance(wanted, int) and wanted != size:
             raise ParseError(f"input_shapes says {wanted} for axis {axis}, the example has {size}", where=path)
     return {axis: torch.export.Dim.DYNAMIC for axis, wanted in enumerate(given) if not isinstance(wanted, int)} or None
+
+
+def scripted_names(module: torch.jit.ScriptModule) -> list[str]:
+    """Parameters of a TorchScript module's forward, which Python's own signatures do not show."""
+    return [argument.name for argument in module.forward.schema.arguments[1:]]  # type: ignore[attr-defined]
 
 
 def _split(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -33,12 +33,16 @@ _WEIGHTS = frozenset({InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_
 _STATE = frozenset({OutputKind.BUFFER_MUTATION, OutputKind.PARAMETER_MUTATION, OutputKind.USER_INPUT_MUTATION})
 
 
-def read_program(program: torch.export.ExportedProgram, input_shapes: InputShapes, name: str) -> Network:
-    """The network of a program.
+def read_program(
+    program: torch.export.ExportedProgram, input_shapes: InputShapes, name: str, parameters: Sequence[str] = ()
+) -> Network:
+    """The network of a program. `parameters` names its arguments where the program's own names are not the user's.
 
     Buffers that the program changes become inputs and outputs of their names; changed inputs, further outputs.
     """
     arguments, out_spec = _user_arguments(program), program.call_spec.out_spec
+    if len(parameters) == len(arguments):
+        arguments = list(parameters)
     with torch.no_grad():
         try:
             program = _flat(program).run_decompositions(decompositions())

@@ -15,7 +15,7 @@ import torch
 from mm_core.errors import ParseError
 from mm_core.ir import Network
 from mm_core.parsing import InputShapes
-from mm_parser_torch.arguments import Arguments
+from mm_parser_torch.arguments import Arguments, scripted_names
 from mm_parser_torch.program import read_program
 from mm_parser_torch.quiet import quiet
 
@@ -32,13 +32,25 @@ def read_source(source: Any, input_shapes: InputShapes, example_inputs: Any, dyn
     else:
         name = type(source).__name__
     if not isinstance(source, torch.export.ExportedProgram):
+        if example_inputs is None and isinstance(source, torch.jit.ScriptModule):
+            example_inputs = _zeros(source, input_shapes)
         arguments = Arguments.of(source, example_inputs)
         shapes = arguments.dynamic_shapes(input_shapes) if dynamic_shapes is None else dynamic_shapes
-        return read_program(export(source, arguments, shapes), input_shapes, name)
+        # The converter of TorchScript makes names of its own.
+        own = tuple(arguments.parameters) if isinstance(source, torch.jit.ScriptModule) else ()
+        return read_program(export(source, arguments, shapes), input_shapes, name, own)
     for given, what in ((example_inputs, "example_inputs"), (dynamic_shapes, "dynamic_shapes")):
         if given is not None:
             raise ParseError(f"an exported program takes no {what}", remedy="give them to torch.export.export")
     return read_program(source, input_shapes, name)
+
+
+def _zeros(module: torch.jit.ScriptModule, input_shapes: InputShapes) -> tuple[torch.Tensor, ...] | None:
+    """float32 examples of the shapes that the caller gives for every argument; None where one is open or missing."""
+    names = scripted_names(module)
+    if not names or any(not all(isinstance(size, int) for size in input_shapes.get(name, (None,))) for name in names):
+        return None
+    return tuple(torch.zeros([int(size or 0) for size in input_shapes[name]]) for name in names)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -90,7 +102,7 @@ def export(module: Any, arguments: Arguments, dynamic_shapes: Any) -> torch.expo
     _register_caches()
     with quiet(), torch.no_grad(), _evaluating(module):
         try:
-            if isinstance(module, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
+            if isinstance(module, torch.jit.ScriptModule):
                 from torch._export.converter import TS2EPConverter
 
                 return TS2EPConverter(module, arguments.positional, arguments.keywords).convert()

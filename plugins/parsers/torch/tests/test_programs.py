@@ -54,8 +54,9 @@ def test_a_program_a_file_and_a_module_give_the_same(block: Block, tmp_path: Pat
 def test_torchscript_goes_through_the_frameworks_converter(block: Block, tmp_path: Path, make: Any) -> None:
     x = torch.randn(2, 4)
     make(block.eval()).save(tmp_path / "block.pt")
-    (result,) = run(mm.parse(tmp_path / "block.pt", example_inputs=(x,)), x)
-    np.testing.assert_allclose(result, block(x).detach(), rtol=1e-6)
+    for given in ({"example_inputs": (x,)}, {"input_shapes": {"x": (2, 4)}}):
+        (result,) = run(mm.parse(tmp_path / "block.pt", **given), x)
+        np.testing.assert_allclose(result, block(x).detach(), rtol=1e-6)
 
 
 class Trap:
