@@ -92,20 +92,17 @@ class Builder:
             dim_range = _dim_range(work, config)
             guards = input_guards(work)
         with clock.step("passes", 0.02):
-            pipeline = default_pipeline(
-                config.disable_passes, config.opt_level, config.passes, instrumentation=Instrumentation(folder, folder)
-            )
+            pipeline = self._pipeline(folder)
             plugins.hooks().mm_pipeline_assembled(pipeline=pipeline.passes, config=config)
-            pipeline.run(
-                work,
-                PassContext(
-                    config.opt_level, config.precision, tuple(config.backends), dim_range, clock.between(0.02, 0.15)
-                ),
+            context = PassContext(
+                config.opt_level, config.precision, tuple(config.backends), dim_range, clock.between(0.02, 0.15)
             )
+            pipeline.run(work, context)
         with clock.step("placement", 0.15):
             compilers = [backend.compiler(target) for backend, target in zip(backends, targets)]
             placed = place(work, compilers, config.strict)
             work.verify()
+            self._pipeline(None, placed=True).run(work, replace(context, progress=None))
         with clock.step("partition", 0.2):
             parts = partition(work, placed.device, [backend.memory_space for backend in backends])
         with clock.step("compile", 0.25):
@@ -116,6 +113,13 @@ class Builder:
         if config.progress is not None:
             config.progress("done", 1.0)
         return model
+
+    def _pipeline(self, folder: Path | None, placed: bool = False) -> PassManager:
+        config = self.config
+        instrumentation = Instrumentation(folder, folder)
+        return default_pipeline(
+            config.disable_passes, config.opt_level, config.passes, placed=placed, instrumentation=instrumentation
+        )
 
     def _backends(self) -> list[Backend]:
         names = list(self.config.backends)

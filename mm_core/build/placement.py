@@ -59,6 +59,10 @@ class _Placer:
     def _operation(self, operation: Operation) -> tuple[int, bool, list[str]]:
         reasons: list[str] = []
         if operation.regions and operation.name != "mm.fused":
+            device = self._claimed(operation)
+            if device is not None:
+                self.placed.device[operation] = device
+                return device, False, reasons
             if operation.name not in CONTROL_FLOW and not self._expand(operation, HOST_DEVICE, 0):
                 return HOST_DEVICE, False, reasons
             for region in operation.regions:
@@ -90,6 +94,30 @@ class _Placer:
             available=", ".join(compiler.backend for compiler in self.compilers),
             remedy="add a backend" + (" or build without strict" if self.strict else ""),
         )
+
+    def _claimed(self, operation: Operation) -> int | None:
+        """The first backend that runs control flow with all that is in its regions; None leaves it to the runtime."""
+        for device, compiler in enumerate(self.compilers):
+            support = compiler.supports(operation)
+            if isinstance(support, No) and operation.name not in CONTROL_FLOW:
+                for region in operation.regions:
+                    self._expand_all(region, device)
+                support = compiler.supports(operation)
+            if not isinstance(support, No) and not support.fallback:
+                return device
+        return None
+
+    def _expand_all(self, graph: Graph, device: int) -> None:
+        """Replace what a device refuses in a graph by decompositions that it takes, where there are any."""
+        supports = self.compilers[device].supports
+        for operation in graph.operations:
+            if operation.name == "mm.constant" or not isinstance(supports(operation), No):
+                continue
+            if operation.regions and operation.name != "mm.fused":
+                for region in operation.regions:
+                    self._expand_all(region, device)
+            else:
+                self._expand(operation, device, 0)
 
     def _only_host(self, operation: Operation) -> bool:
         """Whether the runtime performs an operation itself, since no backend does it better."""

@@ -42,6 +42,8 @@ class Phase(IntEnum):
     """Operations that should run as one are grouped into `mm.fused`."""
     FINALIZE = 60
     """What earlier phases left over is swept up."""
+    PLACED = 70
+    """Every operation has its device: from here on operations may only be computed or left out, never made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,13 @@ def default_pipeline(
     opt_level: int = 2,
     text: str | None = None,
     *,
+    placed: bool = False,
     verify: bool = True,
     instrumentation: Instrumentation | None = None,
 ) -> PassManager:
     """All installed passes that suit the optimization level, without those disabled; or those that `text` names.
 
+    With `placed` it is the passes for a network whose operations have their devices; a text names none of these.
     A pass that cannot be loaded is left out and listed in `skipped`: nobody asked for it by name. PassError if a
     disabled name is not installed, or if passes demand an impossible order.
     """
@@ -40,6 +42,7 @@ def default_pipeline(
             remedy="correct disable_passes",
         )
     if text is not None:
+        text = "" if placed else text
         passes = [instance for instance in parse_passes(text) if instance.name not in disabled]
         return PassManager(passes, verify=verify, instrumentation=instrumentation)
     kinds, skipped = [], []
@@ -51,15 +54,16 @@ def default_pipeline(
             continue
         if kind.opt_level <= opt_level:
             kinds.append(kind)
-    passes = [kind() for kind in order_passes(kinds)]
+    phases = [phase for phase in Phase if (phase is Phase.PLACED) == placed]
+    passes = [kind() for kind in order_passes(kinds, phases)]
     return PassManager(passes, verify=verify, instrumentation=instrumentation, skipped=skipped)
 
 
-def order_passes(kinds: Iterable[type[Pass]]) -> list[type[Pass]]:
+def order_passes(kinds: Iterable[type[Pass]], phases: Iterable[Phase] = Phase) -> list[type[Pass]]:
     """Passes in the order of their phases, `before` and `after` kept; a pass of several phases comes several times."""
     kinds = sorted(kinds, key=lambda kind: kind.name)
     ordered: list[type[Pass]] = []
-    for phase in Phase:
+    for phase in phases:
         ordered += _order_phase([kind for kind in kinds if phase in (kind.phase, *kind.phases_again)], phase)
     return ordered
 

@@ -11,7 +11,7 @@ from mm_backend_cpu.codegen.isa import Isa, detect, isa
 from mm_backend_cpu.lowering.elementwise import parts_of
 from mm_backend_cpu.lowering.lowering import Lowering
 from mm_backend_cpu.lowering.rule import Rule
-from mm_backend_cpu.lowering.rules import rules_for
+from mm_backend_cpu.lowering.rules import lower_operation, rules_for
 from mm_backend_cpu.program import Program
 from mm_core.compiler import CompileContext, Compiler, Executable, No, Stage, Support, Yes
 from mm_core.errors import CompileError
@@ -89,19 +89,8 @@ class CpuCompiler(Compiler):
         for operation in part.operations:
             if operation.name == "mm.constant":
                 continue
-            lowering.current = operation
-            self._lower_one(lowering, operation)
-            lowering.trace(operation)
+            lower_operation(lowering, operation)
         return Lowered(lowering, lowering.finish())
-
-    def _lower_one(self, lowering: Lowering, operation: Operation) -> None:
-        for rule in rules_for(operation):
-            if rule.generates and lowering.isa is None:
-                continue
-            if not rule.check(operation):
-                rule.lower(lowering, operation)
-                return
-        raise CompileError(f"{operation.name} was accepted but has no kernel", where=operation.where)
 
     def _is_small(self, part: Network, context: CompileContext) -> bool:
         """Whether the library is good enough: little work, all sizes known."""
@@ -169,6 +158,13 @@ def _library_runs(operation: Operation) -> bool:
 
 def _work(low: Lowering, operation: Operation) -> int:
     """A rough count of element operations."""
+    if operation.name == "mm.scan":
+        states, axes = operation.attributes["states"], operation.attributes["input_axes"]
+        scanned = operation.operands[states]
+        assert scanned is not None
+        assert isinstance(scanned.type, TensorType)
+        length = low.elements((scanned.type.shape or ())[axes[0] if axes else 0 :][:1])
+        return length * sum(_work(low, inner) for inner in operation.regions[0].operations if inner.operands)
     result = operation.results[0].type
     assert isinstance(result, TensorType)
     elements = low.elements(result.shape or ())

@@ -55,6 +55,25 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A buffer that lies elsewhere in each repetition of a loop: first at element `start`, then `step` further on."""
+
+    buffer: int
+    start: Dim
+    step: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The steps from `first` to before `last` run `repetitions` times. Loops may lie inside each other."""
+
+    first: int
+    last: int
+    repetitions: Dim
+    moves: tuple[Move, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BoundProgram:
     """A program whose sizes are known: the executor's words, the arena's bytes, and where its pieces lie.
 
@@ -69,12 +88,13 @@ class BoundProgram:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Steps in the order they run, over buffers. Sizes may be symbolic."""
+    """Steps in the order they run, over buffers. Sizes may be symbolic. An outer loop comes before those inside it."""
 
     buffers: tuple[Buffer, ...]
     steps: tuple[Step, ...]
     n_inputs: int
     n_outputs: int
+    loops: tuple[Loop, ...] = ()
 
     @property
     def n_constants(self) -> int:
@@ -101,13 +121,24 @@ class Program:
                 ]
                 for s in self.steps
             ],
+            "loops": [
+                [
+                    loop.first,
+                    loop.last,
+                    *_dims_to_json((loop.repetitions,)),
+                    [[move.buffer, *_dims_to_json((move.start, move.step))] for move in loop.moves],
+                ]
+                for loop in self.loops
+            ],
         }
 
     @classmethod
     def from_json(cls, data: Any) -> Program:
         """Reads what `to_json` wrote. ModelFileError for anything else; numbers are checked again when it is bound."""
         try:
-            fields = check_fields(data, "cpu", {"n_inputs": int, "n_outputs": int, "buffers": list, "steps": list})
+            fields = check_fields(
+                data, "cpu", {"n_inputs": int, "n_outputs": int, "buffers": list, "steps": list, "loops": list}
+            )
             buffers = tuple(
                 Buffer(_space(space), _integer(index), as_dtype(_text(dtype)).text, _dims_from_json(shape))
                 for space, index, dtype, shape in fields["buffers"]
@@ -125,9 +156,22 @@ class Program:
                 for kernel, inputs, outputs, params, size, label in fields["steps"]
                 for tasks, scratch in [_dims_from_json(size)]
             )
+            loops = tuple(
+                Loop(
+                    _integer(first),
+                    _integer(last),
+                    dim_from_json(repetitions),
+                    tuple(
+                        Move(*_operands([buffer], len(buffers)), *_dims_from_json(places)) for buffer, *places in moves
+                    ),
+                )
+                for first, last, repetitions, moves in fields["loops"]
+            )
+            if not all(0 <= loop.first <= loop.last <= len(steps) for loop in loops):
+                raise ValueError("a loop reaches beyond the steps")
         except (TypeError, ValueError, InputError, ModelFileError) as error:
             raise damaged(str(error)) from error
-        return cls(buffers, steps, fields["n_inputs"], fields["n_outputs"])
+        return cls(buffers, steps, fields["n_inputs"], fields["n_outputs"], loops)
 
     def bind(self, dims: Mapping[str, int], *, keep: bool = False) -> BoundProgram:
         """Puts sizes in place of symbols, and plans the arena; with `keep` no piece of it is used twice.
@@ -137,16 +181,20 @@ class Program:
         """
         shapes = [tuple(evaluate_int(dim, dims) for dim in buffer.shape) for buffer in self.buffers]
         reached: dict[tuple[Space, int], int] = {}
-        for buffer, shape in zip(self.buffers, shapes, strict=True):
+        moving = {move.buffer for loop in self.loops for move in loop.moves}
+        for number, (buffer, shape) in enumerate(zip(self.buffers, shapes, strict=True)):
             if min(shape, default=0) < 0:
                 raise damaged(f"a buffer has the shape {list(shape)}")
+            if number in moving:
+                continue
             place = buffer.space, buffer.index
             reached[place] = max(reached.get(place, 0), prod(shape) * as_dtype(buffer.dtype).itemsize)
+        loops = self._bind_loops(dims, shapes, reached)
         offsets, arena_bytes = self._plan(
             {index: nbytes for (space, index), nbytes in reached.items() if space == "arena"}, keep
         )
         words = [_MAGIC, native.ABI, self.n_inputs, self.n_outputs, self.n_constants, arena_bytes]
-        words += [len(self.buffers), len(self.steps)]
+        words += [len(self.buffers), len(self.steps), len(self.loops)]
         for buffer, shape in zip(self.buffers, shapes, strict=True):
             index = offsets[buffer.index] if buffer.space == "arena" else buffer.index
             words += [_SPACES.index(buffer.space), index, native.dtype_code(buffer.dtype), len(shape), *shape]
@@ -154,10 +202,33 @@ class Program:
             words += [*_kernel_words(step), len(step.inputs), len(step.outputs), *step.inputs, *step.outputs]
             words += [len(step.params), *(evaluate_int(dim, dims) for dim in step.params)]
             words += [evaluate_int(step.tasks, dims), evaluate_int(step.scratch, dims)]
+        words += loops
         try:
             return BoundProgram(np.array(words, np.int64), arena_bytes, offsets, reached)
         except OverflowError as error:
             raise damaged("a size is beyond 64 bits") from error
+
+    def _bind_loops(
+        self, dims: Mapping[str, int], shapes: Sequence[tuple[int, ...]], reached: dict[tuple[Space, int], int]
+    ) -> list[int]:
+        """The words of all loops; `reached` grows by how far buffers move."""
+        words: list[int] = []
+        for loop in self.loops:
+            repetitions = evaluate_int(loop.repetitions, dims)
+            words += [loop.first, loop.last, repetitions, len(loop.moves)]
+            for move in loop.moves:
+                buffer = self.buffers[move.buffer]
+                itemsize = as_dtype(buffer.dtype).itemsize
+                start, step = (evaluate_int(dim, dims) * itemsize for dim in (move.start, move.step))
+                last = start + step * (repetitions - 1)
+                if repetitions > 0:
+                    if min(start, last) < 0:
+                        raise damaged("a buffer moves in front of its start")
+                    place = buffer.space, buffer.index
+                    end = max(start, last) + prod(shapes[move.buffer]) * itemsize
+                    reached[place] = max(reached.get(place, 0), end)
+                words += [move.buffer, max(start, 0), step]
+        return words
 
     def _plan(self, sizes: Mapping[int, int], keep: bool) -> tuple[Mapping[int, int], int]:
         """The offset of each piece of the arena, by its index, and the arena's bytes; `sizes` has a piece's bytes."""
@@ -166,6 +237,12 @@ class Program:
             for operand in (*step.inputs, *step.outputs):
                 if operand >= 0 and self.buffers[operand].space == "arena":
                     uses[self.buffers[operand].index].append(number)
+        # What a loop shares with the steps around it must last as long as the loop does.
+        for loop in reversed(self.loops):
+            for numbers in uses.values():
+                inside = [number for number in numbers if loop.first <= number < loop.last]
+                if inside and len(inside) < len(numbers):
+                    numbers += [loop.first, loop.last - 1]
         whole = [0, len(self.steps)]
         spans = [whole if keep else uses[piece] or whole for piece in sizes]
         planned = plan(

@@ -246,7 +246,7 @@ def test_damaged_words_are_refused_or_harmless() -> None:
     for length in range(len(words)):
         with pytest.raises(DeviceError, match="refused"):
             native.NativeProgram(words[:length], WEIGHTS)
-    with pytest.raises(DeviceError, match="after the last step"):
+    with pytest.raises(DeviceError, match="words after the end"):
         native.NativeProgram(np.append(words, 0), WEIGHTS)
 
 

@@ -23,7 +23,7 @@ class FoldConstants(Pass):
 
     name: ClassVar[str] = "fold-constants"
     phase: ClassVar[Phase] = Phase.CANONICALIZE
-    phases_again: ClassVar[tuple[Phase, ...]] = (Phase.FOLD, Phase.FINALIZE)
+    phases_again: ClassVar[tuple[Phase, ...]] = (Phase.FOLD, Phase.FINALIZE, Phase.PLACED)
     before: ClassVar[tuple[str, ...]] = ("simplify", "prune-branches")
     max_bytes: int = 1 << 20
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, permutations
 from math import prod
@@ -14,7 +16,7 @@ from mm_backend_cpu.codegen.isa import Isa
 from mm_backend_cpu.codegen.kernel_source import KernelSource
 from mm_backend_cpu.codegen.strided_copy import CopySpec, copy
 from mm_backend_cpu.lowering.view import View
-from mm_backend_cpu.program import Buffer, Program, Step
+from mm_backend_cpu.program import Buffer, Loop, Move, Program, Step
 from mm_core.errors import CompileError
 from mm_core.ir import Network, Operation, Value
 from mm_core.model import KernelRecord
@@ -53,8 +55,11 @@ class Lowering:
     sources: dict[str, KernelSource] = field(default_factory=dict)
     records: list[KernelRecord] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
+    loops: list[Loop] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._moving: dict[int, tuple[list[Move], Dim, Dim]] = {}
+        self._depth = 0
         self._views: dict[Value, list[View]] = {}
         self._constant_numbers: dict[object, int] = {}
         self._pieces = 0
@@ -167,7 +172,10 @@ class Lowering:
         base = self.buffers[buffer]
         if base.shape == shape:
             return buffer
-        return self._buffer(Buffer(base.space, base.index, base.dtype, shape))
+        number = self._buffer(Buffer(base.space, base.index, base.dtype, shape))
+        if buffer in self._moving:
+            self._move(number, *self._moving[buffer])
+        return number
 
     def define(self, value: Value, view: View) -> None:
         """State where a result lies."""
@@ -185,6 +193,52 @@ class Lowering:
             number = self.temporary(dtype, physical)
         self.define(value, View.in_order(number, shape, order))
         return number
+
+    def alias(self, argument: Value, operand: Value) -> None:
+        """State that the argument of a region lies where a value outside does."""
+        self.view(operand)
+        self._views[argument] = self._views[operand]
+
+    def copy_dense(self, value: Value, target: int) -> None:
+        """Copy a value into a buffer, row-major."""
+        self.reordered(self.view(value), tensor_type(value).dtype.text, range(len(shape_of(value))), target)
+
+    def copy_buffer(self, source: int, target: int) -> None:
+        """Copy a buffer into another of its shape."""
+        shape = self.buffers[source].shape
+        self.reordered(View.dense(source, shape), self.buffers[source].dtype, range(len(shape)), target)
+
+    # --- loops ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def repeated(self, repetitions: Dim) -> Iterator[Callable[[int, Shape, Dim, Dim], int]]:
+        """What is appended inside repeats. Gives `moved(buffer, shape, start, step)`: a buffer of that shape over the
+        memory of another, which lies at element `start` first and `step` elements further on each time."""
+        moves: list[Move] = []
+        place, first = len(self.loops), len(self.steps)
+        self.loops.append(Loop(first, first, repetitions))
+        self._depth += 1
+
+        def moved(buffer: int, shape: Shape, start: Dim, step: Dim) -> int:
+            base = self.buffers[buffer]
+            number = self._buffer(Buffer(base.space, base.index, base.dtype, shape))
+            self._move(number, moves, start, step)
+            return number
+
+        yield moved
+        self._depth -= 1
+        self.loops[place] = Loop(first, len(self.steps), repetitions, tuple(moves))
+
+    def resting(self, value: Value, order: Sequence[int]) -> int:
+        """A buffer that the value fills with its axes in `order`, and that no loop moves already."""
+        view = self.ordered(value, order)
+        if view.buffer in self._moving:
+            view = self.reordered(view, tensor_type(value).dtype.text, order)
+        return view.buffer
+
+    def _move(self, number: int, moves: list[Move], start: Dim, step: Dim) -> None:
+        moves.append(Move(number, start, step))
+        self._moving[number] = (moves, start, step)
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
@@ -219,7 +273,7 @@ class Lowering:
 
     def trace(self, operation: Operation) -> None:
         """Note where the results of an operation lie, for the dumper."""
-        if not self.steps:
+        if not self.steps or self._depth:
             return
         nodes = tuple(sorted(place.name for place in operation.locations))
         for value in operation.results:
@@ -238,21 +292,27 @@ class Lowering:
             target = self._buffer(Buffer("output", index, tensor_type(value).dtype.text, shape))
             self.reordered(view, tensor_type(value).dtype.text, range(len(shape)), target)
         self._drop_unread()
-        return Program(tuple(self.buffers), tuple(self.steps), len(self.part.arguments), len(self.part.outputs))
+        borders = len(self.part.arguments), len(self.part.outputs)
+        return Program(tuple(self.buffers), tuple(self.steps), *borders, tuple(self.loops))
 
     def _drop_unread(self) -> None:
         """Leave out steps whose results nobody reads, such as shapes that were known while building."""
         read: set[int] = set()
         kept: list[int] = []
         for number in range(len(self.steps) - 1, -1, -1):
+            for loop in self.loops:
+                if number == loop.last - 1:  # A step may be read by one before it, in the next repetition.
+                    read |= self._read_by(range(loop.first, loop.last))
             step = self.steps[number]
             written = [self.buffers[output] for output in step.outputs if output >= 0]
             if any(buffer.space == "output" or buffer.index in read for buffer in written):
                 kept.append(number)
-                inputs = (self.buffers[source] for source in step.inputs if source >= 0)
-                read |= {buffer.index for buffer in inputs if buffer.space == "arena"}
+                read |= self._read_by([number])
         kept.reverse()
         renumbered = {old: new for new, old in enumerate(kept)}
+        self.loops = [
+            replace(loop, first=bisect_left(kept, loop.first), last=bisect_left(kept, loop.last)) for loop in self.loops
+        ]
         self.steps = [self.steps[number] for number in kept]
         self.records = [self.records[number] for number in kept]
         self.traces = [replace(t, step=renumbered[t.step]) for t in self.traces if t.step in renumbered]
@@ -261,6 +321,11 @@ class Lowering:
         self.sources = {names[number]: self.sources[names[number]] for number in used}
         order = {f"object:{old}": f"object:{new}" for new, old in enumerate(used)}
         self.steps = [replace(step, kernel=order.get(step.kernel, step.kernel)) for step in self.steps]
+
+    def _read_by(self, numbers: Iterable[int]) -> set[int]:
+        """Pieces of the arena that steps read."""
+        buffers = (self.buffers[source] for number in numbers for source in self.steps[number].inputs if source >= 0)
+        return {buffer.index for buffer in buffers if buffer.space == "arena"}
 
     # --- estimates --------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ Rules of other packages are asked before our own: see `third_party`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from mm_backend_cpu.codegen.operations import operation_names
 from mm_backend_cpu.lowering.attention import check_attention, lower_attention
@@ -13,6 +14,7 @@ from mm_backend_cpu.lowering.contraction import check_conv, check_matmul, lower_
 from mm_backend_cpu.lowering.dequantized import check_dequantized, lower_dequantized
 from mm_backend_cpu.lowering.elementwise import check_elementwise, lower_elementwise
 from mm_backend_cpu.lowering.library import LIBRARY, check_library, lower_library
+from mm_backend_cpu.lowering.lowering import Lowering
 from mm_backend_cpu.lowering.movement import (
     always,
     check_concat,
@@ -44,7 +46,9 @@ from mm_backend_cpu.lowering.reduction import (
     lower_softmax,
 )
 from mm_backend_cpu.lowering.rule import Rule
+from mm_backend_cpu.lowering.scan import check_scan, lower_scan
 from mm_backend_cpu.lowering.third_party import third_party_rules
+from mm_core.errors import CompileError
 from mm_core.ir import Operation
 
 _LIBRARY = Rule(check_library, lower_library, generates=False)
@@ -87,6 +91,42 @@ _FUSED: Mapping[str, Rule] = {
 }
 
 
+def lower_operation(low: Lowering, operation: Operation) -> None:
+    """Append the steps of an operation, by the first of its rules that applies."""
+    outer, low.current = low.current, operation
+    for rule in rules_for(operation):
+        if (low.isa is not None or not rule.generates) and not rule.check(operation):
+            rule.lower(low, operation)
+            break
+    else:
+        raise CompileError(f"{operation.name} was accepted but has no kernel", where=operation.where)
+    low.trace(operation)
+    low.current = outer
+
+
+def refusal(operation: Operation, library_only: bool) -> str:
+    """Why no rule runs an operation; empty if one does."""
+    reasons = []
+    for rule in rules_for(operation):
+        if library_only and rule.generates:
+            continue
+        reason = rule.check(operation)
+        if not reason:
+            return ""
+        reasons.append(reason)
+    return "; ".join(dict.fromkeys(reasons)) or f"no kernel for {operation.name}"
+
+
+_SCAN = tuple(
+    Rule(
+        partial(check_scan, refusal=partial(refusal, library_only=not generates)),
+        partial(lower_scan, lower=lower_operation),
+        generates,
+    )
+    for generates in (True, False)
+)
+
+
 def rules_for(operation: Operation) -> tuple[Rule, ...]:
     """Every rule for an operation, the preferred first."""
     name = operation.name
@@ -94,4 +134,5 @@ def rules_for(operation: Operation) -> tuple[Rule, ...]:
         rule = _FUSED.get(operation.attributes["kind"])
         return (*third_party_rules().get(name, ()), *(() if rule is None else (rule,)))
     library = (_LIBRARY,) if name in LIBRARY else ()
-    return (*third_party_rules().get(name, ()), *_GENERATED.get(name, ()), *library)
+    scan = _SCAN if name == "mm.scan" else ()
+    return (*third_party_rules().get(name, ()), *_GENERATED.get(name, ()), *library, *scan)

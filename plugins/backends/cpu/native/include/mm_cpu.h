@@ -110,11 +110,14 @@ MM_EXPORT void mm_object_free(mm_loaded_object* object);
 /* A program from words (int64; see below). Everything that can be wrong with the words is refused here: NULL and a
  * sentence in `error`. The words are copied; the constants are not, and must outlive the program.
  *
- *   MM_PROGRAM_MAGIC, MM_CPU_ABI, n_inputs, n_outputs, n_constants, arena bytes, n_buffers, n_steps
+ *   MM_PROGRAM_MAGIC, MM_CPU_ABI, n_inputs, n_outputs, n_constants, arena bytes, n_buffers, n_steps, n_loops
  *   for each buffer:  space (mm_space), index (arena: offset in bytes), dtype, rank, dims...
  *   for each step:    origin (mm_origin), kernel, n_inputs, n_outputs, buffer numbers (-1: absent)...,
  *                     n_params, params..., tasks, scratch bytes of a thread
+ *   for each loop:    first step, last step (exclusive), repetitions, n_moves
+ *     for each move:  buffer, bytes from its start in the first repetition, bytes to add in each further one
  *
+ * Loops come in the order of their first steps, an outer one before those inside it. A buffer moves in one loop at most.
  * `tasks` is -1 for library kernels, which know their own splitting. */
 MM_EXPORT mm_program* mm_program_create(const int64_t* words, int64_t n_words, const mm_loaded_object* object,
                                         const void* const* constants, int64_t n_constants, char* error,

@@ -78,6 +78,7 @@ Program::Program(const int64_t* given, int64_t n_words, const mm_object* object,
   const int64_t stated_arena = reader.next("the arena's size", 0, kMostBytes);
   const int64_t n_buffers = reader.next("the number of buffers", 0, std::min(kMostCount, n_words));
   const int64_t n_steps = reader.next("the number of steps", 0, std::min(kMostCount, n_words));
+  const int64_t n_loops = reader.next("the number of loops", 0, std::min(kMostCount, n_words));
   if (n_constants != n_constants_given) {
     refuse("it has %lld constants, %lld were given", static_cast<long long>(n_constants),
            static_cast<long long>(n_constants_given));
@@ -96,11 +97,14 @@ Program::Program(const int64_t* given, int64_t n_words, const mm_object* object,
       throw Refusal("step " + std::to_string(i) + ": " + refusal.what());
     }
   }
-  if (!reader.at_end()) refuse("there are words after the last step");
+  for (int64_t i = 0; i < n_loops; ++i) read_loop(reader, stated_arena);
+  move_bytes = rounded(static_cast<int64_t>(moves.size() * sizeof(int64_t)));
+  if (!reader.at_end()) refuse("there are words after the end");
 }
 
 void Program::read_buffer(Reader& reader, int64_t stated_arena) {
   Buffer buffer{};
+  buffer.mover = -1;
   buffer.space = static_cast<int32_t>(reader.next("a buffer's space", MM_ARENA, MM_OUTPUT));
   buffer.index = reader.next("a buffer's index", 0, kMostBytes);
   buffer.desc.dtype = static_cast<int32_t>(reader.next("a buffer's element type", MM_NONE + 1, MM_DTYPE_COUNT - 1));
@@ -178,6 +182,39 @@ void Program::read_step(Reader& reader, const mm_object* object) {
   scratch_bytes = std::max(scratch_bytes, rounded(scratch));
   operand_bytes = std::max(operand_bytes, rounded(n_operands * static_cast<int64_t>(sizeof(void*))));
   steps.push_back(step);
+}
+
+void Program::read_loop(Reader& reader, int64_t stated_arena) {
+  const int64_t end = static_cast<int64_t>(steps.size());
+  Loop loop{};
+  loop.first = static_cast<size_t>(reader.next("a loop's first step", 0, end));
+  loop.last = static_cast<size_t>(reader.next("a loop's last step", static_cast<int64_t>(loop.first), end));
+  loop.repetitions = reader.next("a loop's repetitions", 0, kMostCount);
+  for (const Loop& before : loops) {
+    const bool inside = before.first <= loop.first && loop.last <= before.last;
+    if (!inside && loop.first < before.last) refuse("two loops overlap");
+  }
+  loop.first_move = moves.size();
+  const int64_t n_moves = reader.next("the number of moves", 0, static_cast<int64_t>(buffers.size()));
+  for (int64_t i = 0; i < n_moves; ++i) {
+    const int64_t number = reader.next("a moving buffer", 0, static_cast<int64_t>(buffers.size()) - 1);
+    Buffer& buffer = buffers[static_cast<size_t>(number)];
+    if (buffer.mover >= 0) refuse("buffer %lld moves twice", static_cast<long long>(number));
+    buffer.mover = static_cast<int32_t>(moves.size());
+    Move move{};
+    move.start = reader.next("where a buffer starts to move", 0, kMostBytes);
+    move.step = reader.next("how far a buffer moves", -kMostBytes, kMostBytes);
+    if (loop.repetitions > 0) {
+      // Sizes of inputs and outputs are not known here: who binds the program answers for those.
+      const __int128 travelled = static_cast<__int128>(move.step) * (loop.repetitions - 1) + move.start;
+      const int64_t bytes = buffer.desc.count * dtype_bytes(buffer.desc.dtype);
+      const __int128 furthest = std::max<__int128>(travelled, move.start) + buffer.index + bytes;
+      if (travelled < 0 || (buffer.space == MM_ARENA && furthest > stated_arena)) refuse("a buffer moves too far");
+    }
+    moves.push_back(move);
+  }
+  loop.last_move = moves.size();
+  loops.push_back(loop);
 }
 
 }  // namespace mm
