@@ -273,9 +273,9 @@ class Pad(Movement):
         count = len(padded)
         pads = int64_vector(graph, pads, 2 * count)
         size = graph.gather(graph.shape(x), np.array(padded, np.int64))
-        begins, ends = (
-            _without_overflow(graph, graph.slice(pads, [first], [first + count]), size) for first in (0, count)
-        )
+        # Numbers that can be added: what is drawn in here crops more than there is, or fills any memory, still.
+        pads = graph.minimum(graph.maximum(pads, -_MOST_PADDED), _MOST_PADDED)
+        begins, ends = graph.slice(pads, [0], [count]), graph.slice(pads, [count], [2 * count])
         added, cropped = graph.maximum(begins, 0), graph.maximum(graph.neg(begins), 0)
         if mirrors:
             left = graph.sizes(graph.sub(graph.sub(size, cropped), graph.maximum(graph.neg(ends), 0)))
@@ -288,11 +288,6 @@ class Pad(Movement):
             begins = graph.sub(added, cropped)
             pads = graph.concat(begins, graph.sub(graph.sub(after, size), begins), axis=0)
         return graph.pad(x, pads, value, mode=mode, axes=axes)
-
-
-def _without_overflow(graph: Any, pads: Any, size: Any) -> Any:
-    """Pads drawn to numbers that can be added: those that crop more than there is, or fill any memory, still do."""
-    return graph.minimum(graph.maximum(pads, graph.sub(-1, size)), _MOST_PADDED)
 
 
 OPS: tuple[type[OpDef], ...] = (Slice, Split, Pad)
