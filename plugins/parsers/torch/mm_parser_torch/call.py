@@ -7,21 +7,20 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch._prims_common import ELEMENTWISE_TYPE_PROMOTION_KIND as Kind
-from torch._prims_common import elementwise_dtypes
+from torch._prims_common import ELEMENTWISE_TYPE_PROMOTION_KIND, elementwise_dtypes
 
 from mm_core.errors import UnsupportedOpError
 from mm_core.ir import Value
 from mm_core.types import Dim, DType, TensorType
 from mm_parser_torch.complexes import real_dtype
-from mm_parser_torch.tensors import DTYPES, TORCH_DTYPES, dtype_of
+from mm_parser_torch.tensors import TORCH_DTYPES, dtype_of
 
 if TYPE_CHECKING:
     from mm_core.ir import Graph
     from mm_parser_torch.reader import Reader
 
-Scalar = int | float | bool | Value
-"""A number of the program: a literal, or a scalar value where only running tells it."""
+Kind = ELEMENTWISE_TYPE_PROMOTION_KIND
+"""PyTorch's kinds of promotion: what numbers and tensors of several types become."""
 
 
 class Call:
@@ -83,10 +82,6 @@ class Call:
             return {"float": 1.0, "bool": True}.get(type_.dtype.kind, 1)
         return _standin(TORCH_DTYPES[type_.dtype], bool(type_.shape))
 
-    def torch_dtype(self, dtype: torch.dtype | None, default: DType) -> DType:
-        """Our type for an optional argument `dtype`."""
-        return default if dtype is None else dtype_of(dtype, self.where)
-
 
 @cache
 def _standin(dtype: torch.dtype, has_axes: bool) -> torch.Tensor:
@@ -144,9 +139,3 @@ def as_value(g: Graph, operand: Any, to: DType) -> Value:
     elif to.is_integer:
         operand = int(operand)
     return g.constant(operand, to)
-
-
-__all__ = [
-    "DTYPES", "Call", "Kind", "Scalar", "as_value", "axes_of", "axis_of", "cast", "dtype", "rank", "shape",
-    "tensor_type",
-]  # fmt: skip

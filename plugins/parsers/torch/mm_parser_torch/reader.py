@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mm_core.errors import InputError, MMError, ParseError, UnsupportedOpError, VerifyError
+from mm_core.errors import InputError, ParseError, UnsupportedOpError, VerifyError
 from mm_core.ir import Graph, Location, Network, Value
 from mm_core.types import Dim, TensorData, TensorType
 from mm_parser_torch.call import Call, tensor_type
@@ -20,6 +20,8 @@ from mm_parser_torch.unsupported import Unsupported
 
 SOURCE = "torch"
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
+_PLACES = frozenset({"layout", "device", "pin_memory", "memory_format", "non_blocking", "generator"})
+"""Arguments that change no element."""
 _NUMBER_TYPES = ((torch.SymInt, "int64"), (torch.SymFloat, "float64"), (torch.SymBool, "bool"))
 
 
@@ -180,10 +182,6 @@ def schema_arguments(target: torch._ops.OpOverload, args: Sequence[Any], keyword
     return bound
 
 
-_PLACES = frozenset({"layout", "device", "pin_memory", "memory_format", "non_blocking", "generator"})
-"""Arguments that change no element."""
-
-
 def locate(node: torch.fx.Node) -> Location:
     """The module of the user's tree that a node comes from, and the node's operator."""
     kind = str(node.target).removesuffix(".default") if not callable(node.target) or _is_operator(node) else node.name
@@ -235,6 +233,3 @@ def refuse_unknown(modules: Iterable[torch.fx.GraphModule]) -> None:
             if node.op == "call_function" and not has_importer(node.target):
                 unknown.add(UnsupportedOpError(str(node.target), where=module_path(node) or node.name))
     unknown.raise_all()
-
-
-__all__ = ["MMError", "Reader", "has_importer", "locate", "module_path", "refuse_unknown", "submodules"]

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mm_core.ir import Graph
-    from mm_parser_torch.call import Call
+    pass
 
 Importer = Callable[..., Any]
 """`importer(g, call, *arguments)`: arguments in the order of the operator's schema, defaults filled in. Tensors are
 values, symbolic sizes int64 scalars. Gives the result's value, a sequence of them, or None where there is none."""
-Maker = Callable[[str], "Callable[[Graph, Call], Any]"]
 
 
 @dataclass
