@@ -137,6 +137,9 @@ CATALOG: tuple[Entry, ...] = (
     Entry("fnet", "FNetModel", _ENCODER, prompt),
     Entry("modernbert", "ModernBertModel", {**_ENCODER, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}, tokens),
     Entry("funnel", "FunnelModel", {"vocab_size": 99, "block_sizes": [1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48}, tokens),
+    Entry("xlnet", "XLNetModel", {"vocab_size": 99, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48}, tokens),
+    Entry("bigbird", "BigBirdModel", {**_ENCODER, "attention_type": "original_full"}, tokens),
+    Entry("roformer", "RoFormerModel", _ENCODER, tokens),
     # decoders
     Entry("gpt2", "GPT2LMHeadModel", {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 99, "n_positions": 64}, tokens),
     Entry("gpt2_cache", "GPT2LMHeadModel", {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 99, "n_positions": 64}, prompt, cache=True),
@@ -162,6 +165,8 @@ CATALOG: tuple[Entry, ...] = (
     Entry("cohere", "CohereForCausalLM", _DECODER, tokens),
     Entry("mixtral", "MixtralForCausalLM", {**_DECODER, "num_local_experts": 4, "num_experts_per_tok": 2}, tokens),
     Entry("mamba", "MambaForCausalLM", {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "vocab_size": 99}, prompt),
+    Entry("mpt", "MptForCausalLM", {"d_model": 32, "n_heads": 4, "n_layers": 2, "vocab_size": 99, "max_seq_len": 64}, tokens),
+    Entry("mamba2", "Mamba2ForCausalLM", {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "vocab_size": 99, "num_heads": 8, "head_dim": 8, "n_groups": 1, "expand": 2, "chunk_size": 4}, prompt),
     # encoder-decoders
     Entry("t5", "T5ForConditionalGeneration", {**_T5, "decoder_start_token_id": 0}, pair),
     Entry("mt5", "MT5ForConditionalGeneration", {**_T5, "decoder_start_token_id": 0}, pair),
