@@ -331,18 +331,29 @@ MM_INLINE void mm_transpose_4x4(const float* x, int64_t x_stride, float* y, int6
   *(mm_quad_unaligned*)(y + 3 * y_stride) = q3;
 }
 
-#define MM_TRANSPOSE_ROWS 16   /* written at once: whole cache lines, also where strides are powers of two */
+#define MM_LINE 16             /* floats of a cache line */
+#define MM_TRANSPOSE_ROWS 32   /* read before they are written: their lines of the result lie one after the other */
 
-/* y[c * y_stride + r] = x[r * x_stride + c] for r < rows, c < columns. */
+/* y[c * y_stride + r] = x[r * x_stride + c] for r < rows, c < columns. Lines are read and written as a whole, at once: where
+ * strides are powers of two the lines of a column share one set of the cache, and evict each other before a second visit. */
 MM_INLINE void mm_transpose(const float* x, int64_t x_stride, float* y, int64_t y_stride, int64_t rows, int64_t columns) {
-  const int64_t whole_rows = rows & ~INT64_C(3), whole_columns = columns & ~INT64_C(3);
+  const int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4, line_columns = columns / MM_LINE * MM_LINE;
   for (int64_t first = 0; first < whole_rows; first += MM_TRANSPOSE_ROWS) {
-    const int64_t last = first + MM_TRANSPOSE_ROWS < whole_rows ? first + MM_TRANSPOSE_ROWS : whole_rows;
-    for (int64_t c = 0; c < whole_columns; c += 4)
-      for (int64_t r = first; r < last; r += 4)
-        mm_transpose_4x4(x + r * x_stride + c, x_stride, y + c * y_stride + r, y_stride);
+    const int64_t count = first + MM_TRANSPOSE_ROWS < whole_rows ? MM_TRANSPOSE_ROWS : whole_rows - first;
+    const float* from = x + first * x_stride;
+    float* to = y + first;
+    for (int64_t c = 0; c < line_columns; c += MM_LINE) {
+      float lines[MM_TRANSPOSE_ROWS * MM_LINE] __attribute__((aligned(64)));
+      for (int64_t r = 0; r < count; r++) __builtin_memcpy(lines + r * MM_LINE, from + r * x_stride + c, 4 * MM_LINE);
+      for (int64_t k = 0; k < MM_LINE; k += 4)
+        for (int64_t r = 0; r < count; r += 4)
+          mm_transpose_4x4(lines + r * MM_LINE + k, MM_LINE, to + (c + k) * y_stride + r, y_stride);
+    }
+    for (int64_t c = line_columns; c < whole_columns; c += 4)
+      for (int64_t r = 0; r < count; r += 4)
+        mm_transpose_4x4(from + r * x_stride + c, x_stride, to + c * y_stride + r, y_stride);
     for (int64_t c = whole_columns; c < columns; c++)
-      for (int64_t r = first; r < last; r++) y[c * y_stride + r] = x[r * x_stride + c];
+      for (int64_t r = 0; r < count; r++) to[c * y_stride + r] = from[r * x_stride + c];
   }
   for (int64_t c = 0; c < columns; c++)
     for (int64_t r = whole_rows; r < rows; r++) y[c * y_stride + r] = x[r * x_stride + c];
