@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mm_backend_cpu.codegen.attention import AttentionSpec, Heads, Mask, attention
+from mm_backend_cpu.codegen.attention_step import heads_together
 from mm_backend_cpu.testing import instruction_sets, run
 
 from mm_core.types import symbol
@@ -137,7 +138,7 @@ def test_symbolic_lengths_share_one_kernel(isa):
         rows_of(0, 2, s, 16), 3, causal_offset=t - s,
     )  # fmt: skip
     source = attention(spec, isa)
-    for batch, queries, keys in ((1, 1, 70), (2, 65, 65), (1, 30, 400), (3, 0, 5)):
+    for batch, queries, keys in ((1, 1, 70), (3, 1, 9), (2, 65, 65), (1, 30, 400), (3, 0, 5)):
         q, k, v = tensors(batch, 2, 2, queries, keys, 16, 16)
         dims = {"N": batch, "S": queries, "T": keys}
         (actual,) = run(source, isa, [q, k, v], [(q.shape, np.float32)], dims)
@@ -156,3 +157,38 @@ def test_one_query_of_symbolic_keys(isa):
         q, k, v = tensors(1, 2, 1, 1, keys, 20, 20)
         (actual,) = run(attention(spec, isa), isa, [q, k, v], [(q.shape, np.float32)], {"T": keys})
         np.testing.assert_allclose(actual, reference(q, k, v, 0.5), rtol=2e-5, atol=2e-5)
+
+
+@ISAS
+@pytest.mark.parametrize(
+    "sizes", [(2, 8, 2, 1, 300, 64, 64), (1, 12, 1, 1, 700, 17, 9), (1, 16, 4, 1, 3, 128, 144), (1, 6, 1, 1, 50, 8, 8)]
+)
+def test_one_query_of_heads_that_share_keys(isa, sizes):
+    q, k, v = tensors(*sizes)
+    batch, heads, _, _, keys, size, value_size = sizes
+    mask = np.random.default_rng(5).standard_normal((batch, heads, 1, keys), dtype=np.float32)
+    spec = spec_of(q, k, v, n_inputs=4, mask=Mask(3, "f32", heads * keys, keys, keys, 1), causal_offset=keys - 2)
+    (actual,) = run(attention(spec, isa), isa, [q, k, v, mask], [((batch, heads, 1, value_size), np.float32)])
+    expected = reference(q, k, v, size**-0.5, mask, keys - 2)
+    np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-5)
+
+
+@ISAS
+def test_a_kernel_for_any_number_of_queries_puts_heads_together_for_one(isa):
+    n, s, t = symbol("N"), symbol("S"), symbol("T")
+    spec = AttentionSpec(
+        n, 16, 2, s, t, 16, 16, 0.25, rows_of(0, 16, s, 16), rows_of(1, 2, t, 16), rows_of(2, 2, t, 16),
+        rows_of(0, 16, s, 16), 3,
+    )  # fmt: skip
+    source = attention(spec, isa)
+    for batch, queries, keys in ((1, 1, 900), (3, 1, 7), (1, 2, 40)):
+        q, k, v = tensors(batch, 16, 2, queries, keys, 16, 16)
+        dims = {"N": batch, "S": queries, "T": keys}
+        for parts in (2, 5, 7):
+            (actual,) = run(source, isa, [q, k, v], [(q.shape, np.float32)], dims, parts)
+            np.testing.assert_allclose(actual, reference(q, k, v, 0.25), rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(("heads", "key_heads", "together"), [(12, 12, 1), (32, 8, 4), (8, 1, 2), (6, 1, 1), (2, 1, 1)])
+def test_heads_are_together_while_there_are_tasks_for_the_threads(heads, key_heads, together):
+    assert heads_together(spec_of(*tensors(1, heads, key_heads, 1, 4, 4, 4))) == together

@@ -8,10 +8,12 @@ arXiv 1805.02867; Dao et al., arXiv 2205.14135), so scratch does not grow with t
 
 from __future__ import annotations
 
-from mm_core.types import ceildiv
+from dataclasses import replace
+
+from mm_core.types import ceildiv, dim_max
 
 from .attention_spec import Addresses, AttentionSpec, Heads, Mask
-from .attention_step import attention_step
+from .attention_step import attention_step, heads_together
 from .isa import Isa
 from .kernel_source import KernelSource, Parameters, kernel_source
 from .operations import C_TYPES, VECTOR_TYPES, literal
@@ -22,8 +24,35 @@ _KEY_BLOCK = 256  # keys of a block: its scores and values stay in the second-le
 
 
 def attention(spec: AttentionSpec, isa: Isa) -> KernelSource:
-    """A kernel with `spec.n_inputs` inputs and one output. A task is a block of queries of one head."""
-    return attention_step(spec) if spec.queries == 1 else _Writer(spec, isa).kernel()
+    """A kernel with `spec.n_inputs` inputs and one output. A task is a block of queries of one head.
+
+    One query is another matter: see `attention_step`. Where running tells how many there are, the kernel does both.
+    """
+    parameters = Parameters()
+    if spec.queries == 1:
+        return attention_step(spec, isa, parameters)
+    blocks = _Writer(spec, isa, parameters).kernel()
+    if isinstance(spec.queries, int):
+        return blocks
+    step = attention_step(replace(spec, queries=1), isa, parameters)
+    together = heads_together(spec)
+    text = f"""{blocks.code}
+{step.code}
+static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
+  if ({parameters.c(spec.queries)} == 1)  /* then a task is one head */
+    {step.symbol}(call, (begin + {together - 1}) / {together}, (end + {together - 1}) / {together}, scratch);
+  else
+    {blocks.symbol}(call, begin, end, scratch);
+}}
+"""
+    return kernel_source(
+        "attention",
+        text,
+        tasks=blocks.tasks,
+        scratch_bytes=dim_max(blocks.scratch_bytes, step.scratch_bytes),
+        params=tuple(parameters.dims),
+        note=f"{blocks.note}; or {step.note}",
+    )
 
 
 class _Writer:
@@ -33,9 +62,8 @@ class _Writer:
     each query the running maximum, total and correction.
     """
 
-    def __init__(self, spec: AttentionSpec, isa: Isa) -> None:
-        self.spec, self.isa = spec, isa
-        self.parameters = Parameters()
+    def __init__(self, spec: AttentionSpec, isa: Isa, parameters: Parameters) -> None:
+        self.spec, self.isa, self.parameters = spec, isa, parameters
         self.addresses = Addresses(spec, self.parameters)
         widest = 4 if isa.registers >= 32 else 2
         lanes, queries = isa.lanes, spec.queries
