@@ -131,3 +131,14 @@ def test_plan_reads_sizes_from_integers_only() -> None:
     next(item for item in data["main"]["instructions"] if item["do"] == "sizes")["names"] = ["no name", "b"]
     with pytest.raises(mm.MMError):
         Plan.from_json(data)
+
+
+def test_sizes_that_turn_out_to_be_known_are_known_everywhere() -> None:
+    network = mm.Network("late")
+    count = network.cast(network.floor(network.constant(np.array([3.5], np.float32))), to=mm.int64)
+    ones = network.expand(np.float32(1), network.sizes(count))
+    network.mark_output(network.relu(ones), "y")
+    assert not ones.type.is_static
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(network)
+    assert model.outputs[0].shape == network.output_specs[0].shape
+    np.testing.assert_array_equal(model.create_engine().create_context().run({})["y"], np.ones(3, np.float32))

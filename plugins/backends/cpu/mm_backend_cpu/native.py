@@ -144,10 +144,11 @@ def _pointers(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
 class LoadedObject:
     """Generated code of one part, ready to run."""
 
-    __slots__ = ("count", "handle")
+    __slots__ = ("_free", "count", "handle")
 
     def __init__(self, code: bytes, where: str = "cpu") -> None:
         self.handle: int | None = None
+        self._free = library().mm_object_free
         error = ctypes.create_string_buffer(_ERROR_LENGTH)
         self.handle = library().mm_object_load(code, len(code), error, _ERROR_LENGTH)
         if self.handle is None:
@@ -156,13 +157,13 @@ class LoadedObject:
 
     def __del__(self) -> None:
         if self.handle is not None:
-            library().mm_object_free(self.handle)
+            self._free(self.handle)
 
 
 class NativeProgram:
     """A program of the executor. Several threads may run it at once, each with an arena of its own."""
 
-    __slots__ = ("constants", "generated", "handle", "labels", "where")
+    __slots__ = ("_free", "constants", "generated", "handle", "labels", "where")
 
     def __init__(
         self,
@@ -174,6 +175,8 @@ class NativeProgram:
     ) -> None:
         """`constants` are kept alive, and copied only if not contiguous or not aligned. `labels` name the steps."""
         self.handle: int | None = None
+        # Kept here: when the interpreter ends, a module's names may be gone before its objects are.
+        self._free = library().mm_program_free
         self.constants = tuple(map(_settled, constants))
         self.generated = generated
         self.labels = tuple(labels)
@@ -205,7 +208,7 @@ class NativeProgram:
 
     def __del__(self) -> None:
         if self.handle is not None:
-            library().mm_program_free(self.handle)
+            self._free(self.handle)
 
     def arena_bytes(self, threads: int) -> int:
         """Bytes of the arena that a run on `threads` threads needs."""

@@ -42,6 +42,8 @@ class FoldConstants(Pass):
             results = self._results(operation, notes)
             if results is None:
                 continue
+            if operation.name == "mm.sizes":
+                graph.root.substitute(dict(zip(operation.attributes["names"], results[0].numpy().reshape(-1).tolist())))
             builder = Builder(graph, operation, operation.locations)
             operands = operation.operands
             operation.replace_with([builder.constant(result) for result in results])
