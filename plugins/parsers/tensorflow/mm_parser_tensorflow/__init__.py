@@ -1,16 +1,19 @@
-"""The TensorFlow front end. Importing this module does not import TensorFlow: `parse` does."""
+"""The TensorFlow front end. Importing this module does not import TensorFlow: `parse` and `compile` do."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mm_core.errors import ParseError, PluginMissingError
 from mm_core.ir import Network
 from mm_core.parsing import InputShapes, Parser
 
-__all__ = ["TensorFlowParser"]
+if TYPE_CHECKING:
+    from mm_parser_tensorflow.compiled import Compiled
+
+__all__ = ["TensorFlowParser", "compile"]
 
 _SUFFIXES = frozenset({".keras", ".pb", ".pbtxt"})
 _BASES = frozenset(
@@ -65,6 +68,19 @@ class TensorFlowParser(Parser):
         function = tf.function(tf.nn.relu, input_signature=[tf.TensorSpec((2,), tf.float32)])
         network = self.parse(function.get_concrete_function())
         return f"TensorFlow {tf.__version__}, read {[operation.name for operation in network.operations]}"
+
+
+def compile(source: Any, **options: Any) -> Compiled:
+    """A callable like `source`, a keras.Model or a function on tensors, that runs in mm what mm supports.
+
+    The rest stays in TensorFlow; `.reports` says which nodes those are and why. Each new combination of shapes (a
+    model's batch is free), element types and other arguments is traced and built once; variables are read then.
+    `options` are fields of BuilderConfig, such as `backends=["cpu"]`.
+    """
+    require_tensorflow()
+    from mm_parser_tensorflow.compiled import Compiled
+
+    return Compiled(source, options)
 
 
 def require_tensorflow() -> None:

@@ -167,8 +167,7 @@ class Reader:
             try:
                 results = self._build(scope, node)
             except (UnsupportedOpError, VerifyError, InputError) as error:
-                self.unsupported.add(error.located(str(location)))
-                results = [UNKNOWN] * _result_count(proto)
+                results = self.instead(scope, proto, error.located(str(location)))
             except MMError as error:
                 raise error.located(str(location)) from None
             except _DAMAGE as error:
@@ -176,6 +175,11 @@ class Reader:
                     f"this node cannot be read: {type(error).__name__}: {error}", where=str(location)
                 ) from error
         scope.finish(proto.name, results)
+
+    def instead(self, scope: Scope, proto: Any, error: MMError) -> list[Any]:
+        """What takes the place of the results of a node that is not supported."""
+        self.unsupported.add(error)
+        return [UNKNOWN] * _result_count(proto)
 
     def _build(self, scope: Scope, node: Node) -> list[Any]:
         importer = TABLE.find(node.op)
@@ -207,19 +211,20 @@ class Reader:
         for proto in self._needed(outputs, scope):
             if TABLE.find(proto.op) is None:
                 missing.add(unknown(proto.op, str(self.location(scope, proto))))
-        called = {function for node in graph.node for function in _called(node)}
+        called = {function for node in graph.node for function in called_functions(node)}
         pending = list(called)
         while pending:
             definition = self._library.get(pending.pop())
             for proto in definition.node_def if definition is not None else ():
                 if TABLE.find(proto.op) is None:
                     missing.add(unknown(proto.op, str(self.location(scope, proto))))
-                fresh = _called(proto) - called
+                fresh = called_functions(proto) - called
                 called |= fresh
                 pending.extend(fresh)
         missing.raise_all()
 
     def _needed(self, outputs: Sequence[str], scope: Scope) -> Iterable[Any]:
+        """The nodes that run before the outputs are there, those that only change a state included."""
         pending, seen = [tensor_name(tensor)[0] for tensor in outputs], set()
         while pending:
             name = pending.pop()
@@ -227,7 +232,7 @@ class Reader:
                 continue
             seen.add(name)
             yield scope.nodes[name]
-            pending.extend(tensor_name(source)[0] for source in scope.nodes[name].input if not source.startswith("^"))
+            pending.extend(tensor_name(source)[0] for source in scope.nodes[name].input)
 
 
 UNKNOWN: Any = object()
@@ -240,7 +245,8 @@ def unknown(op: str, where: str) -> UnsupportedOpError:
     return UnsupportedOpError(f"{op} ({reason})" if reason else op, where=where)
 
 
-def _called(proto: Any) -> set[str]:
+def called_functions(proto: Any) -> set[str]:
+    """Names of the functions that a node calls, or runs as branches and bodies."""
     found: set[str] = set()
     for attribute in proto.attr.values():
         if attribute.HasField("func"):

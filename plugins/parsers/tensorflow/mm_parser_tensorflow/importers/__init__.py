@@ -19,6 +19,8 @@ from mm_parser_tensorflow.importers import (
     shape,
     slicing,
     source,
+    spectral,
+    table,
 )
 from mm_parser_tensorflow.table import Table
 
@@ -26,7 +28,7 @@ TABLE = Table(
     module.FAMILY
     for module in (
         activation, contraction, control, convolution, elementwise, image, indexing, lists, matrix, movement,
-        normalization, pooling, quantization, reduction, segment, shape, slicing, source,
+        normalization, pooling, quantization, reduction, segment, shape, slicing, source, spectral, table,
     )
 )  # fmt: skip
 REFUSED = source.REFUSED

@@ -190,6 +190,8 @@ class _Loop:
     ) -> None:
         self.g, self.node, self.body, self.condition = g, node, body, condition
         self.operands, self.states = operands, states
+        self.changing: set[Dim] = set()
+        """Sizes of the state that a turn changes."""
 
     def build(self) -> Any:
         self._fill_lists()
@@ -254,7 +256,12 @@ class _Loop:
         if before.dtype is not after.dtype or len(before.shape or ()) != len(after.shape or ()):
             raise self.node.unsupported(f"a turn of the loop makes {after} of {before}")
         pairs = zip(before.shape or (), after.shape or ())
-        return before.with_shape(_own(self.g, old, new) for old, new in pairs)
+        return before.with_shape(old if old == new or old in self.changing else self._fresh() for old, new in pairs)
+
+    def _fresh(self) -> Dim:
+        size = self.g.fresh_symbol()
+        self.changing.add(size)
+        return size
 
     # Lists that are empty at first: the shape of their elements shows in the body.
 
@@ -292,7 +299,3 @@ class _Loop:
                 if own == dim:
                     return self.g.shape(value, start=axis, end=axis + 1)  # type: ignore[no-any-return]
         raise self.node.unsupported(f"the size {dim} of a list's elements is that of no operand of the loop")
-
-
-def _own(g: Graph, old: Dim, new: Dim) -> Dim:
-    return old if old == new else g.fresh_symbol()

@@ -147,7 +147,7 @@ def _log1p(g: Graph, x: Value) -> Any:
     """log(u) * x / (u - 1) for u = 1 + x, which undoes the rounding of u."""
     u = g.add(x, 1.0)
     exact = g.div(g.mul(g.log(u), x), g.sub(u, 1.0))
-    return g.select(g.equal(u, 1.0), x, g.select(g.is_inf(u), u, exact))
+    return g.select(g.equal(u, 1.0), x, g.select(g.is_inf(u), g.log(u), exact))
 
 
 @_made("Atan2")

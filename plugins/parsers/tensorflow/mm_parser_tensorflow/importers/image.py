@@ -145,12 +145,13 @@ _KERNELS: dict[str, Any] = {
 def _weights(size: int, target: int, scale: float, shift: float, name: str, antialias: bool) -> Any:
     """Weights [target, size] of the pixels for each pixel of the result."""
     radius, kernel = _KERNELS[name]
-    inverse = np.float32(1.0 / scale)
-    reach = max(inverse, 1.0) if antialias else 1.0
-    centers = (np.arange(target) + 0.5) * inverse - shift * inverse
-    distance = np.abs((np.arange(size) + 0.5) - centers[:, None]) / reach
-    first = np.maximum(0, np.floor(centers - radius * reach + 0.5 - 0.5).astype(int))[:, None]
-    last = np.minimum(size - 1, np.ceil(centers + radius * reach + 0.5 - 0.5).astype(int) - 1)[:, None]
+    single = np.float32  # Whether a pixel at the very edge of the kernel counts, TensorFlow's rounding decides.
+    inverse = single(1) / single(scale)
+    reach = max(inverse, single(1)) if antialias else single(1)
+    centers = (np.arange(target, dtype=single) + single(0.5)) * inverse - single(shift) * inverse
+    distance = np.abs((np.arange(size, dtype=single) + single(0.5)) - centers[:, None]) * (single(1) / reach)
+    first = np.maximum(0, np.ceil(centers - single(radius) * reach - single(0.5)))[:, None]
+    last = np.minimum(size - 1, np.floor(centers + single(radius) * reach - single(0.5)))[:, None]
     numbers = np.arange(size)[None]
     weights = np.where((numbers >= first) & (numbers <= last), kernel(distance), 0.0)
     total = weights.sum(1, keepdims=True)

@@ -132,8 +132,8 @@ def bucketize(g: Graph, node: Node) -> Any:
 def bincount(g: Graph, node: Node) -> Any:
     """How often each number occurs, or the sum of its weights, for each row of a matrix."""
     x, weights = node.input(0), node.input(2)
-    (size,) = node.ints(1, "the number of bins")
-    hits = g.equal(g.unsqueeze(x, axes=(rank_of(x),)), g.cast(g.iota([size]), to=dtype_of(x)))
+    count = g.sizes(g.reshape(g.cast(node.input(1), to="int64"), [1]))
+    hits = g.equal(g.unsqueeze(x, axes=(rank_of(x),)), g.cast(g.iota(count), to=dtype_of(x)))
     to = dtype_of(weights)
     axis = rank_of(x) - 1
     if node.flag("binary_output"):
@@ -141,4 +141,4 @@ def bincount(g: Graph, node: Node) -> Any:
     counts = g.cast(hits, to=to)
     if shape_of(weights) and shape_of(weights) != (0,):
         counts = g.mul(counts, g.unsqueeze(weights, axes=(rank_of(weights),)))
-    return g.reduce_sum(counts, axes=tuple(range(axis)) + (axis,) if rank_of(x) == 1 else (axis,), keepdims=False)
+    return g.reduce_sum(counts, axes=(axis,), keepdims=False)

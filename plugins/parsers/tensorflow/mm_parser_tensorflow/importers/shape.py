@@ -149,4 +149,5 @@ def invert_permutation(g: Graph, node: Node) -> Any:
     known = node.constant(0)
     if known is not None:
         return g.constant(np.argsort(known), node.dtype())
-    return g.scatter_elements(node.input(), node.input(), g.range(0, g.size(node.input()), 1))
+    x = node.input()
+    return g.scatter_elements(x, x, g.cast(g.iota(g.shape(x)), to=dtype_of(x)))

@@ -91,7 +91,7 @@ def _variable(node: Node) -> Resource:
 
 @op(
     "Identity", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot", "DebugGradientIdentity", "EnsureShape",
-    "PlaceholderWithDefaultV2", "DeepCopy", "ReadVariableXlaSplitND", "XlaSharding",
+    "DeepCopy",
 )  # fmt: skip
 def same(g: Graph, node: Node) -> Any:
     return node.operand()
@@ -102,7 +102,7 @@ def same_all(g: Graph, node: Node) -> Any:
     return node.operands()
 
 
-@op("NoOp", "Assert")
+@op("NoOp", "Assert", "PrintV2")
 def nothing(g: Graph, node: Node) -> Any:
     """What only gives an order, or checks what the operators check themselves."""
     return []

@@ -1,0 +1,230 @@
+"""Splitting a graph: the nodes that our importers take in parts of our engine, the others in TensorFlow."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from mm_core.errors import MMError
+from mm_core.ir import Network
+from mm_parser_tensorflow.elements import dtype_of
+from mm_parser_tensorflow.names import tensor_name
+from mm_parser_tensorflow.reader import Reader, Scope, called_functions
+from mm_parser_tensorflow.report import CompileReport, Left
+from mm_parser_tensorflow.source import Program
+
+_FREE = frozenset({"Const", "Placeholder", "NoOp"})
+_READ = "ReadVariableOp"
+_CHANGES = re.compile(r"Assign\w*|Resource(Scatter|Apply|Sparse|Strided)\w*")
+_HANDLES = (tf.resource, tf.variant)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Nodes that run together. `inputs` come from other pieces or the caller, `outputs` go there (`node:0`)."""
+
+    is_ours: bool
+    nodes: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def split(program: Program, report: CompileReport) -> list[Piece]:
+    """The pieces of a function's graph, in an order that they can run in. `report` hears what stays and why."""
+    graph = program.function.graph
+    free = Free(program)
+    ours = _supported(program, free, report)
+    level = _levels(graph, ours, free)
+    groups: dict[tuple[int, bool], list[Any]] = defaultdict(list)
+    for operation in graph.get_operations():
+        if operation.name in level:
+            groups[level[operation.name], operation.name in ours].append(operation)
+    results = {tensor.name for tensor in graph.outputs}
+    pieces = [_piece(graph, groups[key], key[1], results, free) for key in sorted(groups)]
+    report.parts = sum(piece.is_ours for piece in pieces)
+    report.engine_nodes = len(ours)
+    return pieces
+
+
+class Free:
+    """Which nodes each piece has for itself: constants, and variables that the graph does not change."""
+
+    def __init__(self, program: Program) -> None:
+        library = {str(function.signature.name): function.node_def for function in program.graph.library.function}
+        self._changing: dict[str, bool] = {}
+        self._library = library
+        self._changed = {
+            tensor.name
+            for operation in program.function.graph.get_operations()
+            if self._changes(operation.node_def)
+            for tensor in operation.inputs
+            if tensor.dtype == tf.resource
+        }
+
+    def __contains__(self, operation: Any) -> bool:
+        if operation.type == _READ:
+            return operation.inputs[0].op.type == "Placeholder" and operation.inputs[0].name not in self._changed
+        return operation.type in _FREE
+
+    def _changes(self, node: Any) -> bool:
+        if _CHANGES.fullmatch(node.op):
+            return True
+        return any(self._function_changes(name) for name in called_functions(node))
+
+    def _function_changes(self, name: str) -> bool:
+        if name not in self._changing:
+            self._changing[name] = False
+            self._changing[name] = any(map(self._changes, self._library.get(name, ())))
+        return self._changing[name]
+
+
+def _levels(graph: Any, ours: set[str], free: Free) -> dict[str, int]:
+    """How often a value has crossed the border before it reaches a node: nodes of one level and side run together."""
+    level: dict[str, int] = {}
+    for operation in graph.get_operations():
+        if operation in free:
+            continue
+        sources = [tensor.op.name for tensor in operation.inputs] + [other.name for other in operation.control_inputs]
+        crossed = [level[name] + ((name in ours) != (operation.name in ours)) for name in sources if name in level]
+        level[operation.name] = max(crossed, default=0)
+    return level
+
+
+def _piece(graph: Any, operations: list[Any], is_ours: bool, results: set[str], free: Free) -> Piece:
+    own = {operation.name for operation in operations}
+    arguments = {tensor.name for tensor in graph.inputs}
+    inputs: dict[str, None] = {}
+    outputs: dict[str, None] = {}
+    for operation in operations:
+        for tensor in operation.inputs:
+            is_free = tensor.op in free and tensor.name not in arguments
+            if tensor.op.name not in own and not is_free:
+                inputs[tensor.name] = None
+        for tensor in operation.outputs:
+            leaves = any(consumer.name not in own for consumer in tensor.consumers())
+            if leaves or tensor.name in results:
+                outputs[tensor.name] = None
+    captured = {internal.name for _, internal in graph.captures}
+    if is_ours:
+        inputs = {name: None for name in inputs if name not in captured}
+    return Piece(is_ours, tuple(operation.name for operation in operations), tuple(inputs), tuple(outputs))
+
+
+# --- what is supported ------------------------------------------------------------------------------------------------
+
+
+class _Trial(Reader):
+    """Reads a whole graph. Where a node is not supported its results stand in as TensorFlow describes them."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.main: Scope | None = None
+        self.refused: dict[str, MMError] = {}
+
+    def instead(self, scope: Scope, proto: Any, error: MMError) -> list[Any]:
+        if scope is not self.main:
+            raise error  # The call as a whole stays in TensorFlow.
+        self.refused[str(proto.name)] = error
+        operation = self.program.function.graph.get_operation_by_name(proto.name)
+        return [stand_in(scope, tensor) for tensor in operation.outputs]
+
+
+def stand_in(scope: Scope, tensor: Any) -> Any:
+    """A new argument of a graph for a tensor of TensorFlow's; what has no type of ours is of no use to anybody."""
+    if tensor.dtype in _HANDLES or tensor.shape.rank is None:
+        return f"{tensor.name}, of unknown rank" if tensor.shape.rank is None else f"the handle {tensor.name}"
+    try:
+        dtype = dtype_of(tensor.dtype)
+    except MMError as error:
+        return error.what
+    return scope.graph.add_input(port(tensor.name), dtype, tensor.shape.as_list())
+
+
+def _supported(program: Program, free: Free, report: CompileReport) -> set[str]:
+    """Names of the nodes that our engine can run."""
+    graph = program.function.graph
+    trial = _Trial(program)
+    scope = trial.main = trial.scope(Network(program.name), program.graph.node)
+    captured = set(program.captures)
+    for tensor in graph.inputs:
+        if tensor.op.name not in captured:
+            scope.define(tensor.op.name, 0, stand_in(scope, tensor))
+    for operation in graph.get_operations():
+        try:
+            trial.read(scope, [operation.name] if operation.outputs else [])
+        except MMError as error:
+            trial.refused[operation.name] = error
+    for operation in graph.get_operations():
+        if operation.type == _READ and operation not in free:
+            trial.refused.setdefault(operation.name, MMError("it reads a variable that the function changes"))
+        if operation not in free and not operation.outputs:
+            trial.refused.setdefault(operation.name, MMError("it changes a state or checks one"))
+    ours = {operation.name for operation in graph.get_operations() if operation not in free} - set(trial.refused)
+    _keep_handles(graph, ours, free)
+    for operation in graph.get_operations():
+        if operation not in free and operation.name not in ours:
+            reason = trial.refused.get(operation.name) or MMError("it passes on a list of TensorFlow's")
+            location = trial.location(scope, operation.node_def)
+            report.left.append(Left(location.name, str(operation.type), reason.what))
+    return ours
+
+
+def _keep_handles(graph: Any, ours: set[str], free: Free) -> None:
+    """Lists and resources do not cross the border: where one side of an edge is TensorFlow's, both are."""
+    results = {tensor.name for tensor in graph.outputs}
+    changed = True
+    while changed:
+        changed = False
+        for tensor in _handles(graph, free):
+            ends = {tensor.op.name, *(consumer.name for consumer in tensor.consumers())}
+            if not ends <= ours or tensor.name in results:
+                changed |= bool(ends & ours)
+                ours -= ends
+
+
+def _handles(graph: Any, free: Free) -> Iterable[Any]:
+    for operation in graph.get_operations():
+        if operation not in free:
+            yield from (tensor for tensor in operation.outputs if tensor.dtype in _HANDLES)
+
+
+# --- pieces as networks and functions ---------------------------------------------------------------------------------
+
+
+def network_of(program: Program, piece: Piece) -> Network:
+    """A piece of ours as a network, its inputs and outputs called as the tensors."""
+    graph = program.function.graph
+    network, reader = Network(program.name), Reader(program)
+    scope = reader.scope(network, program.graph.node)
+    for name in piece.inputs:
+        node, index = tensor_name(name)
+        scope.define(node, index, stand_in(scope, graph.get_tensor_by_name(name)))
+    for name, value in zip(piece.outputs, reader.read(scope, piece.outputs)):
+        reader.unsupported.raise_all()
+        network.mark_output(network.identity(scope.plain(value, name)), port(name))
+    return network
+
+
+def port(tensor: str) -> str:
+    """The name of a tensor as one of a network's input or output."""
+    return tensor.replace(":", ".")
+
+
+def wrapped(program: Program) -> Any:
+    """The whole graph as a function of TensorFlow's that pieces are cut from."""
+    return tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(program.graph, name=""), [])
+
+
+def function_of(program: Program, whole: Any, piece: Piece) -> tuple[Any, list[Any]]:
+    """A piece as a function of TensorFlow's, and the captured tensors that it takes behind its inputs."""
+    captured: Mapping[str, Any] = {f"{name}:0": tensor for name, tensor in program.captures.items()}
+    given = [*(name for name in piece.inputs if name not in captured), *captured]
+    feeds = [whole.graph.get_tensor_by_name(name) for name in given]
+    fetches = [whole.graph.get_tensor_by_name(name) for name in piece.outputs]
+    changes = [operation for operation in map(whole.graph.get_operation_by_name, piece.nodes) if not operation.outputs]
+    return whole.prune(feeds, [fetches, changes]), list(captured.values())
