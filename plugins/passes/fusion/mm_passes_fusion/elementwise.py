@@ -31,7 +31,7 @@ class FuseElementwise(Pass):
         fused = 0
         current = graph.terminator.previous
         while current is not None:
-            group = self._group(current)
+            group = self.group(current)
             if len(group) > 1:
                 current = fuse(group, "elementwise")
                 fused += 1
@@ -40,7 +40,7 @@ class FuseElementwise(Pass):
             current = current.previous
         return fused
 
-    def _group(self, last: Operation) -> list[Operation]:
+    def group(self, last: Operation) -> list[Operation]:
         """The largest group that ends in an operation, in the order of the graph."""
         if not _is_candidate(last):
             return [last]

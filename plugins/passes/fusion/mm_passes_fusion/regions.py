@@ -8,10 +8,11 @@ from mm_core.ir import Builder, Graph, Operation, Value, copy_operation
 from mm_core.ops import lookup
 
 
-def fuse(operations: Sequence[Operation], kind: str) -> Operation:
+def fuse(operations: Sequence[Operation], kind: str, kept: Sequence[Operation] = ()) -> Operation:
     """Replace operations, given in their order, by one `mm.fused` in the place of the last.
 
-    Only the last one's results may be used outside. Operands become the region's arguments in the order of first use.
+    Only the results of the last one may be used outside, and those of `kept`, which then follow them; `kept` may not
+    hold the last. Operands become the region's arguments in the order of first use.
     """
     last = operations[-1]
     assert last.parent is not None
@@ -25,14 +26,17 @@ def fuse(operations: Sequence[Operation], kind: str) -> Operation:
                 mapping[value] = region.add_argument(value.type, value.name)
                 operands.append(value)
         copy_operation(operation, mapping, region)
-    region.set_outputs([mapping[result] for result in last.results])
+    results = {operation: operation.results for operation in (last, *kept)}
+    region.set_outputs([mapping[result] for values in results.values() for result in values])
     locations = frozenset().union(*(operation.locations for operation in operations))
     builder = Builder(last.parent, last, locations)
-    types = [result.type for result in last.results]
+    types = [result.type for values in results.values() for result in values]
     fused = builder.create(lookup("mm.fused"), operands, {"kind": kind}, [region], types)
+    made = iter(fused.results)
+    replaced = {operation: [next(made) for _ in values] for operation, values in results.items()}
     for operation in reversed(operations):
-        if operation is last:
-            operation.replace_with(fused.results)
+        if operation in replaced:
+            operation.replace_with(replaced[operation])
         else:
             operation.erase()
     return fused

@@ -1,15 +1,12 @@
-"""Reductions, pooling, softmax and normalisation."""
+"""Reductions, pooling and softmax."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from mm_backend_cpu.codegen.elementwise import Operand
-from mm_backend_cpu.codegen.expression import Node
-from mm_backend_cpu.codegen.normalization import NormalizationSpec, normalization
 from mm_backend_cpu.codegen.pooling import PoolSpec, pool
 from mm_backend_cpu.codegen.reduction import ReductionSpec, reduction
-from mm_backend_cpu.codegen.rows import RowInputs, RowOperand
 from mm_backend_cpu.codegen.softmax import SoftmaxSpec, softmax
 from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.lowering.lowering import Lowering, shape_of, tensor_type
@@ -126,46 +123,4 @@ def lower_softmax(low: Lowering, operation: Operation) -> None:
     )  # fmt: skip
     low.generated(
         softmax(spec), [low.dense(x)], [low.result(operation.result)], operation.name.removeprefix("mm.")
-    )
-
-
-def check_normalization(operation: Operation) -> str:
-    shape = shape_of(_source(operation))
-    axis = operation.attributes["axis"] % max(len(shape), 1)
-    for value in operation.operands[1:]:
-        if value is not None and shape_of(value) != shape[axis:]:
-            return "a scale or bias that does not cover the normalised axes"
-    if 0 in shape or not shape:
-        return "an empty operand"
-    return check_float32(operation)
-
-
-def lower_normalization(low: Lowering, operation: Operation) -> None:
-    """Layer and RMS normalisation; a residual sum before it is made in the same pass where it is fused."""
-    x = _source(operation)
-    scale, bias = (*operation.operands, None, None)[1:3]
-    shape = shape_of(x)
-    axis = operation.attributes["axis"] % len(shape)
-    kinds: list[RowOperand] = ["tensor"]
-    buffers = [low.dense(x)]
-    operations: list[tuple[str, int]] = []
-    for op, vector in (("mul", scale), ("add", bias)):
-        if vector is not None:
-            operations.append((op, len(kinds)))
-            kinds.append("column")
-            buffers.append(low.dense(vector))
-    epilogue = tuple(
-        Node(op, (("input", len(kinds)) if index == 0 else ("node", index - 1), ("input", number)))
-        for index, (op, number) in enumerate(operations)
-    )
-    spec = NormalizationSpec(
-        "layer" if operation.name == "mm.layer_norm" else "rms",
-        product(shape[:axis]),
-        product(shape[axis:]),
-        operation.attributes["epsilon"],
-        RowInputs(tuple(kinds)),
-        epilogue,
-    )
-    low.generated(
-        normalization(spec), buffers, [low.result(operation.result)], operation.name.removeprefix("mm.")
     )

@@ -34,13 +34,12 @@ from mm_backend_cpu.lowering.movement import (
     lower_split,
     lower_transpose,
 )
+from mm_backend_cpu.lowering.normalization import check_normalization, lower_normalization
 from mm_backend_cpu.lowering.reduction import (
     REDUCTIONS,
     check_float32,
-    check_normalization,
     check_pool,
     check_reduction,
-    lower_normalization,
     lower_pool,
     lower_reduction,
     lower_softmax,
@@ -53,6 +52,7 @@ from mm_core.ir import Operation
 
 _LIBRARY = Rule(check_library, lower_library, generates=False)
 _ELEMENTWISE = Rule(check_elementwise, lower_elementwise)
+_NORMALIZATION = Rule(check_normalization, lower_normalization)
 _VIEW_ALWAYS = {
     "mm.identity": lower_identity,
     "mm.transpose": lower_transpose,
@@ -67,7 +67,7 @@ _GENERATED: Mapping[str, tuple[Rule, ...]] = {
     **{name: (Rule(check_reduction, lower_reduction),) for name in REDUCTIONS},
     **{name: (Rule(check_pool, lower_pool),) for name in ("mm.max_pool", "mm.average_pool")},
     **{name: (Rule(check_float32, lower_softmax),) for name in ("mm.softmax", "mm.log_softmax")},
-    **{name: (Rule(check_normalization, lower_normalization),) for name in ("mm.layer_norm", "mm.rms_norm")},
+    **dict.fromkeys(("mm.layer_norm", "mm.rms_norm"), (_NORMALIZATION,)),
     "mm.attention": (Rule(check_attention, lower_attention),),
     "mm.expand": (Rule(check_expand, lower_expand),),
     "mm.slice": (Rule(check_slice, lower_slice),),
@@ -88,6 +88,7 @@ _FUSED: Mapping[str, Rule] = {
     "matmul": Rule(check_matmul, lower_matmul),
     "dequantized_matmul": Rule(check_dequantized, lower_dequantized),
     "elementwise": _ELEMENTWISE,
+    "normalization": _NORMALIZATION,
 }
 
 
