@@ -29,10 +29,11 @@ from mm_core.cli.values import (
 )
 from mm_core.errors import BuildError, PluginError
 from mm_core.ir import Network
-from mm_core.model import Model
+from mm_core.model import BuildReport, KernelRecord, Model
 from mm_core.parsing import parse
 
 SHOWN_REFUSALS = 10
+SHOWN_KERNELS = 10
 _TARGET = "mm_core.cli.build.target"
 
 # Options of the command that are fields of BuilderConfig under the same name.
@@ -105,7 +106,7 @@ def _remember_target(context: click.Context, parameter: click.Parameter, value: 
 @click.option("--input_dims", type=InputDims(), multiple=True, help="Input shapes, by name or position.")
 @click.option("--batch_size", type=BatchSizes(), default=(), help="First dimension of the inputs.")
 @click.option("--build_config", metavar="JSON", help="Configuration file or text; options given here go before it.")
-@click.option("--opt_level", type=click.IntRange(0, 3), help="0: as parsed, 3: kernels that round more too.")
+@click.option("--opt_level", type=click.IntRange(0, 3), help="0: as parsed, 3: kernels timed here.")
 @click.option("--disable_pass", "disable_passes", multiple=True, metavar="NAME", help="Leave out a pass.")
 @click.option("--passes", metavar="PIPELINE", help="The passes to run, as text, in place of the default.")
 @click.option("--strict", is_flag=True, default=None, help="Refuse operators that only numpy references run.")
@@ -236,10 +237,25 @@ def _summary(out: Console, model: Model, target: Path, parsed: float, verbose: b
         if len(shown) < len(refused):
             lines += (("...", f"{len(refused) - len(shown)} more, shown by --verbose"),)
         print_block(out, Block("Not on the preferred backend", lines))
+    if kernels := _measured_kernels(report, None if verbose else SHOWN_KERNELS):
+        print_block(out, Block("Slowest kernels, measured", kernels))
     if report.notes:
         print_block(out, Block("Notes", tuple(("note", note) for note in report.notes)))
     steps = {"parse": parsed, **report.seconds}
     print_block(out, Block("Build time", tuple((name, f"{seconds:.3f} s") for name, seconds in steps.items())))
+
+
+def _measured_kernels(report: BuildReport, most: int | None) -> tuple[tuple[str, str], ...]:
+    """A line for each kernel that was chosen by timing, the slowest first: what it is, and what it beat."""
+    measured = [record for record in report.kernels if record.variants and record.variants[0].measured]
+    measured.sort(key=lambda record: -record.variants[0].seconds)
+    return tuple((record.label, _describe_choice(record)) for record in measured[:most])
+
+
+def _describe_choice(record: KernelRecord) -> str:
+    chosen, *beaten = record.variants
+    text = f"{chosen.seconds * 1e3:.3f} ms, {record.peak_share:.0%} of peak: {record.kernel}, {chosen.name}"
+    return f"{text}; {record.lead:.2f} times as fast as {beaten[0].name}" if beaten else text
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Contract of a backend's compile half."""
 
 from mm_core.compiler.contract import CompileContext, Compiler, No, Stage, Support, Yes
-from mm_core.model.executable import Executable, KernelRecord
+from mm_core.model.executable import Executable, KernelRecord, Variant
 
-__all__ = ["CompileContext", "Compiler", "Executable", "KernelRecord", "No", "Stage", "Support", "Yes"]
+__all__ = ["CompileContext", "Compiler", "Executable", "KernelRecord", "No", "Stage", "Support", "Variant", "Yes"]

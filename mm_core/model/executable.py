@@ -11,19 +11,53 @@ from mm_core.types import TensorData
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to compute a kernel: why it was considered, and its seconds, measured or estimated by a cost model."""
+
+    name: str
+    reason: str
+    seconds: float
+    measured: bool
+
+    @classmethod
+    def from_json(cls, data: Any) -> Variant:
+        """The variant that `dataclasses.asdict` gave; ModelFileError for anything else."""
+        fields = {"name": str, "reason": str, "seconds": float, "measured": bool}
+        return cls(**check_fields(data, "variant", fields))
+
+
+@dataclass(frozen=True, slots=True)
 class KernelRecord:
-    """One kernel of an executable, for reports: what runs, for which of the user's nodes, and why it was chosen."""
+    """One kernel of an executable, for reports: what runs, for which of the user's nodes, and why it was chosen.
+
+    `variants` are the one that was chosen and then those that it beat, the best first; empty where there was no choice.
+    `peak_share` is the share of the machine's peak that it reached when measured, 0 if it was not.
+    """
 
     label: str
     kernel: str
     nodes: tuple[str, ...]
     note: str = ""
+    variants: tuple[Variant, ...] = ()
+    peak_share: float = 0.0
 
     @classmethod
     def from_json(cls, data: Any) -> KernelRecord:
         """The record that `dataclasses.asdict` gave; ModelFileError for anything else."""
-        record = check_fields(data, "kernel", {"label": str, "kernel": str, "nodes": list, "note": str})
-        return cls(**{**record, "nodes": tuple(check_list(record["nodes"], "kernel", str))})
+        record = check_fields(
+            data,
+            "kernel",
+            {"label": str, "kernel": str, "nodes": list, "note": str, "variants": list, "peak_share": float},
+        )
+        variants = tuple(map(Variant.from_json, record["variants"]))
+        return cls(**{**record, "nodes": tuple(check_list(record["nodes"], "kernel", str)), "variants": variants})
+
+    @property
+    def lead(self) -> float:
+        """How many times faster the chosen variant is than the best that it beat; 1 where there was no other."""
+        if len(self.variants) < 2 or not self.variants[0].seconds:
+            return 1.0
+        return self.variants[1].seconds / self.variants[0].seconds
 
 
 @dataclass(frozen=True, slots=True)

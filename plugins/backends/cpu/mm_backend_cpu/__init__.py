@@ -31,6 +31,12 @@ class CpuBackend(Backend):
             "cpu_arch",
             "instruction set to generate code for: avx512vnni, avx512, avx2, neon, portable; empty: the best here",
         ),
+        TargetOption(
+            "cpu_winograd",
+            "Winograd's algorithm for 3x3 convolutions: where it is clearly faster within its error budget, or never",
+            "auto",
+            ("auto", "off"),
+        ),
     )
 
     def probe(self) -> Sequence[DeviceInfo]:
@@ -63,4 +69,4 @@ class CpuBackend(Backend):
     def compiler(self, target: Mapping[str, str]) -> Compiler:
         from mm_backend_cpu.compiler import CpuCompiler
 
-        return CpuCompiler(target.get("cpu_arch", ""))
+        return CpuCompiler(target.get("cpu_arch", ""), winograd=target.get("cpu_winograd", "auto") != "off")

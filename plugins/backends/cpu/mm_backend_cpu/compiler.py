@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from mm_backend_cpu import available_processors
 from mm_backend_cpu.codegen.compile import compile_kernels, find_compiler
-from mm_backend_cpu.codegen.isa import Isa, detect, isa
+from mm_backend_cpu.codegen.isa import Isa, detect, isa, usable
 from mm_backend_cpu.lowering.elementwise import parts_of
 from mm_backend_cpu.lowering.lowering import Lowering
 from mm_backend_cpu.lowering.rule import Rule
 from mm_backend_cpu.lowering.rules import lower_operation, rules_for
 from mm_backend_cpu.program import Program
+from mm_backend_cpu.tuning.candidate import Threads
+from mm_backend_cpu.tuning.choice import Chooser
+from mm_backend_cpu.tuning.measure import measure
+from mm_backend_cpu.tuning.store import TuningCache
 from mm_core.compiler import CompileContext, Compiler, Executable, No, Stage, Support, Yes
 from mm_core.errors import CompileError
 from mm_core.ir import Network, Operation, sizes_of
@@ -20,6 +25,8 @@ from mm_core.types import TensorType, symbols
 
 GENERATION_LEVEL = 1
 """The optimisation level from which code is generated; below, the library does all."""
+MEASURE_LEVEL = 3
+"""The optimisation level from which kernels are chosen by timing them on this machine."""
 SMALL_WORK = 1 << 16
 """A part with fewer element operations than this is left to the library: compiling would cost more than it saves."""
 
@@ -51,7 +58,8 @@ class CpuCompiler(Compiler):
 
     backend = "cpu"
 
-    def __init__(self, arch: str = "") -> None:
+    def __init__(self, arch: str = "", *, winograd: bool = True) -> None:
+        self.winograd = winograd
         self.isa: Isa = isa(arch) if arch else detect()
         self.obstacle = ""
         try:
@@ -78,14 +86,26 @@ class CpuCompiler(Compiler):
 
     @property
     def stages(self) -> Sequence[Stage]:
-        return (Stage("lower", self.lower), Stage("generate", self.generate))
+        return (Stage("lower", self.lower), Stage("tune", self.tune), Stage("generate", self.generate))
 
     def lower(self, part: Network, context: CompileContext) -> Lowered:
         """Choose kernels, layouts and buffers."""
         generate = not self.obstacle and context.opt_level >= GENERATION_LEVEL and not self._is_small(part, context)
         if not generate and not all(map(_library_runs, part.operations)):
             generate = not self.obstacle
-        lowering = Lowering(part, self.isa if generate else None, context.opt_level, context.dim_range)
+        return self._lowered(part, self.isa if generate else None, context, Chooser(_threads(context)))
+
+    def tune(self, lowered: Lowered, context: CompileContext) -> Lowered:
+        """Time the candidates on this machine, if it runs such code, and choose again by what was measured."""
+        asked = list(lowered.lowering.chooser.asked.values())
+        if context.opt_level < MEASURE_LEVEL or not asked or self.isa not in usable():
+            return lowered
+        threads = _threads(context)
+        measurement = measure(asked, self.isa, threads.count, TuningCache(self.isa, threads.count))
+        return self._lowered(lowered.lowering.part, self.isa, context, Chooser(threads, measurement))
+
+    def _lowered(self, part: Network, isa: Isa | None, context: CompileContext, chooser: Chooser) -> Lowered:
+        lowering = Lowering(part, isa, context.opt_level, chooser, self.winograd, context.dim_range)
         for operation in part.operations:
             if operation.name == "mm.constant":
                 continue
@@ -94,7 +114,7 @@ class CpuCompiler(Compiler):
 
     def _is_small(self, part: Network, context: CompileContext) -> bool:
         """Whether the library is good enough: little work, all sizes known."""
-        probe = Lowering(part, None, context.opt_level, context.dim_range)
+        probe = Lowering(part, None, context.opt_level, dim_range=context.dim_range)
         total = 0
         for operation in part.operations:
             if operation.name == "mm.constant":
@@ -120,6 +140,13 @@ class CpuCompiler(Compiler):
             kernels=tuple(lowering.records),
             workspace_bytes=_workspace(lowered.program),
         )
+
+
+def _threads(context: CompileContext) -> Threads:
+    """Threads to plan for: those given, else those of this machine where it is measured, else any number."""
+    if context.threads is not None:
+        return Threads(context.threads, fixed=True)
+    return Threads(available_processors(), fixed=True) if context.opt_level >= MEASURE_LEVEL else Threads()
 
 
 def _workspace(program: Program) -> int | None:

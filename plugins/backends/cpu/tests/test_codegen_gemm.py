@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from mm_backend_cpu.codegen.blocking import TileShape
+from mm_backend_cpu.codegen.blocking import TileShape, choose_blocking
 from mm_backend_cpu.codegen.expression import Epilogue, Node
-from mm_backend_cpu.codegen.gemm import GemmSpec, generate_gemm
+from mm_backend_cpu.codegen.gemm import GemmSpec, gemm_extent, generate_gemm
 from mm_backend_cpu.codegen.isa import detect, usable
 from mm_backend_cpu.codegen.matmul import MatmulSpec, Strides, generate_matmul, matrix_strides
 from mm_backend_cpu.testing import Bound, run
@@ -70,7 +70,8 @@ def test_long_epilogue(isa, outputs):
 @pytest.mark.parametrize("tile", [TileShape(p, v) for p, v in ((6, 4), (9, 3), (14, 2), (1, 4), (14, 1))], ids=str)
 def test_every_tile_shape_gives_the_same(tile):
     left, weights = arrays((61, 900), (900, 120))
-    kernel = generate_gemm(GemmSpec(61, 120, 900), detect(), tile)
+    spec = GemmSpec(61, 120, 900)
+    kernel = generate_gemm(spec, detect(), choose_blocking(gemm_extent(spec), detect(), tile))
     [output] = run(kernel.source, detect(), [left, kernel.pack(weights)], [((61, 120), np.float32)])
     close(output, left.astype(np.float64) @ weights, 900)
 

@@ -16,7 +16,7 @@ from mm_core.types import Dim
 from .isa import Isa
 
 # Sizes assumed where they are only known at run time.
-_ASSUMED_IMAGES = 1
+ASSUMED_IMAGES = 1
 _ASSUMED_ROWS = 192
 _ASSUMED_CHANNELS = 256
 
@@ -46,7 +46,7 @@ class Extent:
     """Sizes of a contraction that blocking depends on.
 
     `input_row_bytes` is what one output row newly reads, `pixel_bytes` the distance of neighbouring pixels' inputs;
-    `halo_rows` are the rows that every block copies again.
+    `halo_rows` are the rows that every block copies again, if its input is copied at all (`copies`).
     """
 
     images: Dim
@@ -59,6 +59,7 @@ class Extent:
     input_row_bytes: Dim = 0
     pixel_bytes: Dim = 0
     halo_rows: int = 0
+    copies: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,10 @@ class Blocking:
 
     @property
     def note(self) -> str:
-        """For example "12x2 tiles, blocks of 36 rows"."""
+        """For example "tile 12 rows x 2 vectors, 36 rows a task, rows outermost"."""
         pixels = "+".join(map(str, sorted(set(self.column_tiles), reverse=True))) or f"{self.tile_rows} rows"
-        return f"tile {pixels} x {self.vectors} vectors, {self.block_rows} rows a task"
+        outermost = "panels" if self.panels_first else "rows"
+        return f"tile {pixels} x {self.vectors} vectors, {self.block_rows} rows a task, {outermost} outermost"
 
 
 @dataclass(frozen=True)
@@ -96,16 +98,23 @@ class TileShape:
 
 
 def choose_blocking(extent: Extent, isa: Isa, tile: TileShape | None = None) -> Blocking:
-    """Cut a contraction for an instruction set; `tile` overrides the cost model's choice."""
-    candidates = [tile] if tile is not None else list(_tile_shapes(extent, isa))
-    best = min(candidates, key=lambda shape: _cost(extent, isa, shape))
-    outputs, rows = _assume(extent.outputs, _ASSUMED_CHANNELS), _assume(extent.rows, _ASSUMED_ROWS)
-    length = _assume(extent.run_length, _ASSUMED_CHANNELS)
-    tile_rows, column_tiles = _arrange(extent.columns, best.pixels)
-    panel_width = best.vectors * isa.lanes
+    """Cut a contraction by rule for an instruction set, with the `tile` of least cost if none is given."""
+    if tile is None:
+        tile = min(tile_shapes(extent, isa), key=lambda shape: tile_cycles(extent, isa, shape))
+    return cut(extent, isa, tile)
+
+
+def cut(
+    extent: Extent, isa: Isa, tile: TileShape, panels_first: bool | None = None, tasks: int | None = None
+) -> Blocking:
+    """Cut a contraction into tiles of one shape; the order of tasks and about how many there are, if given."""
+    outputs, rows, length = assumed_sizes(extent)
+    tile_rows, column_tiles = _arrange(extent.columns, tile.pixels)
+    panel_width = tile.vectors * isa.lanes
     panels = extent.groups * divide_up(outputs, panel_width)
     weight_bytes = 4 * extent.groups * outputs * extent.runs * length
-    panels_first = weight_bytes > _WEIGHTS_BYTES
+    if panels_first is None:
+        panels_first = weight_bytes > _WEIGHTS_BYTES
 
     piece_runs, piece_length = extent.runs, None
     run_bytes = 4 * panel_width * length
@@ -117,13 +126,14 @@ def choose_blocking(extent: Extent, isa: Isa, tile: TileShape | None = None) -> 
     if not isinstance(extent.run_length, int):
         piece_runs, piece_length = 1, _PANEL_BYTES // (4 * panel_width)
 
-    images = _assume(extent.images, _ASSUMED_IMAGES)
-    flop = 2 * images * rows * extent.columns * outputs * extent.groups * extent.runs * length
-    tasks = min(_MAX_TASKS, max(1, flop // _TASK_FLOP))
+    images = assume(extent.images, ASSUMED_IMAGES)
+    if tasks is None:
+        flop = 2 * images * rows * extent.columns * outputs * extent.groups * extent.runs * length
+        tasks = min(_MAX_TASKS, max(1, flop // _TASK_FLOP))
     blocks = max(1, divide_up(tasks, (panels * max(images, 1))))
     blocks = min(blocks, max(1, rows // (_HALO_FACTOR * extent.halo_rows or 1)))
     limit = rows
-    if not panels_first and (row_bytes := _assume(extent.input_row_bytes, 0)):
+    if not panels_first and (row_bytes := assume(extent.input_row_bytes, 0)):
         limit = min(limit, max(1, _BLOCK_BYTES // row_bytes))
     if piece_length is not None or piece_runs < extent.runs:
         limit = min(limit, max(1, _PARTIAL_BYTES // (4 * panel_width * extent.columns)))
@@ -131,7 +141,7 @@ def choose_blocking(extent: Extent, isa: Isa, tile: TileShape | None = None) -> 
     block_rows = divide_up(max(rows, 1), blocks)
     block_rows = divide_up(block_rows, tile_rows) * tile_rows
     return Blocking(
-        best.vectors, tile_rows, column_tiles, _tail_rows(extent.rows, tile_rows), block_rows, piece_runs,
+        tile.vectors, tile_rows, column_tiles, _tail_rows(extent.rows, tile_rows), block_rows, piece_runs,
         piece_length, panels_first,
     )  # fmt: skip
 
@@ -141,12 +151,23 @@ def divide_up(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
 
 
-def _assume(dim: Dim, otherwise: int) -> int:
+def assume(dim: Dim, otherwise: int) -> int:
+    """A size, or what it is taken for where only running tells it."""
     return dim if isinstance(dim, int) else otherwise
 
 
-def _tile_shapes(extent: Extent, isa: Isa) -> Iterator[TileShape]:
-    outputs = _assume(extent.outputs, _ASSUMED_CHANNELS)
+def assumed_sizes(extent: Extent) -> tuple[int, int, int]:
+    """(outputs, rows, run length), as costs are estimated with them."""
+    return (
+        assume(extent.outputs, _ASSUMED_CHANNELS),
+        assume(extent.rows, _ASSUMED_ROWS),
+        assume(extent.run_length, _ASSUMED_CHANNELS),
+    )
+
+
+def tile_shapes(extent: Extent, isa: Isa) -> Iterator[TileShape]:
+    """Register tiles that fit the registers and the rows of a contraction."""
+    outputs, _, _ = assumed_sizes(extent)
     for vectors in range(1, min(_MAX_VECTORS, max(1, divide_up(outputs, isa.lanes))) + 1):
         for pixels in range(1, min(_MAX_PIXELS, (isa.registers - vectors - 1) // vectors) + 1):
             if pixels < extent.columns or pixels % extent.columns == 0:
@@ -175,9 +196,10 @@ def _tail_rows(rows: Dim, tile_rows: int) -> tuple[int, ...]:
     return tuple(1 << bit for bit in reversed(range(8)) if 1 << bit < tile_rows)
 
 
-def _cost(extent: Extent, isa: Isa, shape: TileShape) -> float:
-    outputs, rows = _assume(extent.outputs, _ASSUMED_CHANNELS), _assume(extent.rows, _ASSUMED_ROWS)
-    reduction = extent.runs * _assume(extent.run_length, _ASSUMED_CHANNELS)
+def tile_cycles(extent: Extent, isa: Isa, shape: TileShape) -> float:
+    """Cycles of one thread for one image and one group in tiles of one shape, weights in the second level of cache."""
+    outputs, rows, length = assumed_sizes(extent)
+    reduction = extent.runs * length
     tile_rows, column_tiles = _arrange(extent.columns, shape.pixels)
     if column_tiles:
         tiles = [(size, rows * column_tiles.count(size)) for size in set(column_tiles)]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mm_core.errors import CompileError
 from mm_core.types import Dim
 
-from .blocking import Extent, TileShape, choose_blocking
+from .blocking import Blocking, Extent, choose_blocking
 from .contraction import Contraction, Source, contraction_source
 from .expression import Epilogue
 from .isa import Isa
@@ -74,6 +74,11 @@ class ConvSpec:
         return (self.width + self.pads[1] + self.pads[3] - self.window[1]) // self.strides[1] + 1
 
     @property
+    def is_pointwise(self) -> bool:
+        """Whether it is one matrix product over all pixels."""
+        return self.kernel == self.strides == (1, 1) and not self.needs_strip
+
+    @property
     def needs_strip(self) -> bool:
         """Whether the input is copied before it is read."""
         return any(self.pads) or self.input_layout == "NCHW"
@@ -86,6 +91,11 @@ class ConvKernel:
     source: KernelSource
     layout: PanelLayout
 
+    @property
+    def packed_elements(self) -> int:
+        """Elements of the packed weights."""
+        return self.layout.elements
+
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pack weights of shape [outputs, channels / groups, kernel height, kernel width]."""
         outputs, channels, height, width = weights.shape
@@ -94,22 +104,26 @@ class ConvKernel:
         return self.layout.pack(grouped.reshape(groups, height * width * channels, outputs // groups))
 
 
-def generate_conv(spec: ConvSpec, isa: Isa, tile: TileShape | None = None) -> ConvKernel:
-    """A kernel for `spec`; `tile` overrides the choice of register tile."""
-    pointwise = spec.kernel == spec.strides == (1, 1) and not spec.needs_strip
-    extent = _pointwise_extent(spec) if pointwise else _extent(spec)
-    blocking = choose_blocking(extent, isa, tile)
+def conv_extent(spec: ConvSpec) -> Extent:
+    """What the blocking of a convolution depends on."""
+    return _pointwise_extent(spec) if spec.is_pointwise else _extent(spec)
+
+
+def generate_conv(spec: ConvSpec, isa: Isa, blocking: Blocking | None = None) -> ConvKernel:
+    """A kernel for `spec`, cut as `blocking` says or else by rule."""
+    extent = conv_extent(spec)
+    blocking = blocking or choose_blocking(extent, isa)
     reduction = spec.kernel[0] * spec.kernel[1] * (spec.channels // spec.groups)
     layout = PanelLayout(spec.groups, reduction, spec.outputs // spec.groups, blocking.vectors * isa.lanes)
     panel = f"right = weights + panel * {reduction * layout.width};"
-    steps = _steps(spec, pointwise)
+    steps = _steps(spec)
     strip_elements = 0
     if spec.needs_strip:
         whole = blocking.panels_first and 4 * _strip_elements(spec, spec.output_height) <= _WHOLE_STRIP_BYTES
         strip_elements = _strip_elements(spec, spec.output_height if whole else blocking.block_rows)
         source = Source(_strip_inputs(spec, whole), panel, _strip_function(spec))
     else:
-        image = 0 if pointwise else spec.height * spec.width * spec.channels
+        image = 0 if spec.is_pointwise else spec.height * spec.width * spec.channels
         source = Source(f"left = input + image * INT64_C({image}) + row * {steps.row};", panel)
     kind = f"conv{spec.kernel[0]}x{spec.kernel[1]}"
     contraction = Contraction(kind, extent, blocking, steps, source, spec.epilogue, strip_elements)
@@ -131,7 +145,7 @@ def _extent(spec: ConvSpec) -> Extent:
         images=spec.images, rows=spec.output_height, columns=spec.output_width, groups=spec.groups,
         outputs=spec.outputs // spec.groups, runs=runs, run_length=run_length,
         input_row_bytes=4 * spec.strides[0] * _pitch(spec), pixel_bytes=4 * spec.strides[1] * spec.channels,
-        halo_rows=max(0, spec.window[0] - spec.strides[0]) if spec.needs_strip else 0,
+        halo_rows=max(0, spec.window[0] - spec.strides[0]) if spec.needs_strip else 0, copies=spec.needs_strip,
     )  # fmt: skip
 
 
@@ -149,9 +163,9 @@ def _pitch(spec: ConvSpec) -> int:
     return spec.width * spec.channels
 
 
-def _steps(spec: ConvSpec, pointwise: bool) -> Steps:
+def _steps(spec: ConvSpec) -> Steps:
     group = spec.channels // spec.groups
-    if pointwise:
+    if spec.is_pointwise:
         return Steps(row=spec.channels, column=0, run="0", group=group)
     pitch, (down, right) = _pitch(spec), spec.dilations
     if _runs(spec)[0] == spec.kernel[0]:

@@ -29,10 +29,16 @@ Tap = tuple[int, int]
 
 @dataclass(frozen=True)
 class DepthwiseKernel:
-    """A kernel and the number of channels that its packed weights are padded to."""
+    """A kernel, the size of its window, and the number of channels that its packed weights are padded to."""
 
     source: KernelSource
+    taps: int
     padded_channels: int
+
+    @property
+    def packed_elements(self) -> int:
+        """Elements of the packed weights."""
+        return self.taps * self.padded_channels
 
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pack weights of shape [channels, 1, height, width] to [height * width, padded channels]."""
@@ -61,8 +67,13 @@ def is_depthwise(spec: ConvSpec) -> bool:
     return spec.groups == spec.channels == spec.outputs and spec.input_layout == "NHWC"
 
 
-def generate_depthwise(spec: ConvSpec, isa: Isa) -> DepthwiseKernel:
-    """A kernel for a convolution with as many groups as input and output channels."""
+def default_pixels(isa: Isa) -> int:
+    """Pixels of a tile, so few that accumulators, inputs and weights stay in registers."""
+    return max(1, isa.registers // 4)
+
+
+def generate_depthwise(spec: ConvSpec, isa: Isa, pixels: int | None = None) -> DepthwiseKernel:
+    """A kernel for a convolution with as many groups as input and output channels, in tiles of up to `pixels`."""
     if not is_depthwise(spec):
         raise CompileError(f"not a depthwise convolution of NHWC images: {spec}")
     padded = divide_up(spec.channels, isa.lanes) * isa.lanes
@@ -75,7 +86,7 @@ def generate_depthwise(spec: ConvSpec, isa: Isa) -> DepthwiseKernel:
     slice_channels = divide_up(padded // isa.lanes, slices) * isa.lanes
     slices = divide_up(padded, slice_channels)
 
-    tiles = list(_tiles(spec, isa))
+    tiles = list(_tiles(spec, pixels or default_pixels(isa)))
     functions = {shape: f"KERNEL_NAME_tile{index}" for index, shape in enumerate(dict.fromkeys(t.shape for t in tiles))}
     code = "\n".join((LEAST, *(_tile_function(spec, isa, name, *shape) for shape, name in functions.items())))
     parameters = Parameters()
@@ -121,12 +132,11 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
         f"depthwise{spec.kernel[0]}x{spec.kernel[1]}", code, tasks=spec.images * (blocks * slices),
         params=tuple(parameters.dims), note=f"{tiles[0].pixels if tiles else 0} pixels at a time",
     )  # fmt: skip
-    return DepthwiseKernel(source, padded)
+    return DepthwiseKernel(source, spec.kernel[0] * spec.kernel[1], padded)
 
 
-def _tiles(spec: ConvSpec, isa: Isa) -> Iterator[_Tile]:
-    """The row in nearly equal pieces of so few pixels that accumulators, inputs and weights stay in registers."""
-    pixels = max(1, isa.registers // 4)
+def _tiles(spec: ConvSpec, pixels: int) -> Iterator[_Tile]:
+    """The row in nearly equal pieces of up to so many pixels."""
     count = divide_up(spec.output_width, pixels)
     column = 0
     for index in range(count):

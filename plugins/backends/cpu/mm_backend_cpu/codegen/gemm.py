@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mm_core.types import Dim
 
-from .blocking import Extent, TileShape, choose_blocking
+from .blocking import Blocking, Extent, choose_blocking
 from .contraction import Contraction, Source, contraction_source
 from .expression import Epilogue
 from .isa import Isa
@@ -38,18 +38,28 @@ class GemmKernel:
     source: KernelSource
     layout: PanelLayout
 
+    @property
+    def packed_elements(self) -> int:
+        """Elements of the packed weights."""
+        return self.layout.elements
+
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pack weights of shape [reduction, outputs]."""
         return self.layout.pack(weights[None])
 
 
-def generate_gemm(spec: GemmSpec, isa: Isa, tile: TileShape | None = None) -> GemmKernel:
-    """A kernel for `spec`; `tile` overrides the choice of register tile."""
-    extent = Extent(
+def gemm_extent(spec: GemmSpec) -> Extent:
+    """What the blocking of a matrix product depends on."""
+    return Extent(
         images=1, rows=spec.rows, columns=1, groups=1, outputs=spec.outputs, runs=1, run_length=spec.reduction,
         input_row_bytes=4 * spec.reduction, pixel_bytes=4 * spec.reduction,
     )  # fmt: skip
-    blocking = choose_blocking(extent, isa, tile)
+
+
+def generate_gemm(spec: GemmSpec, isa: Isa, blocking: Blocking | None = None) -> GemmKernel:
+    """A kernel for `spec`, cut as `blocking` says or else by rule."""
+    extent = gemm_extent(spec)
+    blocking = blocking or choose_blocking(extent, isa)
     layout = PanelLayout(1, spec.reduction, spec.outputs, blocking.vectors * isa.lanes)
     source = Source(
         inputs=f"left = input + row * {spec.reduction};",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from mm_core.types import Dim
 
-from .blocking import Extent, TileShape, choose_blocking
+from .blocking import Blocking, Extent, choose_blocking
 from .contraction import Contraction, Source, contraction_source
 from .expression import Epilogue
 from .isa import Isa
@@ -57,14 +57,19 @@ def matrix_strides(batch: tuple[Dim, ...], rows: Dim, columns: Dim, *, transpose
     return Strides(tuple(reversed(steps)), row, column)
 
 
-def generate_matmul(spec: MatmulSpec, isa: Isa, tile: TileShape | None = None) -> KernelSource:
-    """A kernel for `spec`; `tile` overrides the choice of register tile."""
-    extent = Extent(
+def matmul_extent(spec: MatmulSpec) -> Extent:
+    """What the blocking of a matrix product depends on."""
+    return Extent(
         images=product(spec.batch), rows=spec.rows, columns=1, groups=1, outputs=spec.outputs, runs=1,
         run_length=spec.reduction, pixel_bytes=4 * spec.left.row,
     )  # fmt: skip
+
+
+def generate_matmul(spec: MatmulSpec, isa: Isa, blocking: Blocking | None = None) -> KernelSource:
+    """A kernel for `spec`, cut as `blocking` says or else by rule."""
+    extent = matmul_extent(spec)
     # Panels outermost: then each panel of each matrix is packed once by each thread that needs it.
-    blocking = replace(choose_blocking(extent, isa, tile), panels_first=True)
+    blocking = replace(blocking or choose_blocking(extent, isa), panels_first=True)
     parameters = Parameters()
     c, width = parameters.c, blocking.vectors * isa.lanes
     direct = isinstance(spec.rows, int) and spec.rows <= _DIRECT_ROWS and spec.right.column == 1

@@ -1,4 +1,4 @@
-"""A folder of compiled objects named by the hash of all that went into them."""
+"""Folders of compiled objects and of measurements, named by the hash of all that went into them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def default_folder() -> Path:
 class ObjectCache:
     """Bytes by key. A damaged entry counts as missing; a folder that cannot be written is reported once, then left."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = (folder or default_folder()) / "cpu-objects"
+    def __init__(self, folder: Path | None = None, kind: str = "cpu-objects") -> None:
+        self.folder = (folder or default_folder()) / kind
         self._writable = True
 
     def _path(self, key: str) -> Path:
@@ -52,6 +52,8 @@ class ObjectCache:
             os.replace(temporary, path)
         except OSError as error:
             self._writable = False
-            logger.warning("kernels are not cached: %s; set MM_CACHE_DIR to a folder that can be written", error)
+            logger.warning(
+                "%s are not cached: %s; set MM_CACHE_DIR to a folder that can be written", self.folder.name, error
+            )
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,11 @@ class PanelLayout:
     def shape(self) -> tuple[int, int, int, int]:
         """The packed array's shape."""
         return self.groups, -(-self.outputs // self.width), self.reduction, self.width
+
+    @property
+    def elements(self) -> int:
+        """Elements of the packed array."""
+        return prod(self.shape)
 
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pack weights of shape [groups, reduction, outputs]."""

@@ -3,8 +3,12 @@
 A task is a block of 4x4 output tiles and a panel of outputs. The 6x6 inputs of the block are transformed once for all
 its panels that a thread meets; then each of the 36 components is multiplied with its weights by register tiles, and the
 products are transformed back, all in scratch that fits the second level of cache. A quarter of the multiplications
-remain. Rounding errors are some ten times those of a direct sum, and an infinity spreads over its tile as NaN, so
-whoever chooses this kernel must accept both.
+remain.
+
+Rounding: intermediate values are larger than the result, so errors are some ten times those of a direct sum.
+`rounding_error` says how large for given weights; `ERROR_BUDGET` is what a convolution may lose. NaN and infinities:
+one in the input makes outputs NaN in all of each 4x4 tile that reads it, also where the window does not cover it; a
+direct sum gives NaN or an infinity only where the window covers it.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from numpy.typing import NDArray
 
 from mm_core.errors import CompileError
 
-from .blocking import Extent, choose_blocking, divide_up
+from .blocking import Blocking, Extent, choose_blocking, divide_up
 from .conv import ConvSpec
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
@@ -25,13 +29,21 @@ from .register_tile import Steps, TileSpec, TileWriter
 
 _BLOCK_BYTES = 512 << 10  # of transformed inputs
 _MIN_TASKS = 8
-_WEIGHTS_BYTES = 4 << 20  # transformed; beyond, reading them costs more than the multiplications saved
+ERROR_BUDGET = 3e-5
+"""The largest expected rounding error of a kernel that may replace a direct sum, relative to the output's size."""
 
 # Weights: G g G^T.
 _WEIGHT_TRANSFORM = np.array(
     [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6],
      [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]
 )  # fmt: skip
+
+# Inputs: B^T d B; outputs: A^T m A. The kernel has them written out below.
+_INPUT_TRANSFORM = np.array(
+    [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0],
+     [0, 4, 0, -5, 0, 1]]
+)  # fmt: skip
+_OUTPUT_TRANSFORM = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
 _TRANSFORMS = """
 /* One dimension of B^T d B: 6 values to 6, `in` and `out` apart by their steps. */
@@ -65,6 +77,11 @@ class WinogradKernel:
     source: KernelSource
     layout: PanelLayout
 
+    @property
+    def packed_elements(self) -> int:
+        """Elements of the packed weights."""
+        return self.layout.elements
+
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Transform and pack weights of shape [outputs, channels, 3, 3]."""
         g = _WEIGHT_TRANSFORM
@@ -72,17 +89,21 @@ class WinogradKernel:
         return self.layout.pack(transformed.reshape(1, -1, weights.shape[0]).astype(np.float32))
 
 
-def suits_winograd(spec: ConvSpec, isa: Isa) -> bool:
-    """Whether `generate_winograd` takes this convolution and is likely to gain from it."""
-    return _is_possible(spec, isa) and (
-        spec.channels >= 32
-        and spec.outputs >= 32
-        and spec.output_height >= 8
-        and 36 * 4 * spec.channels * spec.outputs <= _WEIGHTS_BYTES
-    )
+@dataclass(frozen=True)
+class WinogradCut:
+    """How the work is cut: tiles of a block, and the product of one component of a block with its weights."""
+
+    block: int
+    blocking: Blocking
+
+    @property
+    def note(self) -> str:
+        """For example "16 tiles a task, tile 8 rows x 3 vectors"."""
+        return f"F(4x4, 3x3), {self.block} tiles a task, {self.blocking.tile_rows} x {self.blocking.vectors} vectors"
 
 
-def _is_possible(spec: ConvSpec, isa: Isa) -> bool:
+def is_winograd(spec: ConvSpec, isa: Isa) -> bool:
+    """Whether `generate_winograd` takes this convolution."""
     return (
         (spec.kernel, spec.strides, spec.dilations, spec.groups) == ((3, 3), (1, 1), (1, 1), 1)
         and spec.input_layout == "NHWC"
@@ -91,21 +112,50 @@ def _is_possible(spec: ConvSpec, isa: Isa) -> bool:
     )
 
 
-def generate_winograd(spec: ConvSpec, isa: Isa) -> WinogradKernel:
+def tile_count(spec: ConvSpec) -> int:
+    """Tiles of 4x4 outputs of one image."""
+    return divide_up(spec.output_height, 4) * divide_up(spec.output_width, 4)
+
+
+def winograd_cut(spec: ConvSpec, isa: Isa, block_bytes: int = _BLOCK_BYTES) -> WinogradCut:
+    """Blocks whose transformed inputs take up to so many bytes."""
+    block = _block(tile_count(spec), spec.channels, divide_up(spec.outputs, 4 * isa.lanes), block_bytes)
+    return WinogradCut(block, choose_blocking(component_extent(spec, block), isa))
+
+
+def component_extent(spec: ConvSpec, block: int) -> Extent:
+    """The product of one of the 36 components of a block of tiles."""
+    return Extent(
+        images=1, rows=block, columns=1, groups=1, outputs=spec.outputs, runs=1, run_length=spec.channels,
+        pixel_bytes=4 * spec.channels,
+    )  # fmt: skip
+
+
+def rounding_error(weights: NDArray[np.float32]) -> float:
+    """The expected error for weights of shape [outputs, channels, 3, 3], relative to the root mean square of an output.
+
+    The worst output channel counts, inputs being independent and of equal size. A running sum of n such terms is
+    rounded by sqrt(n / 6) units; the 36 sums are as large as the squares of the transforms say.
+    """
+    g, b, a = _WEIGHT_TRANSFORM**2, _INPUT_TRANSFORM**2, _OUTPUT_TRANSFORM**2
+    exact = weights.astype(np.float64)
+    transformed = np.einsum("ij,ocjk,lk->oil", g, exact**2, g, optimize=True)
+    products = transformed * np.outer(b.sum(1), b.sum(1))
+    outputs = np.einsum("ij,ojk,lk->oil", a, products, a, optimize=True).max(axis=(1, 2))
+    direct = np.sum(exact**2, axis=(1, 2, 3))
+    amplification = np.sqrt(np.divide(outputs, direct, out=np.zeros_like(outputs), where=direct > 0)).max(initial=0.0)
+    return float(amplification * np.finfo(np.float32).eps / 2 * np.sqrt(weights.shape[1] / 6))
+
+
+def generate_winograd(spec: ConvSpec, isa: Isa, chosen: WinogradCut | None = None) -> WinogradKernel:
     """A kernel for a 3x3 convolution of stride 1 whose channels and outputs fill whole vectors."""
-    if not _is_possible(spec, isa):
+    if not is_winograd(spec, isa):
         raise CompileError(f"Winograd's algorithm does not apply to {spec}")
+    chosen = chosen or winograd_cut(spec, isa)
     channels, lanes, parameters = spec.channels, isa.lanes, Parameters()
     tile_columns = divide_up(spec.output_width, 4)
-    tiles = divide_up(spec.output_height, 4) * tile_columns
-    block = _block(tiles, channels, divide_up(spec.outputs, 4 * lanes))
+    tiles, block, blocking = tile_count(spec), chosen.block, chosen.blocking
     blocks = divide_up(tiles, block)
-
-    extent = Extent(
-        images=1, rows=block, columns=1, groups=1, outputs=spec.outputs, runs=1, run_length=channels,
-        pixel_bytes=4 * channels,
-    )  # fmt: skip
-    blocking = choose_blocking(extent, isa)
     steps = Steps(row=channels, column=0, run="0")
     width = blocking.vectors * lanes
     writer = TileWriter(TileSpec(blocking.vectors, 1, width, width, steps), isa, parameters)
@@ -152,14 +202,14 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     source = kernel_source(
         "winograd", code, tasks=spec.images * (blocks * panels),
         scratch_bytes=4 * (channels + 36 * block * (channels + width)),
-        params=tuple(parameters.dims), note=f"F(4x4, 3x3), {block} tiles a task, {blocking.note}",
+        params=tuple(parameters.dims), note=chosen.note,
     )  # fmt: skip
     return WinogradKernel(source, PanelLayout(1, 36 * channels, spec.outputs, width))
 
 
-def _block(tiles: int, channels: int, panels: int) -> int:
+def _block(tiles: int, channels: int, panels: int, block_bytes: int) -> int:
     """Tiles of a block: few enough for the cache, in an even number of blocks, and enough tasks for a few threads."""
-    blocks = max(divide_up(36 * 4 * channels * tiles, _BLOCK_BYTES), divide_up(_MIN_TASKS, panels), 1)
+    blocks = max(divide_up(36 * 4 * channels * tiles, block_bytes), divide_up(_MIN_TASKS, panels), 1)
     return max(1, divide_up(tiles, blocks + blocks % 2))
 
 

@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 
 from mm_backend_cpu.codegen.conv import ConvSpec
-from mm_backend_cpu.codegen.convolution import generate_convolution
 from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref, vectorizable
-from mm_backend_cpu.codegen.gemm import GemmSpec, generate_gemm
-from mm_backend_cpu.codegen.matmul import MatmulSpec, Strides, generate_matmul
+from mm_backend_cpu.codegen.gemm import GemmSpec
+from mm_backend_cpu.codegen.matmul import MatmulSpec, Strides
 from mm_backend_cpu.codegen.strides import product
+from mm_backend_cpu.codegen.winograd import ERROR_BUDGET, is_winograd, rounding_error
 from mm_backend_cpu.lowering.elementwise import parts_of
 from mm_backend_cpu.lowering.expressions import ExpressionBuilder, refusal
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, outside, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import View, channels_last_order
 from mm_backend_cpu.lowering.windows import Window, window_of
+from mm_backend_cpu.tuning.problems import conv_problem, gemm_problem, matmul_problem
 from mm_core.ir import Operation, Value
 from mm_core.types import Array, Shape
 
 SMALL_CHANNELS = 8
 """Images with fewer channels are read as they come, NCHW: there is no vector of channels to gain."""
-WINOGRAD_LEVEL = 3
+WINOGRAD_LEVEL = 2
 """The optimisation level from which Winograd's algorithm may be chosen: its rounding errors are larger."""
 
 _OPERANDS = ("mm.constant", "mm.dequantize", "mm.transpose")
@@ -191,15 +192,22 @@ def lower_conv(low: Lowering, operation: Operation) -> None:
         input_layout="NCHW" if few and groups == 1 else "NHWC",
         epilogue=extras.epilogue,
     )
-    chosen = generate_convolution(spec, low.isa, winograd=low.opt_level >= WINOGRAD_LEVEL)
+    winograd = low.winograd and low.opt_level >= WINOGRAD_LEVEL and is_winograd(spec, low.isa)
+    if winograd:
+        data = constant_data(w)
+        assert data is not None
+        winograd = rounding_error(data.numpy()) <= ERROR_BUDGET
+    choice = low.chooser.choose(conv_problem(spec, low.isa, low.chooser.threads, winograd=winograd))
+    chosen = choice.kernel
 
     def pack(array: Array) -> Array:
-        return chosen.pack(np.ascontiguousarray(array.reshape(*array.shape[:2], *kernel)))
+        packed: Array = chosen.pack(np.ascontiguousarray(array.reshape(*array.shape[:2], *kernel)))
+        return packed
 
     packed = low.packed(w, chosen.source.symbol, pack)
     source = low.view(x).buffer if spec.input_layout == "NCHW" else nhwc(x)
     output = low.result(target, order)
-    low.generated(chosen.source, [source, packed, *extras.buffers], [output], _name("conv", rest))
+    low.generated(chosen.source, [source, packed, *extras.buffers], [output], _name("conv", rest), choice)
 
 
 # ---- matrix product ---------------------------------------------------------------------------------------------
@@ -267,7 +275,8 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
         alpha = float(attributes.get("alpha", 1.0))
         reduction, outputs = (weights[1], weights[0]) if transposed else weights
         spec = GemmSpec(product(shape[:-1]), outputs, reduction, extras.epilogue)  # type: ignore[arg-type]
-        kernel = generate_gemm(spec, low.isa)
+        choice = low.chooser.choose(gemm_problem(spec, low.isa, low.chooser.threads))
+        kernel = choice.kernel
 
         def pack(array: Array) -> Array:
             matrix = array.T if transposed else array
@@ -277,7 +286,7 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
         packed = low.packed(b, kernel.source.symbol + f"/{transposed}/{alpha}", pack)
         left = low.dense(a)
         output = low.result(target)
-        low.generated(kernel.source, [left, packed, *extras.buffers], [output], _name("gemm", rest))
+        low.generated(kernel.source, [left, packed, *extras.buffers], [output], _name("gemm", rest), choice)
         return
     left_view, right_view = matrix_view(low, a), matrix_view(low, b)
     output = low.result(target)
@@ -285,8 +294,9 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
         shape[:-2], shape[-2], shape[-1], shape_of(a)[-1], _strides(left_view, shape), _strides(right_view, shape),
         extras.epilogue,
     )  # fmt: skip
-    source = generate_matmul(matmul, low.isa)
-    low.generated(source, [left_view.buffer, right_view.buffer, *extras.buffers], [output], _name("matmul", rest))
+    product_choice = low.chooser.choose(matmul_problem(matmul, low.isa, low.chooser.threads))
+    inputs = [left_view.buffer, right_view.buffer, *extras.buffers]
+    low.generated(product_choice.kernel.source, inputs, [output], _name("matmul", rest), product_choice)
 
 
 def matrix_view(low: Lowering, value: Value) -> View:

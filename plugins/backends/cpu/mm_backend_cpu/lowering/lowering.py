@@ -17,6 +17,7 @@ from mm_backend_cpu.codegen.kernel_source import KernelSource
 from mm_backend_cpu.codegen.strided_copy import CopySpec, copy
 from mm_backend_cpu.lowering.view import View
 from mm_backend_cpu.program import Buffer, Loop, Move, Program, Step
+from mm_backend_cpu.tuning.choice import Choice, Chooser
 from mm_core.errors import CompileError
 from mm_core.ir import Network, Operation, Value
 from mm_core.model import KernelRecord
@@ -43,11 +44,16 @@ class Trace:
 
 @dataclass
 class Lowering:
-    """One part on its way to a program. `isa` is None where no code may be generated: then the library does all."""
+    """One part on its way to a program. `isa` is None where no code may be generated: then the library does all.
+
+    `chooser` decides between kernels that compute the same; `winograd` is whether any may round more than a direct sum.
+    """
 
     part: Network
     isa: Isa | None
     opt_level: int = 2
+    chooser: Chooser = field(default_factory=Chooser)
+    winograd: bool = True
     dim_range: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     buffers: list[Buffer] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -243,9 +249,14 @@ class Lowering:
     # --- steps ------------------------------------------------------------------------------------------------------
 
     def generated(
-        self, source: KernelSource, inputs: Sequence[int], outputs: Sequence[int], kernel: str
+        self,
+        source: KernelSource,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        kernel: str,
+        choice: Choice[Any] | None = None,
     ) -> None:
-        """Append a generated kernel."""
+        """Append a generated kernel, and what it was chosen from."""
         numbers = list(self.sources)
         if source.symbol not in self.sources:
             self.sources[source.symbol] = source
@@ -254,7 +265,7 @@ class Lowering:
             f"object:{numbers.index(source.symbol)}", tuple(inputs), tuple(outputs), source.params, source.tasks,
             source.scratch_bytes, self._label(),
         )  # fmt: skip
-        self._append(step, kernel, source.note)
+        self._append(step, kernel, source.note, choice)
 
     def library(
         self, name: str, inputs: Sequence[int], outputs: Sequence[int], params: Sequence[Dim] = ()
@@ -266,10 +277,13 @@ class Lowering:
     def _label(self) -> str:
         return self.where
 
-    def _append(self, step: Step, kernel: str, note: str) -> None:
+    def _append(self, step: Step, kernel: str, note: str, choice: Choice[Any] | None = None) -> None:
         self.steps.append(step)
         nodes = () if self.current is None else tuple(sorted(place.name for place in self.current.locations))
-        self.records.append(KernelRecord(step.label, kernel, nodes, note))
+        record = KernelRecord(step.label, kernel, nodes, note)
+        if choice is not None:
+            record = replace(record, variants=choice.variants, peak_share=choice.peak_share)
+        self.records.append(record)
 
     def trace(self, operation: Operation) -> None:
         """Note where the results of an operation lie, for the dumper."""

@@ -1,0 +1,120 @@
+"""Expected cycles of a kernel on a processor with two vector units: arithmetic, memory, transforms and imbalance.
+
+Arithmetic is `tile_cycles` of the blocking: FMAs at the efficiency of the register tile, weights in the second level of
+cache. Memory is what crosses the second level: weights come from memory once, and again from the third level for every
+block of rows where they do not fit; inputs likewise for every panel. The smaller of arithmetic and memory is mostly
+hidden behind the larger. All is multiplied with the imbalance of tasks over threads. The figures are those of a
+typical server core; they are constants, so that a choice does not depend on the machine that builds.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from mm_backend_cpu.codegen.blocking import (
+    ASSUMED_IMAGES,
+    Blocking,
+    Extent,
+    TileShape,
+    assume,
+    assumed_sizes,
+    divide_up,
+    tile_cycles,
+)
+from mm_backend_cpu.codegen.conv import ConvSpec
+from mm_backend_cpu.codegen.isa import Isa
+from mm_backend_cpu.codegen.winograd import WinogradCut, component_extent, tile_count
+
+CLOCK_HZ = 2.5e9
+"""Cycles of a second, to state estimates in seconds."""
+_SECOND_LEVEL_BYTES = 1 << 20
+_SECOND_LEVEL = 32.0  # bytes a cycle, of one thread
+_THIRD_LEVEL = 10.0
+_MEMORY = 10.0  # of all threads together
+_HIDDEN = 0.7  # of the smaller of arithmetic and memory
+_TASK_CYCLES = 150.0  # to set out on a task
+_PARTIAL_CYCLES = 2.0  # to store and load a vector of sums between pieces of the reduction
+# Winograd: cycles to transform one vector of channels of a tile: 36 loads and stores with some 170 operations, and
+# 36 loads, 120 operations and 16 stores with the epilogue.
+_INPUT_TRANSFORM = 170.0
+_OUTPUT_TRANSFORM = 130.0
+# Depthwise: operands come from memory, two a cycle; a tile takes some cycles to begin and to end.
+_DEPTHWISE_TILE = 12.0
+_DEPTHWISE_STORE = 2.0
+
+
+def contraction_seconds(extent: Extent, blocking: Blocking, tile: TileShape, isa: Isa, threads: int) -> float:
+    """A matrix product or direct convolution in tiles of shape `tile`, cut as `blocking` says."""
+    outputs, rows, length = assumed_sizes(extent)
+    images = assume(extent.images, ASSUMED_IMAGES)
+    reduction = extent.runs * length
+    width = blocking.vectors * isa.lanes
+    panels = extent.groups * divide_up(outputs, width)
+    blocks = divide_up(rows, blocking.block_rows)
+    units = images * blocks
+    weight_bytes = 4 * panels * width * reduction
+    row_bytes = assume(extent.input_row_bytes, 0) or 4 * length
+    input_bytes = images * (rows + blocks * extent.halo_rows) * row_bytes
+
+    arithmetic = tile_cycles(extent, isa, tile) * images * extent.groups
+    pieces = divide_up(extent.runs, blocking.piece_runs)
+    if blocking.piece_length is not None:
+        pieces *= divide_up(max(length, 1), blocking.piece_length)
+    arithmetic += (pieces - 1) * images * rows * extent.columns * panels * blocking.vectors * _PARTIAL_CYCLES
+    if extent.copies:
+        arithmetic += input_bytes * (panels if blocking.panels_first else 1) / _SECOND_LEVEL
+    arithmetic += units * panels * _TASK_CYCLES
+
+    if blocking.panels_first:
+        again = panels * input_bytes if panels > 1 else 0
+        level = _THIRD_LEVEL if input_bytes > _SECOND_LEVEL_BYTES // 2 else _SECOND_LEVEL
+    else:
+        again = (units - 1) * weight_bytes if weight_bytes > _SECOND_LEVEL_BYTES // 2 else 0
+        level = _THIRD_LEVEL
+    output_bytes = 4 * images * rows * extent.columns * extent.groups * outputs
+    memory = threads * weight_bytes / _MEMORY + again / level + (input_bytes + output_bytes) / _THIRD_LEVEL
+    return _on_threads(arithmetic, memory, units * panels, threads)
+
+
+def winograd_seconds(spec: ConvSpec, cut: WinogradCut, isa: Isa, threads: int) -> float:
+    """A convolution by F(4x4, 3x3)."""
+    images, tiles = assume(spec.images, ASSUMED_IMAGES), tile_count(spec)
+    width = cut.blocking.vectors * isa.lanes
+    panels = divide_up(spec.outputs, width)
+    units = images * divide_up(tiles, cut.block)
+    shape = TileShape(cut.blocking.tile_rows, cut.blocking.vectors)
+    arithmetic = 36 * units * tile_cycles(component_extent(spec, cut.block), isa, shape)
+    # A thread that begins with a block in the middle of its panels transforms the inputs of that block again.
+    arithmetic += (
+        (units + (threads - 1) * (units % threads > 0)) * cut.block * (spec.channels // isa.lanes) * _INPUT_TRANSFORM
+    )
+    arithmetic += units * cut.block * divide_up(spec.outputs, isa.lanes) * _OUTPUT_TRANSFORM
+    # What the stages hand to each other is written and read, in a part of the second level that weights leave.
+    scratch = 36 * 4 * cut.block * (spec.channels + width)
+    passed = units * 36 * 4 * cut.block * 2 * (spec.channels + panels * width)
+    arithmetic += passed / (_SECOND_LEVEL if scratch <= _SECOND_LEVEL_BYTES // 4 else _SECOND_LEVEL / 2)
+    arithmetic += units * panels * _TASK_CYCLES
+    weight_bytes = 36 * 4 * spec.channels * panels * width
+    moved = 4 * images * (spec.height * spec.width * spec.channels + 16 * tiles * spec.outputs)
+    memory = threads * weight_bytes / _MEMORY + ((units - 1) * weight_bytes + moved) / _THIRD_LEVEL
+    return _on_threads(arithmetic, memory, units * panels, threads)
+
+
+def depthwise_seconds(spec: ConvSpec, pixels: int, isa: Isa, threads: int) -> float:
+    """A depthwise convolution in tiles of so many pixels of a row."""
+    images = assume(spec.images, ASSUMED_IMAGES)
+    pieces = divide_up(spec.output_width, pixels)
+    pixels = ceil(spec.output_width / max(pieces, 1))
+    taps = spec.kernel[0] * spec.kernel[1]
+    tile = taps * (pixels + 1) / 2 + _DEPTHWISE_TILE + _DEPTHWISE_STORE * pixels
+    vectors = divide_up(spec.channels, isa.lanes)
+    arithmetic = images * spec.output_height * pieces * vectors * tile
+    moved = 4 * images * spec.channels * (spec.height * spec.width + spec.output_height * spec.output_width)
+    return _on_threads(arithmetic, moved / _THIRD_LEVEL, images * spec.output_height, threads)
+
+
+def _on_threads(arithmetic: float, memory: float, tasks: int, threads: int) -> float:
+    """Seconds of the slowest thread; `arithmetic` and `memory` are cycles of all threads together."""
+    busy = divide_up(max(tasks, 1), threads) / max(tasks, 1)
+    larger, smaller = max(arithmetic, memory), min(arithmetic, memory)
+    return (larger + (1 - _HIDDEN) * smaller) * busy / CLOCK_HZ

@@ -1,0 +1,170 @@
+"""Candidates of convolutions and matrix products. This is the one place that says which kernels are considered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from mm_backend_cpu.codegen.blocking import Blocking, Extent, TileShape, assumed_sizes, cut, tile_cycles, tile_shapes
+from mm_backend_cpu.codegen.conv import ConvKernel, ConvSpec, conv_extent, generate_conv
+from mm_backend_cpu.codegen.conv_depthwise import DepthwiseKernel, default_pixels, generate_depthwise, is_depthwise
+from mm_backend_cpu.codegen.expression import Epilogue
+from mm_backend_cpu.codegen.gemm import GemmKernel, GemmSpec, gemm_extent, generate_gemm
+from mm_backend_cpu.codegen.isa import Isa
+from mm_backend_cpu.codegen.kernel_source import KernelSource
+from mm_backend_cpu.codegen.matmul import MatmulSpec, Strides, generate_matmul, matmul_extent
+from mm_backend_cpu.codegen.strides import product
+from mm_backend_cpu.codegen.winograd import WinogradKernel, generate_winograd, is_winograd, winograd_cut
+from mm_backend_cpu.tuning.candidate import Candidate, Problem, Threads, ranked
+from mm_backend_cpu.tuning.cost_model import contraction_seconds, depthwise_seconds, winograd_seconds
+from mm_core.types import Dim
+
+ConvolutionKernel = ConvKernel | DepthwiseKernel | WinogradKernel
+
+WINOGRAD_MARGIN = 1.2
+"""By how much Winograd's algorithm must be ahead: its rounding errors are larger, and the model errs."""
+_TILES = 8  # tile shapes of least cost that are cut in every way
+_TASKS_A_THREAD = (1, 4)
+_WINOGRAD_BLOCKS = (128 << 10, 256 << 10, 512 << 10)  # bytes of transformed inputs
+
+
+@dataclass(frozen=True)
+class MatmulKernel:
+    """A product of two operands that only running tells; `packed_elements` is what the right one spans."""
+
+    source: KernelSource
+    packed_elements: int
+
+
+def conv_problem(spec: ConvSpec, isa: Isa, threads: Threads, *, winograd: bool) -> Problem[ConvolutionKernel]:
+    """A convolution; without `winograd`, only kernels whose rounding is that of a direct sum."""
+    candidates: list[Candidate[ConvolutionKernel]] = []
+    if is_depthwise(spec):
+        candidates += _depthwise(spec, isa, threads)
+    else:
+        kind = "1x1 as a matrix product" if spec.is_pointwise else "direct"
+        for name, reason, seconds, family, blocking in _cuts(conv_extent(spec), isa, threads):
+            make = partial(generate_conv, spec, isa, blocking)
+            candidates.append(Candidate(kind, name, reason, seconds, family, make))
+        if winograd and is_winograd(spec, isa):
+            candidates += _winograd(spec, isa, threads)
+    pixels = spec.images * (spec.output_height * spec.output_width)
+    taps = spec.kernel[0] * spec.kernel[1] * (spec.channels // spec.groups)
+    return Problem(
+        f"{spec}, {isa.name}, {threads}, winograd {winograd}",
+        2 * pixels * spec.outputs * taps,
+        spec.images * (spec.height * spec.width * spec.channels),
+        _extras(spec.epilogue, spec.outputs, pixels * spec.outputs),
+        pixels * spec.outputs,
+        ranked(candidates),
+    )
+
+
+def gemm_problem(spec: GemmSpec, isa: Isa, threads: Threads) -> Problem[GemmKernel]:
+    """A matrix product with constant weights."""
+    candidates = [
+        Candidate("matrix product", name, reason, seconds, family, partial(generate_gemm, spec, isa, blocking))
+        for name, reason, seconds, family, blocking in _cuts(gemm_extent(spec), isa, threads)
+    ]
+    output = spec.rows * spec.outputs
+    return Problem(
+        f"{spec}, {isa.name}, {threads}",
+        2 * output * spec.reduction,
+        spec.rows * spec.reduction,
+        _extras(spec.epilogue, spec.outputs, output),
+        output,
+        ranked(candidates),
+    )
+
+
+def matmul_problem(spec: MatmulSpec, isa: Isa, threads: Threads) -> Problem[MatmulKernel]:
+    """A batched matrix product of two operands that only running tells."""
+    right = _span(spec.right, (*spec.batch, spec.reduction, spec.outputs))
+
+    def make(blocking: Blocking) -> MatmulKernel:
+        return MatmulKernel(generate_matmul(spec, isa, blocking), right if isinstance(right, int) else 0)
+
+    candidates = [
+        Candidate("matrix product", name, reason, seconds, family, partial(make, blocking))
+        for name, reason, seconds, family, blocking in _cuts(matmul_extent(spec), isa, threads, (True,))
+    ]
+    output = product(spec.batch) * spec.rows * spec.outputs
+    return Problem(
+        f"{spec}, {isa.name}, {threads}",
+        2 * output * spec.reduction,
+        _span(spec.left, (*spec.batch, spec.rows, spec.reduction)),
+        _extras(spec.epilogue, spec.outputs, output),
+        output,
+        ranked(candidates),
+    )
+
+
+_Cut = tuple[str, str, float, tuple[TileShape, bool], Blocking]
+"""Name, reason, expected seconds, family and blocking."""
+
+
+def _cuts(extent: Extent, isa: Isa, threads: Threads, orders: tuple[bool, ...] = (True, False)) -> Iterator[_Cut]:
+    """The cheapest tiles, in either order of tasks, in as many tasks as the rule says or as fixed threads ask for."""
+    tiles = sorted(tile_shapes(extent, isa), key=lambda shape: tile_cycles(extent, isa, shape))[:_TILES]
+    tasks_to_try = (None, *(count * threads.count for count in _TASKS_A_THREAD if threads.fixed))
+    outputs, rows, length = assumed_sizes(extent)
+    weight_kib = 4 * extent.groups * outputs * extent.runs * length >> 10
+    seen = set()
+    for tile in tiles:
+        loads = tile.pixels * tile.vectors / (tile.pixels + tile.vectors)
+        for panels_first in orders:
+            for tasks in tasks_to_try:
+                blocking = cut(extent, isa, tile, panels_first, tasks)
+                # The order is no choice where there is one block of rows.
+                if blocking in seen or (
+                    extent.images == 1 and rows <= blocking.block_rows and orders[0] > panels_first
+                ):
+                    continue
+                seen.add(blocking)
+                order = (
+                    f"{weight_kib} KiB of weights are read once"
+                    if panels_first
+                    else f"{weight_kib} KiB of weights are read for each block of rows, inputs once"
+                )
+                seconds = contraction_seconds(extent, blocking, tile, isa, threads.count)
+                yield blocking.note, f"{loads:.1f} FMAs a load; {order}", seconds, (tile, panels_first), blocking
+
+
+def _winograd(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate[ConvolutionKernel]]:
+    for chosen in dict.fromkeys(winograd_cut(spec, isa, size) for size in _WINOGRAD_BLOCKS):
+        yield Candidate(
+            "Winograd",
+            chosen.note,
+            "a quarter of the multiplications, for two transforms and four times the weights",
+            winograd_seconds(spec, chosen, isa, threads.count),
+            chosen.block,
+            partial(generate_winograd, spec, isa, chosen),
+            WINOGRAD_MARGIN,
+        )
+
+
+def _depthwise(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate[ConvolutionKernel]]:
+    usual = default_pixels(isa)
+    for pixels in sorted({max(1, usual // 2), usual, usual + usual // 2}):
+        yield Candidate(
+            "depthwise",
+            f"up to {pixels} pixels at a time",
+            f"{pixels} accumulators of {isa.registers} registers share each weight",
+            depthwise_seconds(spec, pixels, isa, threads.count),
+            pixels,
+            partial(generate_depthwise, spec, isa, pixels),
+        )
+
+
+def _extras(epilogue: Epilogue, channels: Dim, output: Dim) -> tuple[Dim, ...]:
+    return (channels,) * epilogue.channel_inputs + (output,) * epilogue.tensor_inputs
+
+
+def _span(strides: Strides, shape: tuple[Dim, ...]) -> Dim:
+    """Elements from the first to the last of an operand."""
+    steps = (*strides.batch, strides.row, strides.column)
+    last: Dim = 1
+    for dim, step in zip(shape, steps, strict=True):
+        last = last + (dim - 1) * step
+    return last
