@@ -305,3 +305,13 @@ def test_equal_layers_are_one_problem():
         chooser.choose(conv_problem(spec, detect(), TWO, winograd=True))
     chooser.choose(conv_problem(replace(spec, images=2), detect(), TWO, winograd=True))
     assert len(chooser.asked) == 2
+
+
+def test_depthwise_tiles_fit_the_registers():
+    """Twelve pixels of a 3x3 window do not, beside their inputs and weights; pieces of equal size are one candidate."""
+    spec = ConvSpec(1, 96, 56, 56, 96, (3, 3), pads=(1, 1, 1, 1), groups=96)
+    wide = conv_problem(spec, detect(), TWO, winograd=True)
+    narrow = conv_problem(replace(spec, width=2), detect(), TWO, winograd=True)
+    assert "12" not in wide.candidates[0].name
+    assert len(wide.candidates) == 3
+    assert len(narrow.candidates) == 1

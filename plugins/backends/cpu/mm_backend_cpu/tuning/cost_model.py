@@ -9,8 +9,6 @@ typical server core; they are constants, so that a choice does not depend on the
 
 from __future__ import annotations
 
-from math import ceil
-
 from mm_backend_cpu.codegen.blocking import (
     ASSUMED_IMAGES,
     Blocking,
@@ -38,9 +36,11 @@ _PARTIAL_CYCLES = 2.0  # to store and load a vector of sums between pieces of th
 # 36 loads, 120 operations and 16 stores with the epilogue.
 _INPUT_TRANSFORM = 170.0
 _OUTPUT_TRANSFORM = 130.0
-# Depthwise: operands come from memory, two a cycle; a tile takes some cycles to begin and to end.
+# Depthwise: a tile takes some cycles to begin and to end; the compiler wants some registers for itself, and what does
+# not fit into the others is stored and loaded once for each kernel row.
 _DEPTHWISE_TILE = 12.0
 _DEPTHWISE_STORE = 2.0
+_DEPTHWISE_REGISTERS = 0.75
 
 
 def contraction_seconds(extent: Extent, blocking: Blocking, tile: TileShape, isa: Isa, threads: int) -> float:
@@ -103,10 +103,12 @@ def winograd_seconds(spec: ConvSpec, cut: WinogradCut, isa: Isa, threads: int) -
 def depthwise_seconds(spec: ConvSpec, pixels: int, isa: Isa, threads: int) -> float:
     """A depthwise convolution in tiles of so many pixels of a row."""
     images = assume(spec.images, ASSUMED_IMAGES)
-    pieces = divide_up(spec.output_width, pixels)
-    pixels = ceil(spec.output_width / max(pieces, 1))
-    taps = spec.kernel[0] * spec.kernel[1]
-    tile = taps * (pixels + 1) / 2 + _DEPTHWISE_TILE + _DEPTHWISE_STORE * pixels
+    pieces = max(divide_up(spec.output_width, pixels), 1)
+    pixels = divide_up(spec.output_width, pieces)
+    rows, columns = spec.kernel
+    inputs = (pixels - 1) * spec.strides[1] + spec.window[1]
+    spilled = max(0, pixels + inputs + columns - _DEPTHWISE_REGISTERS * isa.registers)
+    tile = rows * (max(pixels * columns, inputs + columns) / 2 + spilled) + _DEPTHWISE_TILE + _DEPTHWISE_STORE * pixels
     vectors = divide_up(spec.channels, isa.lanes)
     arithmetic = images * spec.output_height * pieces * vectors * tile
     moved = 4 * images * spec.channels * (spec.height * spec.width + spec.output_height * spec.output_width)

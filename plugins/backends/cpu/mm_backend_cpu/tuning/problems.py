@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from mm_backend_cpu.codegen.blocking import Blocking, Extent, TileShape, assumed_sizes, cut, tile_cycles, tile_shapes
+from mm_backend_cpu.codegen.blocking import (
+    Blocking,
+    Extent,
+    TileShape,
+    assumed_sizes,
+    cut,
+    divide_up,
+    tile_cycles,
+    tile_shapes,
+)
 from mm_backend_cpu.codegen.conv import ConvKernel, ConvSpec, conv_extent, generate_conv
 from mm_backend_cpu.codegen.conv_depthwise import DepthwiseKernel, default_pixels, generate_depthwise, is_depthwise
 from mm_backend_cpu.codegen.expression import Epilogue
@@ -146,7 +155,10 @@ def _winograd(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate[
 
 def _depthwise(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate[ConvolutionKernel]]:
     usual = default_pixels(isa)
-    for pixels in sorted({max(1, usual // 2), usual, usual + usual // 2}):
+    sizes = (usual, max(1, usual // 2), usual + usual // 2)
+    # Rows are cut into equal pieces, so that sizes which give as many of them give the same kernel.
+    by_pieces = {divide_up(spec.output_width, size): size for size in reversed(sizes)}
+    for pixels in by_pieces.values():
         yield Candidate(
             "depthwise",
             f"up to {pixels} pixels at a time",
