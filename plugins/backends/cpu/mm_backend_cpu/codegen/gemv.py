@@ -1,6 +1,6 @@
 """Products with weights of few bits: streamed once for few rows, as in decoding; unpacked panel by panel for many.
 
-One to four rows are memory's affair: codes become numbers in registers, and their sums are scaled once a block. For
+A few rows are memory's affair: codes become numbers in registers, and their sums are scaled once a block. For
 more rows a panel is unpacked into scratch, where the register tiles of `contraction` read it as often as they need.
 """
 
@@ -18,8 +18,9 @@ from .isa import Isa
 from .kernel_source import KernelSource, Parameters, kernel_source
 from .register_tile import NO_EPILOGUE, Steps, TileSpec, TileWriter
 
-FEW_ROWS = 4
+FEW_ROWS = 8
 """Up to so many rows the weights are read without unpacking them first."""
+_TILE_ROWS = 4  # rows that are computed side by side; a panel is still in cache for those that follow
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,17 @@ class _Writer:
         """The kernel; more rows are left to `many`, whose tasks are the panels too where the rows are few."""
         spec, layout, width = self.spec, self.spec.weights, self.reader.width
         panels = -(-layout.outputs // width)
-        heights = range(1, FEW_ROWS + 1) if not isinstance(spec.rows, int) else [spec.rows] if spec.rows else []
+        if isinstance(spec.rows, int):
+            heights = sorted({min(_TILE_ROWS, spec.rows - row) for row in range(0, spec.rows, _TILE_ROWS)})
+        else:
+            heights = list(range(1, _TILE_ROWS + 1))
         epilogue = spec.epilogue
-        extras = epilogue.channel_inputs + epilogue.tensor_inputs
-        extra = "".join(f", (const float*)call->data[{2 + i}] + channel" for i in range(extras))
-        calls = "\n    ".join(
-            f"if (rows == {rows}) KERNEL_NAME_rows{rows}(call, left, weights + panel * {layout.panel_words(width)}, "
-            f"valid, output + channel{extra});"
-            for rows in heights
+        places = ["channel"] * epilogue.channel_inputs + ["at"] * epilogue.tensor_inputs
+        extra = "".join(f", (const float*)call->data[{2 + i}] + {place}" for i, place in enumerate(places))
+        calls = "\n      ".join(
+            f"if (height == {height}) KERNEL_NAME_rows{height}(call, left + row * {layout.reduction}, "
+            f"weights + panel * {layout.panel_words(width)}, valid, output + at{extra});"
+            for height in heights
         )
         code = f"""{READERS if many is None else many.code}
 {"".join(map(self.function, heights))}
@@ -110,7 +114,11 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
   for (int64_t panel = begin; panel < end; panel++) {{
     const int64_t channel = panel * {width};
     const int64_t valid = {layout.outputs} - channel < {width} ? {layout.outputs} - channel : {width};
-    {calls}
+    for (int64_t row = 0; row < rows; row += {_TILE_ROWS}) {{
+      const int64_t height = rows - row < {_TILE_ROWS} ? rows - row : {_TILE_ROWS};
+      const int64_t at = row * {layout.outputs} + channel;
+      {calls}
+    }}
   }}
 }}
 """
