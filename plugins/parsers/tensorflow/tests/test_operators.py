@@ -258,7 +258,26 @@ CASES: dict[str, Case] = {
     # Products.
     "MatMul": case(lambda x: (tf.matmul(x, x, transpose_b=True), tf.matmul(x, x, transpose_a=True)), MATRIX),
     "BatchMatMul": case(lambda x: (tf.matmul(x, x, transpose_b=True), tf.matmul(x, x[:1], adjoint_a=True)), CUBE),
-    "Einsum": case(lambda x: (tf.einsum("abc,adc->abd", x, x), tf.einsum("...c,cd->...d", x, tf.ones([4, 2]))), CUBE),
+    "Einsum": case(
+        lambda x: [
+            tf.einsum(equation, x, y)
+            for equation, y in (
+                ("abc,adc->abd", x),
+                ("aec,abc->abe", x),
+                ("abc,adc->dab", x),
+                ("abc,abd->acd", x),
+                ("abc,cd->abd", tf.ones([4, 2])),
+                ("abc,cde->abde", tf.reshape(tf.range(40.0), [4, 2, 5])),
+                ("abc,bcd->ad", tf.reshape(tf.range(60.0), [3, 4, 5])),
+                ("abc,dbc->da", tf.reshape(tf.range(60.0), [5, 3, 4])),
+                ("...c,cd->...d", tf.ones([4, 2])),
+                ("abc,abc->ab", x),
+                ("abc,d->abcd", tf.range(3.0)),
+                ("abc,abc->", x),
+            )
+        ],
+        CUBE,
+    ),
     "L2Loss": case(lambda x: tf.nn.l2_loss(x), MATRIX),
     "Cross": case(lambda x: tf.linalg.cross(x, x[::-1]), ROWS),
     # Matrices.

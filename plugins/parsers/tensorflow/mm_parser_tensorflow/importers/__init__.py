@@ -5,6 +5,7 @@ from mm_parser_tensorflow.importers import (
     contraction,
     control,
     convolution,
+    einsum,
     elementwise,
     image,
     indexing,
@@ -27,7 +28,7 @@ from mm_parser_tensorflow.table import Table
 TABLE = Table(
     module.FAMILY
     for module in (
-        activation, contraction, control, convolution, elementwise, image, indexing, lists, matrix, movement,
+        activation, contraction, control, convolution, einsum, elementwise, image, indexing, lists, matrix, movement,
         normalization, pooling, quantization, reduction, segment, shape, slicing, source, spectral, table,
     )
 )  # fmt: skip

@@ -43,11 +43,6 @@ def batch_matmul(g: Graph, node: Node) -> Any:
     return _product(g, node, "adj_x", "adj_y")
 
 
-@op("Einsum")
-def einsum(g: Graph, node: Node) -> Any:
-    return g.einsum(*node.inputs(), equation=node.text("equation"))
-
-
 @op("L2Loss")
 def l2_loss(g: Graph, node: Node) -> Any:
     return g.mul(g.reduce_sum(g.square(node.input()), keepdims=False), 0.5)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mm_core.ir import Graph, Value, known_value
-from mm_core.types import as_dtype
+from mm_core.types import Dim, TensorType, as_dtype
 from mm_parser_tensorflow.node import Node
 from mm_parser_tensorflow.regroup import reshaped
 from mm_parser_tensorflow.table import Family
@@ -18,13 +19,40 @@ op = FAMILY.op
 
 
 def _sizes(g: Graph, node: Node, tensor: Tensor) -> Value:
-    """The sizes of a tensor, without moving it."""
+    """The sizes of a tensor, without moving it: read from the graph's arguments where these have them.
+
+    So nobody but the next operator reads a result, and the two can be fused.
+    """
     to = node.dtype("out_type") if node.has("out_type") else as_dtype("int32")
-    if isinstance(tensor, View):
+    found = _from_arguments(g, shape_of(tensor))
+    if found is not None:
+        pass
+    elif isinstance(tensor, View):
         found = g.gather(g.shape(tensor.base), g.constant(list(tensor.order), "int64"), axis=0)
     else:
         found = g.shape(tensor)
-    return found if to.name == "int64" else g.cast(found, to=to)  # type: ignore[no-any-return]
+    return found if to.name == "int64" else g.cast(found, to=to)
+
+
+def _from_arguments(g: Graph, sizes: Sequence[Dim]) -> Value | None:
+    """Sizes as a vector: numbers, and symbols that are sizes of the graph's arguments; None if one is not."""
+    parts = []
+    for size in sizes:
+        if isinstance(size, int):
+            parts.append(g.constant([size], "int64"))
+            continue
+        owner = next((value for value in g.arguments if size in _known_sizes(value)), None)
+        if owner is None:
+            return None
+        axis = _known_sizes(owner).index(size)
+        parts.append(g.shape(owner, start=axis, end=axis + 1))
+    if not parts:
+        return None
+    return g.concat(*parts, axis=0) if len(parts) > 1 else parts[0]
+
+
+def _known_sizes(value: Value) -> tuple[Dim, ...]:
+    return (value.type.shape or ()) if isinstance(value.type, TensorType) else ()
 
 
 @op("Shape")
