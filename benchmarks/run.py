@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from benchmarks import report
 from benchmarks.engines import ENGINES
 from benchmarks.options import chosen
 from benchmarks.plot import plot
+from benchmarks.quantized import quantized as quantized_path
 from benchmarks.request import Request
 from benchmarks.schedule import compare
 from benchmarks.summary import summarise
@@ -26,6 +28,7 @@ MODELS = ("resnet50", "mobilenet_v2", "minilm_l6", "bert_base", "vit_b16")
 @click.option("--batch", default=1, show_default=True)
 @click.option("--rounds", default=7, show_default=True, help="turns of every engine")
 @click.option("--seconds", default=1.0, show_default=True, help="length of one turn")
+@click.option("--quantized", is_flag=True, help="with u8 activations and s8 weights, by ONNX Runtime's quantizer")
 @click.option("--small", is_flag=True, help="two-layer variants, to try the harness out")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("build/benchmarks"), show_default=True)
 def main(
@@ -35,6 +38,7 @@ def main(
     batch: int,
     rounds: int,
     seconds: float,
+    quantized: bool,
     small: bool,
     output: Path,
 ) -> None:
@@ -49,6 +53,9 @@ def main(
             status.update(f"{name}: exporting")
             path = zoo.build(name, batch, small).path
             request = Request(name, path, batch, threads, small)
+            if quantized:
+                status.update(f"{name}: quantizing")
+                request = replace(request, path=quantized_path(request))
             rows += summarise(name, compare(request, engines, rounds, seconds, status.update))
     versions = {row.engine: row.version for row in rows if row.version}
     settings = {

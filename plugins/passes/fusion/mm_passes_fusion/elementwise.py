@@ -42,14 +42,14 @@ class FuseElementwise(Pass):
 
     def group(self, last: Operation) -> list[Operation]:
         """The largest group that ends in an operation, in the order of the graph."""
-        if not _is_candidate(last):
+        if not self.is_candidate(last):
             return [last]
         group = {last}
         pending = [last]
         while pending and len(group) < self.max_operations:
             for value in pending.pop().operands:
                 maker = None if value is None else value.defining_op
-                if maker is None or maker in group or len(group) == self.max_operations or not _is_candidate(maker):
+                if maker is None or maker in group or len(group) == self.max_operations or not self.is_candidate(maker):
                     continue
                 if shape_of(maker.result) == shape_of(last.result) and group.issuperset(maker.result.users):
                     group.add(maker)
@@ -62,8 +62,8 @@ class FuseElementwise(Pass):
             current = current.previous
         return ordered[::-1]
 
-
-def _is_candidate(operation: Operation) -> bool:
-    if Trait.ELEMENTWISE not in operation.definition.traits or len(operation.results) != 1:
-        return False
-    return bool(shape_of(operation.result)) and known_value(operation.result) is None
+    def is_candidate(self, operation: Operation) -> bool:
+        """Whether an operation may be in a group."""
+        if Trait.ELEMENTWISE not in operation.definition.traits or len(operation.results) != 1:
+            return False
+        return bool(shape_of(operation.result)) and known_value(operation.result) is None

@@ -9,7 +9,7 @@ from mm_core.ir import Network, Operation, Value
 from mm_core.ops import Trait
 from mm_core.passes import Pass, PassContext, PassResult, Phase
 from mm_core.rewrite import operations_to_rewrite, shape_of
-from mm_core.types import TensorType
+from mm_core.types import Shape, TensorType
 from mm_passes_fusion.regions import fuse
 
 KINDS = {"mm.conv": "conv", "mm.conv_transpose": "conv_transpose", "mm.matmul": "matmul"}
@@ -48,7 +48,7 @@ def epilogue_of(root: Operation, max_operations: int) -> list[Operation]:
     type_ = root.result.type
     if not isinstance(type_, TensorType) or not type_.shape:
         return chain
-    channel = -1 if root.name == "mm.matmul" else 1 - len(type_.shape)
+    channel = channel_axis(root.name, type_.shape)
     while len(chain) <= max_operations:
         value = chain[-1].result
         users = value.users
@@ -58,14 +58,19 @@ def epilogue_of(root: Operation, max_operations: int) -> list[Operation]:
         if Trait.ELEMENTWISE not in following.definition.traits or len(following.results) != 1:
             break
         if following.result.type != type_ or not all(
-            other is None or other is value or _fits(other, type_, channel) for other in following.operands
+            other is None or other is value or fits_beside(other, type_, channel) for other in following.operands
         ):
             break
         chain.append(following)
     return chain
 
 
-def _fits(value: Value, type_: TensorType, channel: int) -> bool:
+def channel_axis(name: str, shape: Shape) -> int:
+    """The axis of a convolution's or product's result that counts channels, from the end."""
+    return 1 - len(shape) if name in ("mm.conv", "mm.conv_transpose") else -1
+
+
+def fits_beside(value: Value, type_: TensorType, channel: int) -> bool:
     """Whether an operand is a number, a vector over the channels, or a whole tensor."""
     shape = shape_of(value)
     if shape is None or type_.shape is None or value.type.dtype is not type_.dtype:  # type: ignore[union-attr]

@@ -21,7 +21,8 @@ from .expression import Epilogue
 from .isa import Isa
 from .kernel_source import KernelSource, Parameters
 from .pack import PanelLayout
-from .register_tile import NO_EPILOGUE, Steps
+from .quads import ByteInput
+from .register_tile import BYTES, FLOATS, NO_EPILOGUE, Steps
 
 _WHOLE_STRIP_BYTES = 512 << 10
 
@@ -31,7 +32,8 @@ class ConvSpec:
     """A float32 convolution in two spatial dimensions; one dimension is height 1.
 
     `channels` and `outputs` are those of all groups together; `pads` are top, left, bottom, right. The kernel's inputs
-    are the images, the packed weights and those of the epilogue; its output is NHWC.
+    are the images, the packed weights and those of the epilogue; its output is NHWC. If the images are of `bytes`,
+    each of their channels is a quad of them.
     """
 
     images: Dim
@@ -46,6 +48,7 @@ class ConvSpec:
     groups: int = 1
     input_layout: Literal["NHWC", "NCHW"] = "NHWC"
     epilogue: Epilogue = NO_EPILOGUE
+    bytes: ByteInput | None = None
 
     def __post_init__(self) -> None:
         sizes = (self.channels, self.outputs, self.groups, *self.kernel, *self.strides, *self.dilations)
@@ -81,7 +84,7 @@ class ConvSpec:
     @property
     def needs_strip(self) -> bool:
         """Whether the input is copied before it is read."""
-        return any(self.pads) or self.input_layout == "NCHW"
+        return any(self.pads) or self.input_layout == "NCHW" or (self.bytes is not None and self.bytes.copied)
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,10 @@ def generate_conv(spec: ConvSpec, isa: Isa, blocking: Blocking | None = None) ->
         image = 0 if spec.is_pointwise else spec.height * spec.width * spec.channels
         source = Source(f"left = input + image * INT64_C({image}) + row * {steps.row};", panel)
     kind = f"conv{spec.kernel[0]}x{spec.kernel[1]}"
-    contraction = Contraction(kind, extent, blocking, steps, source, spec.epilogue, strip_elements)
+    arithmetic = FLOATS if spec.bytes is None else BYTES
+    contraction = Contraction(
+        kind, extent, blocking, steps, source, spec.epilogue, strip_elements, arithmetic=arithmetic
+    )
     return ConvKernel(contraction_source(contraction, isa, Parameters()), layout)
 
 
@@ -187,23 +193,31 @@ def _strip_elements(spec: ConvSpec, output_rows: int) -> int:
 
 
 def _strip_inputs(spec: ConvSpec, whole: bool) -> str:
-    size = spec.channels * spec.height * spec.width
+    if spec.bytes is None:
+        start = f"input + image * INT64_C({spec.channels * spec.height * spec.width})"
+    else:
+        size = spec.bytes.channels * spec.height * spec.width
+        start = f"(const uint8_t*)input + image * INT64_C({size})"
     if whole:
         return (
             f"if (image != at_image)\n"
-            f"  KERNEL_NAME_strip(input + image * INT64_C({size}), strip, 0, {spec.output_height});\n"
+            f"  KERNEL_NAME_strip({start}, strip, 0, {spec.output_height});\n"
             f"left = strip + row * {spec.strides[0] * _pitch(spec)};"
         )
-    return f"KERNEL_NAME_strip(input + image * INT64_C({size}), strip, row, rows);\nleft = strip;"
+    return f"KERNEL_NAME_strip({start}, strip, row, rows);\nleft = strip;"
 
 
 def _strip_function(spec: ConvSpec) -> str:
-    """Copies the input rows under `rows` output rows from `row` on, with zeros for padding."""
+    """Copies the input rows under `rows` output rows from `row` on, with zeros, or zero points, for padding."""
     channels, width = spec.channels, _strip_width(spec)
     before = min(spec.pads[1], width)
     copied = max(0, min(spec.width, width - before))
     after = width - before - copied
-    if spec.input_layout == "NHWC":
+    element, image_element, zero = "float", "float", 0
+    if spec.bytes is not None:
+        element, image_element, zero = "int32_t", "uint8_t", spec.bytes.unsigned_zero
+        copy = _byte_copy(spec, spec.bytes, f"to + {before * channels}", copied)
+    elif spec.input_layout == "NHWC":
         row = spec.width * channels
         copy = f"__builtin_memcpy(to + {before * channels}, image + y * {row}, {copied * channels * 4});"
     else:
@@ -211,17 +225,24 @@ def _strip_function(spec: ConvSpec) -> str:
       for (int64_t c = 0; c < {channels}; c++)
         to[({before} + x) * {channels} + c] = image[c * {spec.height * spec.width} + y * {spec.width} + x];"""
     return f"""
-static void KERNEL_NAME_strip(const float* image, float* restrict to, int64_t row, int64_t rows) {{
+static void KERNEL_NAME_strip(const {image_element}* image, {element}* restrict to, int64_t row, int64_t rows) {{
   const int64_t first = row * {spec.strides[0]} - {spec.pads[0]};
   const int64_t end = first + (rows - 1) * {spec.strides[0]} + {spec.window[0]};
   for (int64_t y = first; y < end; y++, to += {width * channels}) {{
     if (y < 0 || y >= {spec.height}) {{
-      __builtin_memset(to, 0, {width * channels * 4});
+      __builtin_memset(to, {zero}, {width * channels * 4});
       continue;
     }}
-    __builtin_memset(to, 0, {before * channels * 4});
+    __builtin_memset(to, {zero}, {before * channels * 4});
     {copy}
-    __builtin_memset(to + {(before + copied) * channels}, 0, {after * channels * 4});
+    __builtin_memset(to + {(before + copied) * channels}, {zero}, {after * channels * 4});
   }}
 }}
 """
+
+
+def _byte_copy(spec: ConvSpec, images: ByteInput, to: str, copied: int) -> str:
+    """C that copies one row of an image of bytes."""
+    if spec.input_layout == "NCHW":
+        return images.copy_planes(to, f"image + y * {spec.width}", copied, spec.height * spec.width)
+    return images.copy_pixels(to, f"image + y * {spec.width * images.channels}", str(copied))

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from mm_core.errors import CompileError
 
+from .access import load_vector, store_vector
 from .blocking import divide_up
 from .conv import ConvSpec
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
+from .operations import C_TYPES, VECTOR_TYPES
 
 _TASK_FLOP = 40_000
 _MAX_TASKS = 64
@@ -91,8 +93,8 @@ def generate_depthwise(spec: ConvSpec, isa: Isa, pixels: int | None = None) -> D
     code = "\n".join((LEAST, *(_tile_function(spec, isa, name, *shape) for shape, name in functions.items())))
     parameters = Parameters()
     epilogue = spec.epilogue
-    extras = range(epilogue.channel_inputs + epilogue.tensor_inputs)
-    extra = [f"const float* extra{i} = call->data[{2 + i}];" for i in extras]
+    extra_types = [C_TYPES[dtype] for dtype in epilogue.input_dtypes[1:]]
+    extra = [f"const {c_type}* extra{i} = call->data[{2 + i}];" for i, c_type in enumerate(extra_types)]
     arguments = [f"extra{i}" for i in range(epilogue.channel_inputs)]
     arguments += [f"extra{i + epilogue.channel_inputs} + at" for i in range(epilogue.tensor_inputs)]
     arguments = ["x", "weights", "output + at", "first", "last", "channel", "channel_end", *arguments]
@@ -102,16 +104,16 @@ def generate_depthwise(spec: ConvSpec, isa: Isa, pixels: int | None = None) -> D
         calls.append(f"""\
 for (int64_t column = {same[0].column}; column < {same[-1].column + shape[0]}; column += {shape[0]}) {{
         const int64_t at = ((image * {rows} + row) * {columns} + column) * {spec.channels};
-        const float* x = from + (column * {spec.strides[1]} - {spec.pads[1]}) * {spec.channels};
+        const {_input_type(spec)}* x = from + (column * {spec.strides[1]} - {spec.pads[1]}) * {spec.channels};
         {functions[shape]}({", ".join(arguments)});
       }}""")
     code += f"""
 static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   (void)scratch;
-  const float* input = call->data[0];
+  const {_input_type(spec)}* input = call->data[0];
   const float* weights = call->data[1];
   {" ".join(extra)}
-  float* output = call->data[call->n_inputs];
+  {C_TYPES[epilogue.result_dtype]}* output = call->data[call->n_inputs];
   for (int64_t task = begin; task < end; task++) {{
     const int64_t image = task / {blocks * slices}, block = task / {slices} % {blocks};
     const int64_t channel = task % {slices} * {slice_channels};
@@ -122,7 +124,7 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
       int64_t first = 0, last = {spec.kernel[0]};
       while (first < last && top + first * {spec.dilations[0]} < 0) first++;
       while (last > first && top + (last - 1) * {spec.dilations[0]} >= {spec.height}) last--;
-      const float* from = input + (image * {spec.height} + top) * INT64_C({spec.width * spec.channels});
+      const {_input_type(spec)}* from = input + (image * {spec.height} + top) * INT64_C({spec.width * spec.channels});
       {f"{chr(10)}      ".join(calls)}
     }}
   }}
@@ -156,40 +158,58 @@ def _tile_function(spec: ConvSpec, isa: Isa, name: str, pixels: int, taps: tuple
     epilogue = spec.epilogue
     channel_names = [f"channel{i}" for i in range(epilogue.channel_inputs)]
     tensor_names = [f"tensor{i}" for i in range(epilogue.tensor_inputs)]
-    pointers = "".join(f", const float* {name}" for name in (*channel_names, *tensor_names))
+    dtypes = dict(zip((*channel_names, *tensor_names), epilogue.input_dtypes[1:], strict=True))
+    pointers = "".join(f", const {C_TYPES[dtype]}* {name}" for name, dtype in dtypes.items())
     padded = divide_up(spec.channels, isa.lanes) * isa.lanes
 
-    def body(load: str, store: str) -> str:
+    def load(name: str, address: str, limit: str) -> str:
+        return f"const {VECTOR_TYPES[dtypes[name]]} {name}_v = {load_vector(address, dtypes[name], limit)};"
+
+    def body(limit: str) -> str:
         lines = [f"mm_vf {', '.join(f'a{p} = {{0}}' for p in range(pixels))};"]
         lines.append("for (int64_t ky = first; ky < last; ky++) {")
-        lines.append(f"  const float* row = x + ky * {spec.dilations[0] * spec.width * spec.channels} + c;")
+        step = spec.dilations[0] * spec.width * spec.channels
+        lines.append(f"  const {_input_type(spec)}* row = x + ky * {step} + c;")
         lines.append(f"  const float* w = weights + ky * {spec.kernel[1] * padded} + c;")
         for pixel, tap in taps:
             offset = (pixel * spec.strides[1] + tap * spec.dilations[1]) * spec.channels
-            lines.append(f"  a{pixel} += {load.format(f'row + {offset}')} * mm_load(w + {tap * padded});")
+            lines.append(f"  a{pixel} += {_load_input(spec, f'row + {offset}', limit)} * mm_load(w + {tap * padded});")
         lines.append("}")
-        lines += [f"const mm_vf {name}_v = {load.format(f'{name} + c')};" for name in channel_names]
+        lines += [load(name, f"{name} + c", limit) for name in channel_names]
         for pixel in range(pixels):
             at = f"{pixel * spec.channels} + c"
-            loads = [f"const mm_vf {name}_v = {load.format(f'{name} + {at}')};" for name in tensor_names]
+            loads = [load(name, f"{name} + {at}", limit) for name in tensor_names]
             inputs = [f"a{pixel}", *(f"{name}_v" for name in (*channel_names, *tensor_names))]
             statements, result = epilogue.emit(inputs)
-            lines.append(f"{{ {' '.join(loads)} {statements} {store.format(f'output + {at}', result)}; }}")
+            store = store_vector(f"output + {at}", result, epilogue.result_dtype, limit)
+            lines.append(f"{{ {' '.join(loads)} {statements} {store}; }}")
         return "\n".join(f"    {line}" for line in lines)
 
     tail = ""
     if spec.channels % isa.lanes:
         tail = f"""  if (c < end) {{
     const int64_t count = end - c;
-{body("mm_load_tail({}, count)", "mm_store_tail({}, {}, count)")}
+{body("count")}
   }}
 """
     return f"""
 static __attribute__((noinline)) void {name}(
-    const float* x, const float* weights, float* output, int64_t first, int64_t last, int64_t c,
-    int64_t end{pointers}) {{
+    const {_input_type(spec)}* x, const float* weights, {C_TYPES[epilogue.result_dtype]}* output,
+    int64_t first, int64_t last, int64_t c, int64_t end{pointers}) {{
   for (; c + {isa.lanes} <= end; c += {isa.lanes}) {{
-{body("mm_load({})", "mm_store({}, {})")}
+{body("")}
   }}
 {tail}}}
 """
+
+
+def _input_type(spec: ConvSpec) -> str:
+    return "float" if spec.bytes is None else "int8_t" if spec.bytes.signed else "uint8_t"
+
+
+def _load_input(spec: ConvSpec, address: str, limit: str) -> str:
+    """A vector of channels; of bytes, their distance from the zero point, whose products are summed exactly."""
+    if spec.bytes is None:
+        return load_vector(address, "f32", limit)
+    load = load_vector(address, "i8" if spec.bytes.signed else "ui8", limit)
+    return f"__builtin_convertvector({load} - {spec.bytes.zero_point}, mm_vf)"

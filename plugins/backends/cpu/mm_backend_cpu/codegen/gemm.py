@@ -15,20 +15,23 @@ from .expression import Epilogue
 from .isa import Isa
 from .kernel_source import KernelSource, Parameters
 from .pack import PanelLayout
-from .register_tile import NO_EPILOGUE, Steps
+from .quads import ByteInput
+from .register_tile import BYTES, FLOATS, NO_EPILOGUE, Steps
 
 
 @dataclass(frozen=True)
 class GemmSpec:
     """output[m, n] = epilogue(sum over k of left[m, k] * weights[k, n]), float32, `left` dense.
 
-    The kernel's inputs are left, the packed weights and those of the epilogue.
+    The kernel's inputs are left, the packed weights and those of the epilogue. If `left` is of `bytes`, the reduction
+    counts quads of them.
     """
 
     rows: Dim
     outputs: int
     reduction: int
     epilogue: Epilogue = NO_EPILOGUE
+    bytes: ByteInput | None = None
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,14 @@ def generate_gemm(spec: GemmSpec, isa: Isa, blocking: Blocking | None = None) ->
     extent = gemm_extent(spec)
     blocking = blocking or choose_blocking(extent, isa)
     layout = PanelLayout(1, spec.reduction, spec.outputs, blocking.vectors * isa.lanes)
-    source = Source(
-        inputs=f"left = input + row * {spec.reduction};",
-        panel=f"right = weights + panel * {spec.reduction * layout.width};",
-    )
+    inputs, strip_elements = f"left = input + row * {spec.reduction};", 0
+    if spec.bytes is not None and spec.bytes.copied:
+        from_row = f"(const uint8_t*)input + row * {spec.bytes.channels}"
+        inputs = f"{spec.bytes.copy_pixels('strip', from_row, 'rows')} left = strip;"
+        strip_elements = blocking.block_rows * spec.reduction
+    source = Source(inputs, panel=f"right = weights + panel * {spec.reduction * layout.width};")
     contraction = Contraction(
-        "gemm", extent, blocking, Steps(row=spec.reduction, column=0, run="0"), source, spec.epilogue
-    )
+        "gemm", extent, blocking, Steps(row=spec.reduction, column=0, run="0"), source, spec.epilogue, strip_elements,
+        arithmetic=FLOATS if spec.bytes is None else BYTES,
+    )  # fmt: skip
     return GemmKernel(contraction_source(contraction, isa, Parameters()), layout)

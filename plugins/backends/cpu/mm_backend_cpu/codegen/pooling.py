@@ -9,6 +9,7 @@ from mm_core.types import Dim, ceildiv
 
 from .access import VectorAccess
 from .kernel_source import KernelSource, Parameters, kernel_source
+from .operations import BYTE_RANGES, C_TYPES
 from .rows import REDUCTIONS
 
 _CHANNELS = 256  # channels of a task, so that a global pool can be shared between threads too
@@ -17,7 +18,7 @@ _UNROLLED = 4  # vectors of channels with a running value each in registers
 
 @dataclass(frozen=True)
 class PoolSpec:
-    """An input [batch, height, width, channels] of float32 and the extents of the result.
+    """An input [batch, height, width, channels] and the extents of the result. Bytes have max pooling only.
 
     Pairs are (vertical, horizontal); `pads` are top, left, bottom, right. Max pooling never takes its value from the
     padding; average pooling counts it if `count_pads`, but not what a rounded-up result extent reaches beyond it.
@@ -35,12 +36,13 @@ class PoolSpec:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)
     count_pads: bool = False
+    dtype: str = "f32"
 
 
 def pool(spec: PoolSpec) -> KernelSource:
     """One input, one output in NHWC. A task is a block of channels of one row of the result."""
     parameters, access = Parameters(), VectorAccess()
-    c = parameters.c
+    c, c_type = parameters.c, C_TYPES[spec.dtype]
     blocks = ceildiv(spec.channels, _CHANNELS)
     reduction = REDUCTIONS["max" if spec.kind == "max" else "sum"]
     total = [f"r{k}" for k in range(_UNROLLED)]
@@ -56,11 +58,24 @@ def pool(spec: PoolSpec) -> KernelSource:
         return f"""mm_vf {", ".join(f"{name} = mm_splat({reduction.neutral})" for name in total[:vectors])};
         for (int64_t a = top; a < bottom; a++)
           for (int64_t b = left; b < right; b++) {{
-            const float* tap = x + (a * {spec.dilations[0]} * width + b * {spec.dilations[1]}) * channels;
+            const {c_type}* tap = x + (a * {spec.dilations[0]} * width + b * {spec.dilations[1]}) * channels;
             {" ".join(taps)}
           }}
         {" ".join(stores)}"""
 
+    if spec.dtype in BYTE_RANGES:
+        loops = _byte_maximum(spec)
+    else:
+        loops = f"""int64_t i = 0;
+      for (; i + {_UNROLLED} * MM_LANES <= count; i += {_UNROLLED} * MM_LANES) {{
+        {window(_UNROLLED, False)}
+      }}
+      for (; i + MM_LANES <= count; i += MM_LANES) {{
+        {window(1, False)}
+      }}
+      if (i < count) {{
+        {window(1, True)}
+      }}"""
     taps_a, taps_b = _counted(spec, "a", "row_start", "height", 0), _counted(spec, "b", "column_start", "width", 1)
     share = f"""const int64_t taps = {taps_a} * {taps_b};
       const float share = 1.0f / (float)taps;"""
@@ -72,24 +87,15 @@ def pool(spec: PoolSpec) -> KernelSource:
     const int64_t first = task % blocks * {_CHANNELS}, row = task / blocks;
     const int64_t count = channels - first < {_CHANNELS} ? channels - first : {_CHANNELS};
     const int64_t row_start = row % result_height * {spec.strides[0]} - {spec.pads[0]};
-    const float* image = (const float*)call->data[0] + row / result_height * height * width * channels + first;
+    const {c_type}* image = (const {c_type}*)call->data[0] + row / result_height * height * width * channels + first;
     {_taps("top", "bottom", "row_start", "height", "kernel_a", spec.dilations[0])}
     for (int64_t column = 0; column < result_width; column++) {{
       const int64_t column_start = column * {spec.strides[1]} - {spec.pads[1]};
       {_taps("left", "right", "column_start", "width", "kernel_b", spec.dilations[1])}
       {share if spec.kind == "average" else ""}
-      const float* x = image + (row_start * width + column_start) * channels;
-      float* y = (float*)call->data[1] + (row * result_width + column) * channels + first;
-      int64_t i = 0;
-      for (; i + {_UNROLLED} * MM_LANES <= count; i += {_UNROLLED} * MM_LANES) {{
-        {window(_UNROLLED, False)}
-      }}
-      for (; i + MM_LANES <= count; i += MM_LANES) {{
-        {window(1, False)}
-      }}
-      if (i < count) {{
-        {window(1, True)}
-      }}
+      const {c_type}* x = image + (row_start * width + column_start) * channels;
+      {c_type}* restrict y = ({c_type}*)call->data[1] + (row * result_width + column) * channels + first;
+      {loops}
     }}
   }}
 }}
@@ -101,6 +107,17 @@ def pool(spec: PoolSpec) -> KernelSource:
         params=tuple(parameters.dims),
         note=f"{spec.kernel[0]}x{spec.kernel[1]}",
     )
+
+
+def _byte_maximum(spec: PoolSpec) -> str:
+    """C that pools all channels of a task; the compiler makes vectors of bytes of it."""
+    return f"""__builtin_memset(y, {BYTE_RANGES[spec.dtype][0]}, count);
+      for (int64_t a = top; a < bottom; a++)
+        for (int64_t b = left; b < right; b++) {{
+          const {C_TYPES[spec.dtype]}* restrict tap =
+            x + (a * {spec.dilations[0]} * width + b * {spec.dilations[1]}) * channels;
+          for (int64_t i = 0; i < count; i++) y[i] = tap[i] > y[i] ? tap[i] : y[i];
+        }}"""
 
 
 def _taps(first: str, last: str, start: str, extent: str, kernel: str, dilation: int) -> str:

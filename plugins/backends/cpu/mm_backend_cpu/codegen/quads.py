@@ -69,13 +69,14 @@ class ByteInput:
 
 def pack_quads(weights: NDArray[np.int8], axis: int) -> NDArray[np.int32]:
     """Weights with four elements along an axis in each word, zeros behind the last."""
-    moved = np.moveaxis(weights, axis, -1)
+    moved: NDArray[np.int8] = np.moveaxis(weights, axis, -1)
     missing = -moved.shape[-1] % QUAD
     padded = np.pad(moved, [(0, 0)] * (moved.ndim - 1) + [(0, missing)])
-    return np.moveaxis(np.ascontiguousarray(padded).view(np.int32), -1, axis)
+    packed: NDArray[np.int32] = np.moveaxis(np.ascontiguousarray(padded).view(np.int32), -1, axis)
+    return packed
 
 
 def zero_point_share(weights: NDArray[Any], zero_point: int) -> NDArray[np.int32]:
     """What unsigned inputs at their zero point give for each output, negated; weights are [outputs, ...]."""
-    sums = weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
-    return (-zero_point * sums).astype(np.int32)
+    shares: NDArray[np.int32] = -zero_point * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int32)
+    return shares

@@ -15,7 +15,8 @@ from .operations import C_TYPES, VECTOR_TYPES
 # Epilogues of up to so many of these operations are written out for every vector of a tile.
 _UNROLLED_NODES = 4
 _SHORT = frozenset(
-    {"add", "sub", "mul", "neg", "abs", "relu", "clip", "leaky_relu", "maximum", "minimum", "identity", "cast", "quantize"}
+    {"add", "sub", "mul", "neg", "abs", "relu", "clip", "leaky_relu", "maximum", "minimum", "identity"}
+    | {"cast", "quantize"}
 )
 
 NO_EPILOGUE = Epilogue()
@@ -24,7 +25,7 @@ NO_EPILOGUE = Epilogue()
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What one step of the reduction multiplies. Elements of both operands take four bytes and have the C type `element`.
+    """What one step of the reduction multiplies. Elements of both operands take four bytes, as the C type `element`.
 
     `sum` is the dtype of the accumulators. `left` and `right` give, for the type of a register, its C type and the C
     that fills it from an element and from the address of a vector; `multiply_add` updates `{sum}` by `{x}` and `{w}`.

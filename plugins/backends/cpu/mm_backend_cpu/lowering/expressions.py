@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from mm_backend_cpu.codegen.expression import Expression, Node, Ref, infer_dtypes
-from mm_backend_cpu.codegen.operations import C_TYPES, Attribute, operation_names
+from mm_backend_cpu.codegen.operations import BYTE_RANGES, C_TYPES, Attribute, operation_names
 from mm_backend_cpu.lowering.lowering import constant_data, outside, tensor_type
 from mm_core.errors import CompileError, UnsupportedOpError
 from mm_core.ir import Operation, Value
@@ -59,6 +62,8 @@ class ExpressionBuilder:
 
     def _translate(self, operation: Operation) -> Ref:
         name = operation.name.removeprefix("mm.")
+        if name in ("quantize", "dequantize"):
+            return self._quantization(operation)
         values = [value for value in operation.operands if value is not None]
         args = [self.read(value) for value in values]
         if all(kind == "scalar" for kind, _ in args):
@@ -87,6 +92,52 @@ class ExpressionBuilder:
         if bounds[0] is not None:
             x = self._node("maximum", x, bounds[0])
         return x if bounds[1] is None else self._node("minimum", x, bounds[1])
+
+
+    def _quantization(self, operation: Operation) -> Ref:
+        """Bytes to float32 and back, with one scale and one zero point for the whole tensor."""
+        x = outside(operation.operands[0], self.alias)  # type: ignore[arg-type]
+        grain = whole_tensor_grain(operation, self.alias)
+        small = tensor_type(operation.result if operation.name == "mm.quantize" else x).dtype.text
+        real = tensor_type(x if operation.name == "mm.quantize" else operation.result).dtype.text
+        if grain is None or small not in BYTE_RANGES or real != "f32":
+            raise UnsupportedOpError(f"{operation.name} of other than bytes with one known scale in float32")
+        read = self.read(x)
+        if operation.name == "mm.dequantize":
+            number = self._node("cast", read, to="f32")
+            if grain.zero_point:
+                number = self._node("sub", number, ("scalar", float(grain.zero_point)))
+            return self._node("mul", number, ("scalar", grain.scale))
+        # What has just been computed has been rounded before: there the reciprocal is as good as the quotient.
+        if read[0] == "node":
+            steps = self._node("mul", read, ("scalar", 1.0 / grain.scale))
+        else:
+            steps = self._node("div", read, ("scalar", grain.scale))
+        return self._node("quantize", steps, to=small, zero_point=grain.zero_point)
+
+
+@dataclass(frozen=True)
+class Grain:
+    """The one scale and zero point of a quantized tensor."""
+
+    scale: float
+    zero_point: int
+
+
+def whole_tensor_grain(operation: Operation, alias: Mapping[Value, Value | None] | None = None) -> Grain | None:
+    """The scale and zero point of a (de)quantization if they are known and the same for the whole tensor."""
+    scale, zero = (
+        None if value is None else constant_data(outside(value, alias)) for value in (*operation.operands, None)[1:3]
+    )
+    if scale is None or scale.size != 1 or scale.dtype.text != "f32":
+        return None
+    absent = len(operation.operands) < 3 or operation.operands[2] is None
+    if not absent and (zero is None or zero.size != 1):
+        return None
+    number = float(scale.numpy().reshape(()))
+    if not (np.isfinite(number) and number > 0.0):
+        return None
+    return Grain(number, 0 if zero is None else int(zero.numpy().reshape(())))
 
 
 def _attributes(attributes: Mapping[str, object]) -> dict[str, Attribute]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from mm_backend_cpu.codegen.elementwise import Operand
+from mm_backend_cpu.codegen.operations import BYTE_RANGES
 from mm_backend_cpu.codegen.pooling import PoolSpec, pool
 from mm_backend_cpu.codegen.reduction import ReductionSpec, reduction
 from mm_backend_cpu.codegen.softmax import SoftmaxSpec, softmax
@@ -84,7 +85,11 @@ def check_pool(operation: Operation) -> str:
     if len(shape) not in (3, 4):
         return f"pooling in {len(shape) - 2} dimensions"
     window = window_of(operation)
-    return window if isinstance(window, str) else check_float32(operation)
+    if isinstance(window, str):
+        return window
+    if operation.name == "mm.max_pool" and tensor_type(operation.result).dtype.text in BYTE_RANGES:
+        return ""
+    return check_float32(operation)
 
 
 def lower_pool(low: Lowering, operation: Operation) -> None:
@@ -108,6 +113,7 @@ def lower_pool(low: Lowering, operation: Operation) -> None:
         pads=window.four_pads(),
         dilations=window.pair(window.dilations, 1),
         count_pads=operation.attributes.get("count_include_pad", False),
+        dtype=tensor_type(operation.result).dtype.text,
     )
     source = low.ordered(x, order).buffer
     low.generated(pool(spec), [source], [low.result(operation.result, order)], operation.name.removeprefix("mm."))

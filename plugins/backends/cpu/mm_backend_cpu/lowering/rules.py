@@ -35,6 +35,12 @@ from mm_backend_cpu.lowering.movement import (
     lower_transpose,
 )
 from mm_backend_cpu.lowering.normalization import check_normalization, lower_normalization
+from mm_backend_cpu.lowering.quantized import (
+    check_quantized_conv,
+    check_quantized_matmul,
+    lower_quantized_conv,
+    lower_quantized_matmul,
+)
 from mm_backend_cpu.lowering.reduction import (
     REDUCTIONS,
     check_float32,
@@ -79,7 +85,7 @@ _GENERATED: Mapping[str, tuple[Rule, ...]] = {
     **{name: (Rule(always, lower, generates=False),) for name, lower in _VIEW_ALWAYS.items()},
     **{
         f"mm.{name}": (_ELEMENTWISE,)
-        for name in (*operation_names(), "sum", "max", "min", "mean", "rsqrt")
+        for name in (*operation_names(), "dequantize", "sum", "max", "min", "mean", "rsqrt")
         if f"mm.{name}" not in _VIEW_ALWAYS
     },
 }
@@ -89,6 +95,8 @@ _FUSED: Mapping[str, Rule] = {
     "dequantized_matmul": Rule(check_dequantized, lower_dequantized),
     "elementwise": _ELEMENTWISE,
     "normalization": _NORMALIZATION,
+    "quantized_conv": Rule(check_quantized_conv, lower_quantized_conv),
+    "quantized_matmul": Rule(check_quantized_matmul, lower_quantized_matmul),
 }
 
 

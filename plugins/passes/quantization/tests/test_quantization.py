@@ -1,0 +1,79 @@
+"""What golden files cannot show: networks without integers stay as they are, and whole networks mean the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mm_core as mm
+from mm_core.passes import default_pipeline, parse_pipeline
+from mm_core.testing.passcheck import passcheck
+
+ALL = "postpone-dequantize,recognize-quantized,fuse-quantized,fuse-quantized-elementwise"
+
+
+def kinds(network: mm.Network) -> list[str]:
+    return [operation.attributes["kind"] for operation in network.operations if operation.name == "mm.fused"]
+
+
+def step(network: mm.Network, x: Any, scale: float = 0.05, zero: int = 120) -> Any:
+    """Quantized and dequantized."""
+    integers = network.quantize(x, np.float32(scale), np.uint8(zero), to="uint8")
+    return network.dequantize(integers, np.float32(scale), np.uint8(zero))
+
+
+def weights(network: mm.Network, *shape: int) -> Any:
+    generator = np.random.default_rng(len(network))
+    values = generator.integers(-128, 128, shape).astype(np.int8)
+    return network.dequantize(values, np.full(shape[0], 0.004, np.float32), axis=0)
+
+
+def test_a_network_of_blocks() -> None:
+    network = mm.Network("blocks")
+    x = step(network, network.add_input("x", mm.float32, ("N", 4, 9, 9)))
+    for _ in range(2):
+        h = step(network, network.relu(network.conv(x, weights(network, 4, 4, 3, 3), pads=(1, 1, 1, 1))))
+        h = step(network, network.conv(h, weights(network, 4, 4, 1, 1)))
+        x = step(network, network.relu(network.add(h, x)))
+    x = step(network, network.max_pool(x, kernel_shape=(3, 3), strides=(3, 3)))
+    network.mark_output(network.linear(network.flatten(x, axis=1), weights(network, 5, 36)), "y")
+    passcheck(str(default_pipeline()), network, 1e-5, nan=False)
+    assert kinds(network) == ["quantized_conv"] * 4 + ["quantized_matmul"]
+    inside = [op.name for fused in network.operations if fused.regions for op in fused.regions[0].operations]
+    assert inside.count("mm.add") == 2
+    assert [op.name for op in network.operations if op.name in ("mm.quantize", "mm.dequantize")] == ["mm.quantize"]
+
+
+def test_networks_of_floats_stay_as_they_are() -> None:
+    network = mm.Network("floats")
+    x = network.add_input("x", mm.float32, (2, 8))
+    left, right = network.split(x, axis=1, parts=2)
+    product = network.matmul(left, network.transpose(right, permutation=(1, 0)))
+    network.mark_output(network.reshape(network.gelu(network.reshape(product, [-1])), [2, 2]), "y")
+    before = str(network)
+    assert not parse_pipeline(ALL).run(network).changed
+    assert str(network) == before
+
+
+@pytest.mark.parametrize("where", ["scale", "zero_point"])
+def test_a_grain_known_only_when_running_is_left_alone(where: str) -> None:
+    network = mm.Network("dynamic")
+    x = network.add_input("x", mm.uint8, (1, 4, 3, 3))
+    scale: Any = network.add_input("scale", mm.float32, ()) if where == "scale" else np.float32(0.1)
+    zero: Any = network.add_input("zero", mm.uint8, ()) if where == "zero_point" else np.uint8(3)
+    network.mark_output(network.conv(network.dequantize(x, scale, zero), weights(network, 4, 4, 1, 1)), "y")
+    parse_pipeline(ALL).run(network)
+    assert kinds(network) == []
+
+
+def test_a_result_that_leaves_the_network_ends_the_region() -> None:
+    network = mm.Network("outputs")
+    x = step(network, network.add_input("x", mm.float32, (1, 4, 3, 3)))
+    y = network.conv(x, weights(network, 4, 4, 1, 1))
+    network.mark_output(y, "sums")
+    network.mark_output(network.relu(y), "positive")
+    parse_pipeline(ALL).run(network)
+    assert kinds(network) == ["quantized_conv"]
+    assert [op.name for op in network.operations][-2:] == ["mm.fused", "mm.relu"]
