@@ -76,9 +76,10 @@ def _branch(product: Operation) -> _Branch | None:
 
 
 def _feeds_attention(value: Value) -> bool:
-    """Whether attention is all that reads a value, as it is or through views."""
-    return bool(value.users) and all(
-        user.name == "mm.attention" or (user.name in _VIEWS and _feeds_attention(user.result)) for user in value.users
+    """Whether attention is all that reads a value's elements, as it is or through views."""
+    readers = [user for user in value.users if user.name != "mm.shape"]
+    return bool(readers) and all(
+        user.name == "mm.attention" or (user.name in _VIEWS and _feeds_attention(user.result)) for user in readers
     )
 
 
