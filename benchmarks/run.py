@@ -12,11 +12,11 @@ from benchmarks import report
 from benchmarks.engines import ENGINES
 from benchmarks.options import chosen
 from benchmarks.plot import plot
-from benchmarks.quantized import quantized as quantized_path
 from benchmarks.request import Request
 from benchmarks.schedule import compare
 from benchmarks.summary import summarise
 from tests import zoo
+from tests.zoo.quantized import quantize
 
 MODELS = ("resnet50", "mobilenet_v2", "minilm_l6", "bert_base", "vit_b16")
 
@@ -55,7 +55,10 @@ def main(
             request = Request(name, path, batch, threads, small)
             if quantized:
                 status.update(f"{name}: quantizing")
-                request = replace(request, path=quantized_path(request))
+                target = path.with_name(f"{path.stem}-u8s8.onnx")
+                if not target.exists():
+                    quantize(path, target, request.inputs())
+                request = replace(request, path=target)
             rows += summarise(name, compare(request, engines, rounds, seconds, status.update))
     versions = {row.engine: row.version for row in rows if row.version}
     settings = {

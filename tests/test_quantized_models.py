@@ -1,0 +1,69 @@
+"""Models quantized by ONNX Runtime's static quantizer: on integers from end to end, and close to ONNX Runtime.
+
+One sum that rounds otherwise moves one byte by one step, and later layers carry that on; ONNX Runtime differs from itself
+where it optimises. Results must be close to either of its results, by the size of what quantizing changed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mm_core as mm
+from tests.zoo import catalog
+from tests.zoo.quantized import quantize
+
+ort = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime.quantization")
+
+CASES = {"resnet50": ("conv", 53), "mobilenet_v2": ("conv", 52), "bert_base": ("gemm", 12), "minilm_l6": ("gemm", 12)}
+_SHARE = 0.1
+"""How far results may be from ONNX Runtime's, as a share of what quantizing changed."""
+
+
+def by_onnx_runtime(path: Path, inputs: dict[str, np.ndarray], *, plain: bool) -> list[np.ndarray]:
+    """Results of the file as it is written, or as ONNX Runtime optimises it."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 2
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_DISABLE_ALL if plain else levels.ORT_ENABLE_ALL
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session.run(None, inputs)
+
+
+def _distance(left: np.ndarray, right: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((left - right) ** 2)))
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["u8s8", "s8s8"])
+@pytest.mark.parametrize("name", CASES)
+def test_equals_onnx_runtime(name: str, signed: bool, tmp_path: Path) -> None:
+    original = catalog.build(name, small=True)
+    path = quantize(original.path, tmp_path / "model.onnx", original.inputs, signed=signed)
+    plain, optimised = (by_onnx_runtime(path, original.inputs, plain=plain) for plain in (True, False))
+    floats = by_onnx_runtime(original.path, original.inputs, plain=False)
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(mm.parse(path))
+    results = model.create_engine(threads=2).create_context().run(original.inputs)
+    for output, *wanted, exact in zip(model.outputs, plain, optimised, floats, strict=True):
+        distances = [_distance(results[output.name], array) for array in wanted]
+        assert min(distances) <= _SHARE * _distance(wanted[0], exact)
+    kind, least = CASES[name]
+    integers = [r.kernel for r in model.report.kernels if r.kernel.startswith(("i8_", "ui8_"))]
+    assert sum(kernel.split("_")[1].startswith(kind) for kernel in integers) >= least // (1 if kind == "gemm" else 4)
+    others = [r.kernel for r in model.report.kernels if r.kernel.startswith(("conv", "gemm"))]
+    assert others == []
+
+
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2"])
+def test_no_floats_between_convolutions(name: str, tmp_path: Path) -> None:
+    original = catalog.build(name, small=True)
+    path = quantize(original.path, tmp_path / "model.onnx", original.inputs)
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(mm.parse(path))
+    kernels = [record.kernel for record in model.report.kernels]
+    (executable,) = model.executables
+    buffers = executable.manifest["program"]["buffers"]
+    floats = [buffer for buffer in buffers if buffer[0] == "arena" and buffer[2] == "f32"]
+    # What global average pooling reads and writes.
+    assert len(floats) <= 2, [kernels, floats]
