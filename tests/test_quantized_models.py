@@ -19,8 +19,9 @@ ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxruntime.quantization")
 
 CASES = {"resnet50": ("conv", 53), "mobilenet_v2": ("conv", 52), "bert_base": ("gemm", 12), "minilm_l6": ("gemm", 12)}
-_SHARE = 0.1
-"""How far results may be from ONNX Runtime's, as a share of what quantizing changed."""
+_SHARE = 0.5
+"""How far results may be from ONNX Runtime's, as a share of what quantizing changed: one tie that is rounded otherwise
+early in MobileNetV2 makes 0.4, between ONNX Runtime's own two results too; a wrong kernel makes more than 1."""
 
 
 def by_onnx_runtime(path: Path, inputs: dict[str, np.ndarray], *, plain: bool) -> list[np.ndarray]:
