@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorFlowParser", "compile"]
 
-_SUFFIXES = frozenset({".keras", ".pb", ".pbtxt"})
+_SUFFIXES = frozenset({".keras", ".pbtxt"})
 _BASES = frozenset(
     {
         ("keras.src.models.model", "Model"),
@@ -35,6 +35,8 @@ class TensorFlowParser(Parser):
     def accepts(self, source: object) -> bool:
         if isinstance(source, (str, os.PathLike)):
             path = Path(source)
+            if path.suffix.lower() == ".pb":
+                return path.name == "saved_model.pb" or not _begins_as_onnx(path)
             if path.suffix.lower() in _SUFFIXES:
                 return True
             return (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file()
@@ -81,6 +83,15 @@ def compile(source: Any, **options: Any) -> Compiled:
     from mm_parser_tensorflow.compiled import Compiled
 
     return Compiled(source, options)
+
+
+def _begins_as_onnx(path: Path) -> bool:
+    """Whether a .pb file begins with a small number, as ONNX models do and graphs of TensorFlow do not."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1) == b"\x08"
+    except OSError:
+        return False
 
 
 def require_tensorflow() -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import onnx.parser
 import pytest
 import tensorflow as tf
+from mm_parser_tensorflow import TensorFlowParser
 from running import assert_close, count, outputs
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -268,6 +270,14 @@ def test_damaged_files_are_errors(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"\x00not a model" * 9)
     with pytest.raises(ParseError, match=name.replace(".", r"\.")):
         mm.parse(tmp_path / name)
+
+
+def test_an_onnx_model_with_the_suffix_of_a_graph_is_not_ours(tmp_path: Path) -> None:
+    path = tmp_path / "model.pb"
+    text = '<ir_version: 8, opset_import: ["" : 18]> tiny (float[N] x) => (float[N] y) { y = Relu (x) }'
+    path.write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    assert not TensorFlowParser().accepts(path)
+    assert [operation.name for operation in mm.parse(path).operations] == ["mm.relu"]
 
 
 def test_a_graph_that_calls_nothing_or_itself_is_an_error() -> None:
