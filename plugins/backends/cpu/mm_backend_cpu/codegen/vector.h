@@ -102,9 +102,30 @@ MM_INLINE void mm_store_tail_mask(uint8_t* p, mm_vi m, int64_t n) {
     if (i < n) p[i] = m[i] & 1;
 }
 
-/* Bytes: one each in memory, a lane of 32 bits in registers. What is stored is in their range. */
-MM_INLINE mm_vi mm_load_u8(const uint8_t* p) { return __builtin_convertvector(*(const mm_vb_unaligned*)p, mm_vi); }
-MM_INLINE mm_vi mm_load_s8(const int8_t* p) { return __builtin_convertvector(*(const mm_vsb_unaligned*)p, mm_vi); }
+/* Bytes: one each in memory, a lane of 32 bits in registers. What is stored is in their range. gcc takes the conversion
+ * apart into many instructions, hence the builtins. */
+#if !defined(__clang__) && ((defined(__AVX512F__) && MM_VECTOR_BYTES == 64) || (defined(__AVX2__) && MM_VECTOR_BYTES == 32))
+typedef char mm_sixteen __attribute__((vector_size(16)));
+MM_INLINE mm_vi mm_widen_u8(mm_vb v) {
+#if MM_VECTOR_BYTES == 64
+  return (mm_vi)__builtin_ia32_pmovzxbd512_mask((mm_sixteen)v, (mm_vi){0}, (unsigned short)-1);
+#else
+  return (mm_vi)__builtin_ia32_pmovzxbd256((mm_sixteen)(long long __attribute__((vector_size(16)))){(long long)v, 0});
+#endif
+}
+MM_INLINE mm_vi mm_widen_s8(mm_vsb v) {
+#if MM_VECTOR_BYTES == 64
+  return (mm_vi)__builtin_ia32_pmovsxbd512_mask((mm_sixteen)v, (mm_vi){0}, (unsigned short)-1);
+#else
+  return (mm_vi)__builtin_ia32_pmovsxbd256((mm_sixteen)(long long __attribute__((vector_size(16)))){(long long)v, 0});
+#endif
+}
+#else
+MM_INLINE mm_vi mm_widen_u8(mm_vb v) { return __builtin_convertvector(v, mm_vi); }
+MM_INLINE mm_vi mm_widen_s8(mm_vsb v) { return __builtin_convertvector(v, mm_vi); }
+#endif
+MM_INLINE mm_vi mm_load_u8(const uint8_t* p) { return mm_widen_u8(*(const mm_vb_unaligned*)p); }
+MM_INLINE mm_vi mm_load_s8(const int8_t* p) { return mm_widen_s8(*(const mm_vsb_unaligned*)p); }
 MM_INLINE void mm_store_u8(uint8_t* p, mm_vi v) { *(mm_vb_unaligned*)p = __builtin_convertvector(v, mm_vb); }
 MM_INLINE void mm_store_s8(int8_t* p, mm_vi v) { *(mm_vsb_unaligned*)p = __builtin_convertvector(v, mm_vsb); }
 MM_INLINE mm_vb mm_load_tail_bytes(const void* p, int64_t n) {
@@ -119,10 +140,10 @@ MM_INLINE mm_vb mm_load_tail_bytes(const void* p, int64_t n) {
 #endif
 }
 MM_INLINE mm_vi mm_load_tail_u8(const uint8_t* p, int64_t n) {
-  return __builtin_convertvector(mm_load_tail_bytes(p, n), mm_vi);
+  return mm_widen_u8(mm_load_tail_bytes(p, n));
 }
 MM_INLINE mm_vi mm_load_tail_s8(const int8_t* p, int64_t n) {
-  return __builtin_convertvector((mm_vsb)mm_load_tail_bytes(p, n), mm_vi);
+  return mm_widen_s8((mm_vsb)mm_load_tail_bytes(p, n));
 }
 MM_INLINE void mm_store_tail_u8(uint8_t* p, mm_vi v, int64_t n) {
   const mm_vb bytes = __builtin_convertvector(v, mm_vb);
