@@ -1,7 +1,7 @@
 """Models quantized by ONNX Runtime's static quantizer: on integers from end to end, and close to ONNX Runtime.
 
-One sum that rounds otherwise moves one byte by one step, and later layers carry that on; ONNX Runtime differs from its own
-results where it optimises. Results must be close to either of its results, by the size of what quantizing changed.
+One sum that rounds otherwise moves one byte by one step, and later layers carry that on; ONNX Runtime differs from its
+own results where it optimises. Results must be close to either, by the size of what quantizing changed.
 """
 
 from __future__ import annotations
