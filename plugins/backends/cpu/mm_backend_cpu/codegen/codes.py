@@ -65,7 +65,9 @@ class CodeFormat:
 
 def _panels(values: NDArray[Any], width: int) -> NDArray[Any]:
     """[panels, rows, width] of [rows, outputs]."""
-    return PanelLayout(1, *values.shape, width).pack(values[None])[0]
+    rows, outputs = values.shape
+    packed: NDArray[Any] = PanelLayout(1, rows, outputs, width).pack(values[None])
+    return packed[0]
 
 
 class CodeReader:
