@@ -67,7 +67,7 @@ def _panels(values: NDArray[Any], width: int) -> NDArray[Any]:
     """[panels, rows, width] of [rows, outputs]."""
     rows, outputs = values.shape
     packed: NDArray[Any] = PanelLayout(1, rows, outputs, width).pack(values[None])
-    return packed[0]
+    return packed.reshape(packed.shape[1:])
 
 
 class CodeReader:
