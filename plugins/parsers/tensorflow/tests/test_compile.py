@@ -9,7 +9,7 @@ import mm_parser_tensorflow
 import numpy as np
 import pytest
 import tensorflow as tf
-from running import assert_close
+from keras_running import assert_close
 
 from mm_core.errors import InputError
 

@@ -10,8 +10,8 @@ import numpy as np
 import onnx.parser
 import pytest
 import tensorflow as tf
+from keras_running import assert_close, count, outputs
 from mm_parser_tensorflow import TensorFlowParser
-from running import assert_close, count, outputs
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 import mm_core as mm

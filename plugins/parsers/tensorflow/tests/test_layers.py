@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from running import assert_close, outputs
+from keras_running import assert_close, outputs
 
 import mm_core as mm
 

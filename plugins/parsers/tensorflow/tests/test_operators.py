@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_running import assert_close, outputs
 from mm_parser_tensorflow.importers import TABLE
-from running import assert_close, outputs
 
 import mm_core as mm
 

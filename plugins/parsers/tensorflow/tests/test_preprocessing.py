@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from running import assert_close, outputs
+from keras_running import assert_close, outputs
 
 import mm_core as mm
 from mm_core.errors import UnsupportedOpError

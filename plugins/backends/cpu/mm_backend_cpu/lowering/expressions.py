@@ -66,8 +66,8 @@ class ExpressionBuilder:
             return self._quantization(operation)
         values = [value for value in operation.operands if value is not None]
         args = [self.read(value) for value in values]
-        if all(kind == "scalar" for kind, _ in args):
-            raise UnsupportedOpError(f"{operation.name} of constants alone")
+        if all(kind == "scalar" for kind, _ in args):  # What is folded after placement can leave an operation so.
+            args[0] = self.input(outside(values[0], self.alias))
         if name == "select" and args[1][0] == args[2][0] == "scalar":
             args[1] = self.input(outside(values[1], self.alias))  # One of them must tell the dtype.
         if name in _VARIADIC or name == "mean":
