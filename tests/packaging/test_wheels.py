@@ -16,6 +16,7 @@ pytestmark = pytest.mark.serial
 each = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lambda distribution: distribution.name)
 
 NATIVE = "mm_backend_cpu/libmm_cpu.so"
+REQUEST = "mm_backend_cpu/_request.abi3.so"
 
 
 def wheel(wheels: Path, distribution: Distribution) -> ZipFile:
@@ -40,7 +41,7 @@ def test_a_wheel_holds_every_file_of_the_package(source: Path, wheels: Path, dis
     package = source / distribution.folder / distribution.package
     wanted = {str(path.relative_to(package.parent)) for path in package.rglob("*") if path.is_file()}
     if distribution.name == "mm-backend-cpu":
-        wanted |= {NATIVE, "mm_backend_cpu/include/mm_cpu.h"}
+        wanted |= {NATIVE, REQUEST, "mm_backend_cpu/include/mm_cpu.h"}
     held = {name for name in wheel(wheels, distribution).namelist() if ".dist-info/" not in name}
     assert held == wanted
     assert f"{distribution.package}/py.typed" in held
