@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,8 @@ from keras_running import assert_close, count, outputs
 
 import mm_core as mm
 
-APPLICATIONS = {
-    "ConvNeXtTiny": 32, "DenseNet121": 32, "EfficientNetB0": 32, "EfficientNetV2B0": 32, "InceptionResNetV2": 75,
-    "InceptionV3": 75, "MobileNet": 32, "MobileNetV2": 32, "MobileNetV3Small": 32, "NASNetMobile": 32, "ResNet50": 32,
-    "ResNet50V2": 32, "VGG16": 32, "Xception": 71,
-}  # fmt: skip
+APPLICATIONS = sorted(name for name, item in vars(keras.applications).items() if name[0].isupper() and callable(item))
 QUICK = ("MobileNetV2", "MobileNetV3Small")
-FURTHER = (
-    "ConvNeXtBase", "ConvNeXtSmall", "DenseNet169", "DenseNet201", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3",
-    "EfficientNetB4", "EfficientNetB5", "EfficientNetB6", "EfficientNetB7", "EfficientNetV2B1", "EfficientNetV2B2",
-    "EfficientNetV2B3", "EfficientNetV2L", "EfficientNetV2M", "EfficientNetV2S", "MobileNetV3Large", "NASNetLarge",
-    "ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2", "VGG19", "ConvNeXtLarge", "ConvNeXtXLarge",
-)  # fmt: skip
 DENSE_OVER_CHANNELS = "ConvNeXt"
 """Its blocks multiply channels by matrices, for which they must lie last."""
 
@@ -119,16 +111,35 @@ def test_weights_are_shared_with_the_model(plain: Any) -> None:
     assert np.shares_memory(weight.numpy(), np.asarray(memoryview(kernel.value.read_value())))
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in (*APPLICATIONS, *FURTHER)]
-)
-def test_applications(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", QUICK)
+def test_applications_for_small_images(name: str, tmp_path: Path) -> None:
+    check_application(name, tmp_path / "saved", (32, 32, 3))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_applications(name: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """Every application for images of its own size. Takes up to 10 GB of memory, and 2 GB of disk at a time."""
+    check_application(name, tmp_path / "saved", None, record_property)
+
+
+def check_application(
+    name: str, folder: Path, shape: tuple[int, ...] | None, record: Callable[[str, object], None] = lambda *_: None
+) -> None:
+    """From memory and from a SavedModel; the largest difference is recorded as a part of the largest number."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
-    size = APPLICATIONS.get(name, 32)
-    model = prepared(getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3)))
-    image = np.random.default_rng(0).uniform(0, 255, (1, size, size, 3)).astype(np.float32)
-    model.export(tmp_path / "saved", verbose=False)
-    for source in (model, tmp_path / "saved"):
-        network = check(model, source, image, 2e-5)
-        assert count(network, "mm.transpose") == 1 or name.startswith(DENSE_OVER_CHANNELS)
+    model = prepared(getattr(keras.applications, name)(weights=None, input_shape=shape))
+    image = np.random.default_rng(0).uniform(0, 255, (1, *model.input_shape[1:])).astype(np.float32)
+    expected = np.asarray(model(image, training=False))
+    model.export(folder, verbose=False)
+    try:
+        for kind, source in (("memory", model), ("saved model", folder)):
+            network = mm.parse(source)
+            assert count(network, "mm.transpose") == 1 or name.startswith(DENSE_OVER_CHANNELS)
+            (ours,) = outputs(network, {network.inputs[0].name: image}).values()
+            difference = float(np.max(np.abs(ours - expected)) / np.max(np.abs(expected)))
+            record(f"{kind} {image.shape[1]}", f"{difference:.1e}")
+            assert_close(ours, expected, 2e-5)
+    finally:
+        shutil.rmtree(folder)
