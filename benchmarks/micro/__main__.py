@@ -17,6 +17,7 @@ PARTS = {
     "build": "benchmarks.micro.build_time",
     "load": "benchmarks.micro.load_time",
     "memory": "benchmarks.micro.large_model",
+    "frameworks": "benchmarks.micro.frameworks",
 }
 
 
