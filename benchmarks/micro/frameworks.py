@@ -1,4 +1,4 @@
-"""BERT-base straight from a framework: time and extra peak memory of the conversion, without the framework's own export.
+"""BERT-base from a framework: time and extra peak memory of the conversion, without the framework's own export.
 
 Each measurement is a fresh process, which exports the model by the framework's own means and then parses the result.
 """
