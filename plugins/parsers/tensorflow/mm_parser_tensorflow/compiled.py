@@ -2,164 +2,156 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import record
 
-from mm_core.build import Builder, BuilderConfig
+from mm_core.build import BuilderConfig
 from mm_core.errors import InputError, MMError
-from mm_parser_tensorflow.elements import array_of
-from mm_parser_tensorflow.partition import Piece, function_of, network_of, port, split, wrapped
-from mm_parser_tensorflow.report import CompileReport, Left
-from mm_parser_tensorflow.source import of_function
+from mm_parser_tensorflow.report import CompileReport
+from mm_parser_tensorflow.source import is_keras, signature_of
+from mm_parser_tensorflow.trace import Trace
 
-_LOG = logging.getLogger(__name__)
-Values = dict[str, Any]
+Shape = tuple[int | None, ...]
 
 
 class Compiled:
     """Callable as the model or function is. Safe to call from several threads.
 
-    Variables are read when a trace is built, at the first call with arguments of its kind: `reset` after training.
+    Calls that gradients are wanted of, and calls inside other functions of TensorFlow's, are TensorFlow's;
+    `left_calls` counts those by reason.
     """
 
     def __init__(self, source: Any, options: Mapping[str, Any]) -> None:
+        settings = {"backends": ["cpu"], **options}
+        self.follows_variables = not settings.pop("freeze", False)
         try:
-            self.config = BuilderConfig(**{"backends": ["cpu"], **options})
+            self.config = BuilderConfig(**settings)
         except (TypeError, MMError) as error:
-            raise InputError(f"options of compile: {error}", remedy="give fields of mm.BuilderConfig") from error
-        if not callable(source):
+            raise InputError(
+                f"options of compile: {error}", remedy="give freeze=True or fields of mm.BuilderConfig"
+            ) from error
+        if not callable(source) and not hasattr(source, "signatures"):
             raise InputError(f"a {type(source).__name__} cannot be called", remedy="give a model or a function")
-        self.source = source
-        self.is_model = any(base.__module__ == "keras.src.models.model" for base in type(source).__mro__)
-        self._traces: dict[Any, _Trace] = {}
+        self.source = source if callable(source) else signature_of(source)
+        self.model = source if is_keras(source) else None
+        self.name = str(getattr(source, "name", "") or getattr(source, "__name__", "function"))
+        self.left_calls: Counter[str] = Counter()
+        self._traces: dict[Any, list[Trace]] = {}
         self._lock = threading.Lock()
+        self._function = tf.function(self._call)
+        stated = getattr(source, "input_signature", None)
+        self._stated = None if stated is None else [_shape(spec) for spec in tf.nest.flatten(stated)]
 
     @property
     def reports(self) -> tuple[CompileReport, ...]:
         """One report for each trace so far."""
-        return tuple(trace.report for trace in self._traces.values())
+        return tuple(trace.report for traces in self._traces.values() for trace in traces)
 
     def reset(self) -> None:
-        """Forget all traces, so that variables are read again."""
+        """Forget all traces: for `freeze=True` after training."""
         with self._lock:
             self._traces.clear()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        leaves = tf.nest.flatten((args, kwargs))
-        if any(isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy") for leaf in leaves):
-            return self._call(*args, **kwargs)  # Inside another function of TensorFlow's.
-        tensors = [tf.convert_to_tensor(leaf) if _is_tensor(leaf) else leaf for leaf in leaves]
-        args, kwargs = tf.nest.pack_sequence_as((args, kwargs), tensors)
-        key = (_structure((args, kwargs)), tuple(map(self._kind, tensors)))
-        with self._lock:
-            trace = self._traces.get(key)
-            if trace is None:
-                trace = self._traces[key] = self._trace(args, kwargs)
-        return trace(tensors)
+        if tf.inside_function():
+            return self._leave("inside a function of TensorFlow's", self._call, args, kwargs)
+        if record.could_possibly_record():
+            return self._leave("a gradient may be wanted", self._function, args, kwargs)
+        if not kwargs and all(map(_is_tensor, args)):
+            leaves, structure = list(args), str(len(args))
+        else:
+            leaves = tf.nest.flatten((args, kwargs))
+            structure = str(tf.nest.map_structure(lambda _: 0, (args, kwargs)))
+        strange = next(filter(_is_strange, leaves), None)
+        if strange is not None:
+            return self._leave(f"an argument is a {type(strange).__name__}", self._function, args, kwargs)
+        tensors = [_array(leaf) for leaf in leaves if _is_tensor(leaf)]
+        key = structure, tuple(map(_kind, leaves))
+        return self._find(key, args, kwargs, [tuple(tensor.shape) for tensor in tensors])(tensors)
+
+    def _leave(self, reason: str, function: Any, args: Any, kwargs: Any) -> Any:
+        self.left_calls[reason] += 1
+        return function(*args, **kwargs)
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         function = getattr(self.source, "python_function", self.source)
-        return function(*args, **{"training": False, **kwargs} if self.is_model else kwargs)
+        return function(*args, **kwargs if self.model is None else {"training": False, **kwargs})
 
-    def _kind(self, leaf: Any) -> Any:
-        """What a trace holds for: the batch of a model is free."""
-        if not isinstance(leaf, tf.Tensor):
-            return type(leaf), leaf
-        shape = tuple(leaf.shape)
-        return leaf.dtype, (None, *shape[1:]) if self.is_model and shape else shape
+    # --- traces -------------------------------------------------------------------------------------------------------
 
-    def _trace(self, args: Any, kwargs: Any) -> _Trace:
+    def _find(self, key: Any, args: Any, kwargs: Any, shapes: list[Shape]) -> Trace:
+        """The trace for arguments: one that there is, or a new one."""
+        with self._lock:
+            traces = self._traces.setdefault(key, [])
+            for trace in traces:
+                if trace.takes(shapes):
+                    return trace
+            traces.insert(0, self._trace(args, kwargs, shapes, self._wider(shapes, traces)))
+            return traces[0]
+
+    def _wider(self, shapes: list[Shape], traces: list[Trace]) -> list[Shape]:
+        """Shapes to trace for: a model's batch is free, and so is each size that differs from an earlier trace's."""
+        if self._stated is not None and len(self._stated) == len(shapes):
+            return self._stated
+        found = shapes
+        if self.model is not None:
+            found = [(None, *shape[1:]) if shape else shape for shape in found]
+        for trace in traces:
+            found = [
+                tuple(size if size == own else None for size, own in zip(shape, mine))
+                for shape, mine in zip(found, trace.shapes)
+            ]
+        return found
+
+    def _trace(self, args: Any, kwargs: Any, shapes: list[Shape], wider: list[Shape]) -> Trace:
+        try:
+            function = self._traced(args, kwargs, wider)
+        except Exception:
+            if wider == shapes:
+                raise  # As the function itself would.
+            wider, function = shapes, self._traced(args, kwargs, shapes)
+        return Trace(
+            function, wider, self.config, name=self.name, model=self.model, follows=self.follows_variables
+        )
+
+    def _traced(self, args: Any, kwargs: Any, shapes: list[Shape]) -> Any:
+        sizes = iter(shapes)
+
         def spec(leaf: Any) -> Any:
-            return tf.TensorSpec(self._kind(leaf)[1], leaf.dtype) if isinstance(leaf, tf.Tensor) else leaf
+            return tf.TensorSpec(next(sizes), _dtype(leaf)) if _is_tensor(leaf) else leaf
 
         specs, named = tf.nest.map_structure(spec, (args, kwargs))
-        function = tf.function(self._call).get_concrete_function(*specs, **named)
-        trace = _Trace(function, self.config)
-        _LOG.info("%s", trace.report)
-        return trace
+        return self._function.get_concrete_function(*specs, **named)
 
 
 def _is_tensor(leaf: Any) -> bool:
-    return isinstance(leaf, (np.ndarray, np.generic, tf.Tensor, tf.Variable))
+    return isinstance(leaf, (tf.Tensor, np.ndarray, np.generic))
 
 
-def _structure(nested: Any) -> str:
-    return str(tf.nest.map_structure(lambda _: 0, nested))
+def _is_strange(leaf: Any) -> bool:
+    """Whether an argument is no value that a trace could be found by: a variable, a ragged or symbolic tensor."""
+    if _is_tensor(leaf):
+        return False
+    return isinstance(leaf, (tf.Variable, tf.__internal__.CompositeTensor)) or not isinstance(leaf, Hashable)
 
 
-class _Trace:
-    """One concrete function in pieces."""
-
-    def __init__(self, function: Any, config: BuilderConfig) -> None:
-        self.function = function
-        self.report = CompileReport()
-        self.program = of_function(function, "compiled")
-        self.steps: list[tuple[Piece, Callable[[Values], Values]]] = []
-        pieces = split(self.program, self.report)
-        whole = None if all(piece.is_ours for piece in pieces) else wrapped(self.program)
-        for piece in pieces:
-            step = _engine_step(self.program, piece, config, self.report) if piece.is_ours else None
-            if step is None:
-                whole = whole or wrapped(self.program)
-                step = _function_step(self.program, whole, piece)
-            self.steps.append((piece, step))
-
-    def __call__(self, leaves: list[Any]) -> Any:
-        graph = self.function.graph
-        given = [tensor for tensor in graph.inputs if tensor.op.name not in self.program.captures]
-        values: Values = {}
-        for tensor, leaf in zip(given, (leaf for leaf in leaves if isinstance(leaf, tf.Tensor)), strict=True):
-            values[tensor.name] = leaf
-        for _, step in self.steps:
-            values |= step(values)
-        flat = [self._output(tensor, values) for tensor in graph.outputs]
-        structure = self.function.structured_outputs
-        results = iter(flat)
-        return tf.nest.map_structure(lambda leaf: None if leaf is None else next(results), structure)
-
-    def _output(self, tensor: Any, values: Values) -> Any:
-        """A result; what no piece gives is a constant or captured."""
-        if tensor.name in values:
-            return values[tensor.name]
-        if tensor.op.name in self.program.captures:
-            return self.program.captures[tensor.op.name]
-        return tf.constant(tf.get_static_value(tensor))
+def _dtype(leaf: Any) -> Any:
+    return leaf.dtype if isinstance(leaf, tf.Tensor) else tf.as_dtype(leaf.dtype)
 
 
-def _engine_step(program: Any, piece: Piece, config: BuilderConfig, report: CompileReport) -> Any:
-    """A piece in our engine; None where it cannot be built, which the report tells."""
-    try:
-        engine = Builder(config).build(network_of(program, piece)).create_engine()
-    except MMError as error:
-        report.left.append(Left("a part", f"{len(piece.nodes)} nodes", str(error)))
-        report.parts -= 1
-        report.engine_nodes -= len(piece.nodes)
-        return None
-    idle: list[Any] = []
-
-    def run(values: Values) -> Values:
-        try:
-            context = idle.pop()
-        except IndexError:
-            context = engine.create_context()
-        results = context.run({port(name): array_of(values[name]) for name in piece.inputs})
-        idle.append(context)
-        return {name: tf.convert_to_tensor(results[port(name)]) for name in piece.outputs}
-
-    return run
+def _kind(leaf: Any) -> Any:
+    """What a trace holds for, of one argument: type and value, or element type and rank."""
+    return (_dtype(leaf), len(leaf.shape)) if _is_tensor(leaf) else (type(leaf), leaf)
 
 
-def _function_step(program: Any, whole: Any, piece: Piece) -> Any:
-    function, captured = function_of(program, whole, piece)
-    names = [name for name in piece.inputs if name.partition(":")[0] not in program.captures]
-
-    def run(values: Values) -> Values:
-        results, _ = function(*(values[name] for name in names), *captured)
-        return dict(zip(piece.outputs, results))
-
-    return run
+def _array(leaf: Any) -> Any:
+    """A tensor or array as pieces take it; strings are TensorFlow's tensors."""
+    if isinstance(leaf, tf.Tensor):
+        return leaf
+    return tf.convert_to_tensor(leaf) if leaf.dtype.kind in "OSU" else np.asarray(leaf)

@@ -4,24 +4,73 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops.handle_data_util import copy_handle_data
 
 from mm_core.errors import MMError
 from mm_core.ir import Network
 from mm_parser_tensorflow.elements import dtype_of
+from mm_parser_tensorflow.inline import Inlined
 from mm_parser_tensorflow.names import tensor_name
 from mm_parser_tensorflow.reader import Reader, Scope, called_functions
 from mm_parser_tensorflow.report import CompileReport, Left
-from mm_parser_tensorflow.source import Program
+from mm_parser_tensorflow.resources import Resource
+from mm_parser_tensorflow.source import Program, of_call
 
 _FREE = frozenset({"Const", "Placeholder", "NoOp"})
 _READ = "ReadVariableOp"
 _CHANGES = re.compile(r"Assign\w*|Resource(Scatter|Apply|Sparse|Strided)\w*")
+_ARGUMENT = "mm_argument_"
 _HANDLES = (tf.resource, tf.variant)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A traced function to be split, the calls in it inlined. `function` is its graph, which pieces are cut from."""
+
+    program: Program
+    function: Any
+    inputs: tuple[str, ...]
+    """Tensors (`node:0`) of the arguments; captured tensors are the program's."""
+    outputs: tuple[str, ...]
+
+    @property
+    def graph(self) -> Any:
+        return self.function.graph
+
+    @property
+    def captured(self) -> Mapping[str, Any]:
+        """What the caller does not give, by the tensor that stands for it."""
+        return {f"{name}:0": tensor for name, tensor in self.program.captures.items()}
+
+
+def whole_of(function: Any, name: str, model: Any = None) -> Whole:
+    """A concrete function, to be split; `model` is the keras.Model that it calls."""
+    graph = function.graph
+    program = of_call(function, name, model=model)
+    # New names: the scopes in those of captured tensors are names of nodes too, which importing would change.
+    placeholders = {tensor.op.name: f"{_ARGUMENT}{place}" for place, tensor in enumerate(graph.inputs)}
+    inlined = Inlined(program.graph, {old: f"{new}:0" for old, new in placeholders.items()})
+
+    def build() -> None:
+        arguments = {}
+        for tensor, new in zip(graph.inputs, placeholders.values()):
+            arguments[f"{new}:0"] = argument = tf.compat.v1.placeholder(tensor.dtype, tensor.shape, new)
+            copy_handle_data(tensor, argument)  # Without it the shapes of variables are lost.
+        tf.graph_util.import_graph_def(inlined.graph, arguments, name="")
+
+    whole = tf.compat.v1.wrap_function(build, [])
+    captures = {placeholders[name]: tensor for name, tensor in program.captures.items()}
+    return Whole(
+        replace(program, graph=whole.graph.as_graph_def(), captures=captures),
+        whole,
+        tuple(f"{new}:0" for new in placeholders.values() if new not in captures),
+        tuple(inlined.tensor(tensor.name) for tensor in graph.outputs),
+    )
 
 
 @dataclass(frozen=True)
@@ -34,18 +83,17 @@ class Piece:
     outputs: tuple[str, ...]
 
 
-def split(program: Program, report: CompileReport) -> list[Piece]:
+def split(whole: Whole, report: CompileReport) -> list[Piece]:
     """The pieces of a function's graph, in an order that they can run in. `report` hears what stays and why."""
-    graph = program.function.graph
-    free = Free(program)
-    ours = _supported(program, free, report)
+    graph = whole.graph
+    free = Free(whole)
+    ours = _supported(whole, free, report)
     level = _levels(graph, ours, free)
     groups: dict[tuple[int, bool], list[Any]] = defaultdict(list)
     for operation in graph.get_operations():
         if operation.name in level:
             groups[level[operation.name], operation.name in ours].append(operation)
-    results = {tensor.name for tensor in graph.outputs}
-    pieces = [_piece(graph, groups[key], key[1], results, free) for key in sorted(groups)]
+    pieces = [_piece(whole, groups[key], key[1], free) for key in sorted(groups)]
     report.parts = sum(piece.is_ours for piece in pieces)
     report.engine_nodes = len(ours)
     return pieces
@@ -54,13 +102,13 @@ def split(program: Program, report: CompileReport) -> list[Piece]:
 class Free:
     """Which nodes each piece has for itself: constants, and variables that the graph does not change."""
 
-    def __init__(self, program: Program) -> None:
-        library = {str(function.signature.name): function.node_def for function in program.graph.library.function}
+    def __init__(self, whole: Whole) -> None:
+        library = whole.program.graph.library.function
         self._changing: dict[str, bool] = {}
-        self._library = library
+        self._library = {str(function.signature.name): function.node_def for function in library}
         self._changed = {
             tensor.name
-            for operation in program.function.graph.get_operations()
+            for operation in whole.graph.get_operations()
             if self._changes(operation.node_def)
             for tensor in operation.inputs
             if tensor.dtype == tf.resource
@@ -89,15 +137,24 @@ def _levels(graph: Any, ours: set[str], free: Free) -> dict[str, int]:
     for operation in graph.get_operations():
         if operation in free:
             continue
-        sources = [tensor.op.name for tensor in operation.inputs] + [other.name for other in operation.control_inputs]
+        sources = [tensor.op.name for tensor in operation.inputs] + [other.name for other in _before(operation)]
         crossed = [level[name] + ((name in ours) != (operation.name in ours)) for name in sources if name in level]
         level[operation.name] = max(crossed, default=0)
     return level
 
 
-def _piece(graph: Any, operations: list[Any], is_ours: bool, results: set[str], free: Free) -> Piece:
+def _before(operation: Any) -> Iterator[Any]:
+    """What must have run before a node without giving it a value; a NoOp stands for what comes before it."""
+    for other in operation.control_inputs:
+        yield other
+        if other.type == "NoOp":
+            yield from _before(other)
+
+
+def _piece(whole: Whole, operations: list[Any], is_ours: bool, free: Free) -> Piece:
     own = {operation.name for operation in operations}
-    arguments = {tensor.name for tensor in graph.inputs}
+    captured, results = whole.captured, set(whole.outputs)
+    arguments = {*whole.inputs, *captured}
     inputs: dict[str, None] = {}
     outputs: dict[str, None] = {}
     for operation in operations:
@@ -109,7 +166,6 @@ def _piece(graph: Any, operations: list[Any], is_ours: bool, results: set[str], 
             leaves = any(consumer.name not in own for consumer in tensor.consumers())
             if leaves or tensor.name in results:
                 outputs[tensor.name] = None
-    captured = {internal.name for _, internal in graph.captures}
     if is_ours:
         inputs = {name: None for name in inputs if name not in captured}
     return Piece(is_ours, tuple(operation.name for operation in operations), tuple(inputs), tuple(outputs))
@@ -121,8 +177,9 @@ def _piece(graph: Any, operations: list[Any], is_ours: bool, results: set[str], 
 class _Trial(Reader):
     """Reads a whole graph. Where a node is not supported its results stand in as TensorFlow describes them."""
 
-    def __init__(self, program: Program) -> None:
-        super().__init__(program)
+    def __init__(self, whole: Whole) -> None:
+        super().__init__(whole.program)
+        self.whole = whole
         self.main: Scope | None = None
         self.refused: dict[str, MMError] = {}
 
@@ -130,7 +187,7 @@ class _Trial(Reader):
         if scope is not self.main:
             raise error  # The call as a whole stays in TensorFlow.
         self.refused[str(proto.name)] = error
-        operation = self.program.function.graph.get_operation_by_name(proto.name)
+        operation = self.whole.graph.get_operation_by_name(proto.name)
         return [stand_in(scope, tensor) for tensor in operation.outputs]
 
 
@@ -145,28 +202,26 @@ def stand_in(scope: Scope, tensor: Any) -> Any:
     return scope.graph.add_input(port(tensor.name), dtype, tensor.shape.as_list())
 
 
-def _supported(program: Program, free: Free, report: CompileReport) -> set[str]:
+def _supported(whole: Whole, free: Free, report: CompileReport) -> set[str]:
     """Names of the nodes that our engine can run."""
-    graph = program.function.graph
-    trial = _Trial(program)
-    scope = trial.main = trial.scope(Network(program.name), program.graph.node)
-    captured = set(program.captures)
-    for tensor in graph.inputs:
-        if tensor.op.name not in captured:
-            scope.define(tensor.op.name, 0, stand_in(scope, tensor))
-    for operation in graph.get_operations():
+    operations = whole.graph.get_operations()
+    trial = _Trial(whole)
+    scope = trial.main = trial.scope(Network(whole.program.name), whole.program.graph.node)
+    for name in whole.inputs:
+        scope.define(*tensor_name(name), stand_in(scope, whole.graph.get_tensor_by_name(name)))
+    for operation in operations:
         try:
             trial.read(scope, [operation.name] if operation.outputs else [])
         except MMError as error:
             trial.refused[operation.name] = error
-    for operation in graph.get_operations():
+    for operation in operations:
         if operation.type == _READ and operation not in free:
             trial.refused.setdefault(operation.name, MMError("it reads a variable that the function changes"))
         if operation not in free and not operation.outputs:
             trial.refused.setdefault(operation.name, MMError("it changes a state or checks one"))
-    ours = {operation.name for operation in graph.get_operations() if operation not in free} - set(trial.refused)
-    _keep_handles(graph, ours, free)
-    for operation in graph.get_operations():
+    ours = {operation.name for operation in operations if operation not in free} - set(trial.refused)
+    _keep_handles(whole, ours, free)
+    for operation in operations:
         if operation not in free and operation.name not in ours:
             reason = trial.refused.get(operation.name) or MMError("it passes on a list of TensorFlow's")
             location = trial.location(scope, operation.node_def)
@@ -174,15 +229,14 @@ def _supported(program: Program, free: Free, report: CompileReport) -> set[str]:
     return ours
 
 
-def _keep_handles(graph: Any, ours: set[str], free: Free) -> None:
+def _keep_handles(whole: Whole, ours: set[str], free: Free) -> None:
     """Lists and resources do not cross the border: where one side of an edge is TensorFlow's, both are."""
-    results = {tensor.name for tensor in graph.outputs}
     changed = True
     while changed:
         changed = False
-        for tensor in _handles(graph, free):
+        for tensor in _handles(whole.graph, free):
             ends = {tensor.op.name, *(consumer.name for consumer in tensor.consumers())}
-            if not ends <= ours or tensor.name in results:
+            if not ends <= ours or tensor.name in whole.outputs:
                 changed |= bool(ends & ours)
                 ours -= ends
 
@@ -196,18 +250,16 @@ def _handles(graph: Any, free: Free) -> Iterable[Any]:
 # --- pieces as networks and functions ---------------------------------------------------------------------------------
 
 
-def network_of(program: Program, piece: Piece) -> Network:
-    """A piece of ours as a network, its inputs and outputs called as the tensors."""
-    graph = program.function.graph
-    network, reader = Network(program.name), Reader(program)
-    scope = reader.scope(network, program.graph.node)
+def network_of(whole: Whole, piece: Piece) -> tuple[Network, list[Resource]]:
+    """A piece of ours as a network, its inputs and outputs called as the tensors; the variables that it has read."""
+    network, reader = Network(whole.program.name), Reader(whole.program)
+    scope = reader.scope(network, whole.program.graph.node)
     for name in piece.inputs:
-        node, index = tensor_name(name)
-        scope.define(node, index, stand_in(scope, graph.get_tensor_by_name(name)))
+        scope.define(*tensor_name(name), stand_in(scope, whole.graph.get_tensor_by_name(name)))
     for name, value in zip(piece.outputs, reader.read(scope, piece.outputs)):
         reader.unsupported.raise_all()
         network.mark_output(network.identity(scope.plain(value, name)), port(name))
-    return network
+    return network, [item for item in reader.resources.values() if item.read is not None]
 
 
 def port(tensor: str) -> str:
@@ -215,16 +267,30 @@ def port(tensor: str) -> str:
     return tensor.replace(":", ".")
 
 
-def wrapped(program: Program) -> Any:
-    """The whole graph as a function of TensorFlow's that pieces are cut from."""
-    return tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(program.graph, name=""), [])
-
-
-def function_of(program: Program, whole: Any, piece: Piece) -> tuple[Any, list[Any]]:
+def function_of(whole: Whole, piece: Piece) -> tuple[Any, list[Any]]:
     """A piece as a function of TensorFlow's, and the captured tensors that it takes behind its inputs."""
-    captured: Mapping[str, Any] = {f"{name}:0": tensor for name, tensor in program.captures.items()}
-    given = [*(name for name in piece.inputs if name not in captured), *captured]
-    feeds = [whole.graph.get_tensor_by_name(name) for name in given]
+    operations = [whole.graph.get_operation_by_name(name) for name in piece.nodes]
+    given = [name for name in piece.inputs if name not in whole.captured]
+    captured = _captured(whole, operations, set(given))
+    feeds = [whole.graph.get_tensor_by_name(name) for name in (*given, *captured)]
     fetches = [whole.graph.get_tensor_by_name(name) for name in piece.outputs]
-    changes = [operation for operation in map(whole.graph.get_operation_by_name, piece.nodes) if not operation.outputs]
-    return whole.prune(feeds, [fetches, changes]), list(captured.values())
+    changes = [operation for operation in operations if not operation.outputs]
+    return whole.function.prune(feeds, [fetches, changes]), [whole.captured[name] for name in captured]
+
+
+def _captured(whole: Whole, operations: Iterable[Any], given: set[str]) -> list[str]:
+    """The captured tensors that operations need, themselves or through nodes that every piece has for itself."""
+    found: dict[str, None] = {}
+    pending, seen = list(operations), set()
+    while pending:
+        operation = pending.pop()
+        if operation.name in seen:
+            continue
+        seen.add(operation.name)
+        for tensor in operation.inputs:
+            if tensor.name in whole.captured:
+                found[tensor.name] = None
+            elif tensor.name not in given:
+                pending.append(tensor.op)
+        pending.extend(operation.control_inputs)
+    return list(found)

@@ -20,11 +20,15 @@ class Left:
 
 @dataclass
 class CompileReport:
-    """One trace: `parts` run in our engine, `engine_nodes` of its nodes in all; `left` stay in TensorFlow."""
+    """One trace: `parts` run in our engine, `engine_nodes` of its nodes in all; `left` stay in TensorFlow.
+
+    `builds` counts engines that were built: one for each part, more only where variables have changed since.
+    """
 
     parts: int = 0
     engine_nodes: int = 0
     left: list[Left] = field(default_factory=list)
+    builds: int = 0
 
     def __str__(self) -> str:
         lines = [f"{self.engine_nodes} nodes in {self.parts} parts run in mm, {len(self.left)} stay in TensorFlow"]

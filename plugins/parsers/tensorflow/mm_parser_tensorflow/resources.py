@@ -21,6 +21,8 @@ class Resource:
         self.reader = reader
         self.name = reader.program.variables.get(id(tensor), name)
         self.tensor = tensor
+        self.read: Any = None
+        """The tensor that a variable's handle gave."""
         self._data: TensorData | None = None
 
     def __str__(self) -> str:
@@ -32,7 +34,7 @@ class Resource:
             tensor = self.tensor
             if tensor.dtype == tf.resource:
                 try:
-                    tensor = tf.raw_ops.ReadVariableOp(resource=tensor, dtype=dtype)
+                    self.read = tensor = tf.raw_ops.ReadVariableOp(resource=tensor, dtype=dtype)
                 except tf.errors.OpError as error:
                     raise ParseError(f"the variable has no value: {error.message}", where=self.name) from error
             data = weight_of(tensor, self.name)

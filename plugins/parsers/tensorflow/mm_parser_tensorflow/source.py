@@ -46,8 +46,6 @@ class Program:
     captures: Mapping[str, Any] = field(default_factory=dict)
     layers: frozenset[str] = frozenset()
     variables: Mapping[int, str] = field(default_factory=dict)
-    function: Any = None
-    """The concrete function, where there is one."""
     owner: Any = None
     """What must stay alive for the variables to stay."""
 
@@ -77,7 +75,7 @@ def program_of(
     if type(source).__name__ == "GraphDef":
         return _frozen(source, "graph", inputs, outputs)
     _refuse(type(source).__name__, signature=signature, inputs=inputs, outputs=outputs)
-    if _is_keras(source):
+    if is_keras(source):
         return _keras_model(source, example_inputs)
     return of_function(_concrete(source, example_inputs), str(getattr(source, "__name__", "function")))
 
@@ -93,6 +91,13 @@ def _refuse(where: object, **options: Any) -> None:
 
 def of_function(function: Any, name: str, *, model: Any = None, batch: str | None = None) -> Program:
     """The program of a concrete function. `batch` names the first axis of its inputs where it is not known."""
+    names = zip(_output_names(function, model), function.graph.outputs, strict=True)
+    outputs = tuple(Port(name, tensor.name) for name, tensor in names)
+    return replace(of_call(function, name, model=model, batch=batch), outputs=outputs)
+
+
+def of_call(function: Any, name: str, *, model: Any = None, batch: str | None = None) -> Program:
+    """The program of a concrete function whose results need no names and are no part of it."""
     graph = function.graph
     captures = {internal.op.name: external for external, internal in graph.captures}
     given = [tensor for tensor in graph.inputs if tensor.op.name not in captures]
@@ -102,13 +107,10 @@ def of_function(function: Any, name: str, *, model: Any = None, batch: str | Non
         name,
         graph.as_graph_def(),
         tuple(Port(name, tensor.name, _shape(tensor, batch)) for name, tensor in zip(names, given)),
-        tuple(
-            Port(name, tensor.name) for name, tensor in zip(_output_names(function, model), graph.outputs, strict=True)
-        ),
+        (),
         captures,
         _layers(variables.values(), model),
         variables,
-        function,
     )
 
 
@@ -209,7 +211,8 @@ def _first_lines(error: Exception, lines: int = 4) -> str:
 # --- Keras ------------------------------------------------------------------------------------------------------------
 
 
-def _is_keras(source: Any) -> bool:
+def is_keras(source: Any) -> bool:
+    """Whether an object is a keras.Model, without importing Keras."""
     return any(base.__module__ == "keras.src.models.model" for base in type(source).__mro__)
 
 
@@ -292,18 +295,23 @@ def _saved_model(path: Path, signature: str | None) -> Program:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:
         raise ParseError(f"TensorFlow does not read the SavedModel: {_first_lines(error)}", where=str(path)) from error
+    return replace(of_function(signature_of(loaded, signature, str(path)), path.name), owner=loaded)
+
+
+def signature_of(loaded: Any, signature: str | None = None, where: str = "") -> Any:
+    """A signature of a loaded SavedModel as a concrete function; None: the usual one, or the only one."""
     signatures = getattr(loaded, "signatures", {})
     wanted = signature or (_DEFAULT_SIGNATURE if len(signatures) != 1 else next(iter(signatures)))
     if wanted not in signatures:
         raise ParseError(
             f"the SavedModel has no signature {wanted!r}" if signatures else "the SavedModel has no signatures",
-            where=str(path),
+            where=where,
             available=", ".join(sorted(signatures)) or "none",
             remedy="name one with signature=..."
             if signatures
             else "save it with tf.saved_model.save(model, path, signatures=...) or keras' model.export(path)",
         )
-    return replace(of_function(signatures[wanted], path.name), owner=loaded)
+    return signatures[wanted]
 
 
 # --- frozen graphs ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,106 @@
+"""Pieces of a traced function as steps: from the values there are, by tensors' names, to those that a piece gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mm_core.build import Builder, BuilderConfig
+from mm_core.device import PAGE_BYTES
+from mm_core.runtime import Context, Engine
+from mm_parser_tensorflow.elements import array_of
+from mm_parser_tensorflow.partition import Piece, Whole, function_of, network_of, port
+from mm_parser_tensorflow.report import CompileReport
+from mm_parser_tensorflow.resources import Resource
+
+_ALIGNMENT = 64
+"""Of a tensor's first byte: TensorFlow stops the process where one that it is given has less."""
+Values = dict[str, Any]
+"""Tensors and arrays."""
+Step = Callable[[Values], Values]
+
+
+class Part:
+    """A piece in our engine, built when it is made and again when `refresh` is told so. For one thread while building.
+
+    `variables` are what the engine holds as its weights.
+    """
+
+    def __init__(self, whole: Whole, piece: Piece, config: BuilderConfig, report: CompileReport) -> None:
+        self.whole = whole
+        self.piece = piece
+        self.config = config
+        self.report = report
+        self.variables: list[Resource] = []
+        self._built: tuple[Engine, list[Context]]
+        self._inputs = [(name, port(name)) for name in piece.inputs]
+        self._outputs = [(name, port(name)) for name in piece.outputs]
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Build the engine with the values that the variables have now."""
+        network, self.variables = network_of(self.whole, self.piece)
+        self._built = Builder(self.config).build(network).create_engine(), []
+        self.report.builds += 1
+
+    def __call__(self, values: Values) -> Values:
+        engine, idle = self._built
+        try:
+            context = idle.pop()
+        except IndexError:
+            context = engine.create_context()
+        results = context.run({own: _array(values[name]) for name, own in self._inputs})
+        idle.append(context)
+        return {name: _tensor(results[own]) for name, own in self._outputs}
+
+
+def tensorflow_step(whole: Whole, piece: Piece) -> Step:
+    """A piece in TensorFlow."""
+    function, captured = function_of(whole, piece)
+    names = [name for name in piece.inputs if name not in whole.captured]
+
+    def run(values: Values) -> Values:
+        results, _ = function(*(tf.convert_to_tensor(values[name]) for name in names), *captured)
+        return dict(zip(piece.outputs, results))
+
+    return run
+
+
+class Watch:
+    """Tells whether variables have been written to since their values were read.
+
+    Reading a variable gives its own memory, and as long as somebody has that, TensorFlow writes elsewhere. So nobody
+    has written where the memory is the same. Only where sparse updates have made TensorFlow copy what it reads
+    are elements compared.
+    """
+
+    def __init__(self, variables: Sequence[Resource]) -> None:
+        handles = {id(item.tensor): item for item in variables if item.read.shape.num_elements()}
+        self._known = [array_of(item.read) for item in handles.values()]
+        reads = [(item.tensor, item.read.dtype) for item in handles.values()]
+
+        def read() -> list[Any]:
+            return [tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype) for handle, dtype in reads]
+
+        self._read = tf.function(read, autograph=False).get_concrete_function() if reads else list
+
+    def has_changed(self) -> bool:
+        for tensor, known in zip(self._read(), self._known):
+            array = array_of(tensor)
+            if not np.may_share_memory(array, known) and not np.array_equal(array, known):
+                return True
+        return False
+
+
+def _array(value: Any) -> Any:
+    return value if isinstance(value, np.ndarray) else array_of(value)
+
+
+def _tensor(array: Any) -> Any:
+    """An array that nobody else has as a tensor. Large ones, which lie where TensorFlow's kernels want them, are shared."""
+    if array.nbytes >= PAGE_BYTES and array.dtype.isbuiltin and array.ctypes.data % _ALIGNMENT == 0:
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return tf.convert_to_tensor(array)
