@@ -156,7 +156,7 @@ class Lowering:
         return target
 
     def result(self, value: Value) -> int:
-        """A buffer for a result to be computed into, in the layout that the layout stage chose; states where it lies."""
+        """A buffer for a result to be computed into, in the layout chosen for it; states where it lies."""
         layout = self.layout(value)
         size = prod(physical_shape(shape_of(value), dtype_of(value).itemsize, layout)) * dtype_of(value).itemsize
         if layout is Layout.DENSE and value in self._outputs:
