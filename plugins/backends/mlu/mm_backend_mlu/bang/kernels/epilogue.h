@@ -16,7 +16,8 @@
 // Its cost is stated when the kernel is chosen (lowering/tiling.py, EpilogueCost): vectors, tensors and scratch tiles in
 // bytes for each element. What a kernel hands to `memory` and `scratch` is at least that much for its largest tile.
 //
-// Tensors have the result's own physical layout: row r, channel c lies at (r * row_pitch + c).
+// Tensors have the result's own physical layout: row r, channel c lies at (r * row_pitch + c). Vectors over channels have
+// `row_pitch` elements: constants are padded when the model is built.
 #ifndef MM_KERNELS_EPILOGUE_H_
 #define MM_KERNELS_EPILOGUE_H_
 
