@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from mm_core import plugins
-from mm_core.build.config import BuilderConfig
+from mm_core.build.config import FLOAT32_PRECISION, BuilderConfig
 from mm_core.build.guards import input_guards
 from mm_core.build.partition import Partition, partition
 from mm_core.build.placement import Placed, place
@@ -94,6 +94,7 @@ class Builder:
         with clock.step("passes", 0.02):
             pipeline = self._pipeline(folder)
             plugins.hooks().mm_pipeline_assembled(pipeline=pipeline.passes, config=config)
+            _refuse_missing_precision(config.precision, pipeline)
             context = PassContext(
                 config.opt_level, config.precision, tuple(config.backends), dim_range, clock.between(0.02, 0.15)
             )
@@ -242,6 +243,17 @@ def _target(backend: Backend, given: Mapping[str, str]) -> dict[str, str]:
             raise BuildError(f"{option.name} of {backend.name} is {value!r}", available=", ".join(option.choices))
         target[option.name] = value
     return target
+
+
+def _refuse_missing_precision(precision: str, pipeline: PassManager) -> None:
+    """BuildError if no pass brings the mode about: a model in another precision than asked for would be a lie."""
+    offered = [FLOAT32_PRECISION, *(mode for instance in pipeline.passes for mode in instance.precisions)]
+    if precision not in offered:
+        raise BuildError(
+            f"no pass of this build brings about the precision mode {precision}",
+            available=", ".join(dict.fromkeys(offered)),
+            remedy="install a package that does, such as mm-passes-precision, or leave its pass enabled",
+        )
 
 
 def _refuse_unknown_options(backends: Sequence[Backend], given: Mapping[str, str]) -> None:

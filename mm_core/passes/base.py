@@ -81,7 +81,7 @@ class Pass(ABC):
     """One transformation of a whole network; see the module's docstring.
 
     `phases_again` are later phases in which the pass runs once more; `opt_level` is the least at which it is part
-    of the default pipeline.
+    of the default pipeline. `precisions` are the precision modes of a build that the pass brings about.
     """
 
     name: ClassVar[str]
@@ -90,6 +90,7 @@ class Pass(ABC):
     before: ClassVar[tuple[str, ...]] = ()
     after: ClassVar[tuple[str, ...]] = ()
     opt_level: ClassVar[int] = 1
+    precisions: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def run(self, network: Network, context: PassContext) -> PassResult:

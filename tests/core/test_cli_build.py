@@ -105,7 +105,7 @@ def test_print_ir_leaves_every_step(source: Path, tmp_path: Path) -> None:
         (["absent.onnx"], 1, "absent.onnx"),
         (["SOURCE", "-o", "SOURCE"], 2, "is the source itself"),
         (["SOURCE", "--backend", "absent"], 1, "no backend named 'absent'"),
-        (["SOURCE", "--precision", "force_float16"], 1, "force_float16 is not offered"),
+        (["SOURCE", "--precision", "qint8_mixed_float16"], 1, "no pass of this build brings about the precision mode"),
         (["SOURCE", "--precision", "nonsense"], 1, "'nonsense' is unknown"),
         (["SOURCE", "--calibration", "c.npz"], 1, "calibration is not offered"),
         (["SOURCE", "--opt_level", "7"], 2, "7 is not in the range"),

@@ -65,7 +65,7 @@ def test_magicminds_keys() -> None:
         ({"precision_config": {"activation_quant_algo": "x"}}, "activation_quant_algo"),
         ({"opt_config": {"magic": True}}, r"opt_config\.magic is unknown"),
         ({"debug_config": {"magic": True}}, r"debug_config\.magic is unknown"),
-        ({"precision_config": {"precision_mode": "qint8_mixed_float16"}}, "not offered by this version"),
+        ({"precision_config": {"precision_mode": "qint3_mixed_float16"}}, "'qint3_mixed_float16' is unknown"),
         ({"opt_level": "high"}, "opt_level.*high"),
         ({"archs": 3}, "archs"),
         ({"dim_range": [1, 2]}, "dim_range"),
