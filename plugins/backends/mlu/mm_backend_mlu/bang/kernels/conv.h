@@ -1,0 +1,153 @@
+// Convolutions of channels-last images on the tensor unit: Y[n][oh][ow][o] = epilogue(X[n][h][w][c] * W), any pads,
+// strides, dilations and groups, any numbers of channels.
+//
+// Loop nest     for group, for block of output channels, for image, for tile of rows, for tile of columns,
+//               for chunk (see contraction.h)
+// Chunks        of input channels (tile_c, a multiple of 64 bytes) where a patch or its weights would not fit; and, `by_tap`,
+//               one for each tap of the window.
+// Patch         Not by tap: what a tile of the result sees, [rows * sy + halo][columns * sx + halo][tile_c], one __bang_conv.
+//               By tap: the pixels under one tap, read with the strides, [rows][columns][tile_c], one __bang_matmul. That
+//               serves 1x1 windows, dilations, and strides larger than windows, and reads an image once for each tap.
+//               Pixels outside the image and channels beyond c are zeros.
+// Weights       reordered when the model was built (lowering/filters.py): [group][block][chunk][lane][..][taps][tile_c].
+#ifndef MM_KERNELS_CONV_H_
+#define MM_KERNELS_CONV_H_
+
+#include "contraction.h"
+
+namespace mm {
+
+struct ConvShape {
+  int n, h, w, c;       // c: input channels of a group
+  int oh, ow, o;        // o: output channels of a group
+  int groups;
+  int kh, kw, sy, sx, dy, dx, top, left;
+  int64_t x_pitch;      // channels from pixel to pixel of X
+  int64_t y_pitch;      // the same of Y; lanes beyond groups * o are stored as well
+  int by_tap;
+  int tile_h, tile_w, tile_o, tile_c;
+  EpilogueBytes epilogue;
+};
+
+template <typename T>
+struct ConvOperands {
+  struct Place {
+    int tile, chunk, lanes;
+    int group, image, y, x, rows, columns, channel, channels;
+    int depth_begin, depth, top, left, patch_h, patch_w;
+  };
+
+  ConvShape shape;
+  const T *x;
+  const T *w;
+  int chunks, column_tiles, tiles, left_count, right_count, result_count;
+  int depth_chunks, x_tiles, y_tiles, blocks, stored_o, taps, step_y, step_x;
+
+  __mlu_device__ void plan() {
+    depth_chunks = divide_up(shape.c, shape.tile_c);
+    chunks = depth_chunks * (shape.by_tap ? shape.kh * shape.kw : 1);
+    taps = shape.by_tap ? 1 : shape.kh * shape.kw;
+    step_y = shape.by_tap ? shape.sy : 1;
+    step_x = shape.by_tap ? shape.sx : 1;
+    stored_o = (int)shape.y_pitch - (shape.groups - 1) * shape.o;
+    blocks = divide_up(stored_o, shape.tile_o);
+    y_tiles = divide_up(shape.oh, shape.tile_h);
+    x_tiles = divide_up(shape.ow, shape.tile_w);
+    column_tiles = shape.n * y_tiles * x_tiles;
+    tiles = shape.groups * blocks * column_tiles;
+    left_count = patch_extent(shape.tile_h, shape.kh, shape.sy) * patch_extent(shape.tile_w, shape.kw, shape.sx) *
+                 shape.tile_c;
+    right_count = shape.tile_o * taps * shape.tile_c;
+    result_count = shape.tile_h * shape.tile_w * shape.tile_o;
+  }
+
+  __mlu_device__ int patch_extent(int results, int window, int stride) const {
+    return shape.by_tap ? results : (results - 1) * stride + window;
+  }
+
+  __mlu_device__ void prepare(Carver &) {}
+
+  __mlu_device__ Place place(int step) const {
+    Place at;
+    at.tile = step / chunks;
+    at.chunk = step % chunks;
+    const int tap = at.chunk / depth_chunks;
+    at.x = at.tile % x_tiles * shape.tile_w;
+    at.y = at.tile / x_tiles % y_tiles * shape.tile_h;
+    at.image = at.tile / x_tiles / y_tiles % shape.n;
+    const int column = at.tile / column_tiles;
+    at.channel = column % blocks * shape.tile_o;
+    at.group = column / blocks;
+    at.rows = minimum(shape.tile_h, shape.oh - at.y);
+    at.columns = minimum(shape.tile_w, shape.ow - at.x);
+    at.lanes = minimum(shape.tile_o, round_up(stored_o - at.channel, kLanes));
+    const int last = at.group == shape.groups - 1 ? stored_o : shape.o;
+    at.channels = maximum(0, minimum(at.lanes, last - at.channel));
+    at.depth_begin = at.chunk % depth_chunks * shape.tile_c;
+    at.depth = minimum(shape.tile_c, shape.c - at.depth_begin);
+    at.top = at.y * shape.sy - shape.top + (shape.by_tap ? tap / shape.kw * shape.dy : 0);
+    at.left = at.x * shape.sx - shape.left + (shape.by_tap ? tap % shape.kw * shape.dx : 0);
+    at.patch_h = patch_extent(at.rows, shape.kh, shape.sy);
+    at.patch_w = patch_extent(at.columns, shape.kw, shape.sx);
+    return at;
+  }
+
+  __mlu_device__ Tile tile_of(const Place &at) const {
+    const int64_t row = ((int64_t)at.image * shape.oh + at.y) * shape.ow + at.x;
+    const bool whole_rows = at.columns == shape.ow;
+    Tile tile = {row, whole_rows ? 1 : at.rows, whole_rows ? at.rows * at.columns : at.columns, shape.ow,
+                 at.group * shape.o + at.channel, at.channels, at.lanes, shape.y_pitch};
+    return tile;
+  }
+
+  __mlu_device__ void load_left(const Place &at, T *patch) const {
+    // Rows and columns of the patch that lie in the image.
+    const int first_row = at.top < 0 ? divide_up(-at.top, step_y) : 0;
+    const int first_column = at.left < 0 ? divide_up(-at.left, step_x) : 0;
+    const int rows = minimum(at.patch_h, divide_up(maximum(0, shape.h - at.top), step_y)) - first_row;
+    const int columns = minimum(at.patch_w, divide_up(maximum(0, shape.w - at.left), step_x)) - first_column;
+    if (rows < at.patch_h || columns < at.patch_w || at.depth < shape.tile_c) {
+      fill(patch, at.patch_h * at.patch_w * shape.tile_c, (T)0);
+    }
+    const int64_t y = (int64_t)at.image * shape.h + at.top + first_row * step_y;
+    const int64_t pixel = y * shape.w + at.left + first_column * step_x;
+    const T *source = x + pixel * shape.x_pitch + at.group * shape.c + at.depth_begin;
+    Box box = {rows, columns, at.depth, step_x * shape.x_pitch, (int64_t)step_y * shape.w * shape.x_pitch,
+               shape.tile_c, at.patch_w * shape.tile_c};
+    copy_box(patch + (first_row * at.patch_w + first_column) * shape.tile_c, source, box, GDRAM2NRAM);
+  }
+
+  __mlu_device__ void load_right(const Place &at, T *wram, int) const {
+    const int depth = taps * shape.tile_c;
+    const int64_t lane = (int64_t)at.group * round_up(stored_o, kLanes) + at.channel;
+    const T *source = w + (lane * chunks + (int64_t)at.lanes * at.chunk) * depth;
+    __memcpy_async(wram, source, at.lanes * depth * (int)sizeof(T), GDRAM2WRAM);
+  }
+
+  __mlu_device__ void arrange_right(const Place &, T *, int) const {}
+
+  template <typename Result>
+  __mlu_device__ void multiply(const Place &at, Result *product, T *patch, T *weights) const {
+    if (shape.by_tap) {
+      __bang_matmul(product, patch, weights, at.rows * at.columns, shape.tile_c, at.lanes);
+    } else {
+      __bang_conv(product, patch, weights, shape.tile_c, at.patch_h, at.patch_w, shape.kh, shape.kw, shape.sx, shape.sy,
+                  at.lanes);
+    }
+  }
+};
+
+template <typename T, typename Epilogue>
+__mlu_func__ void conv(const ConvShape &shape, const T *x, const T *w, T *y, const Epilogue &epilogue, char *nram,
+                       char *wram) {
+  ConvOperands<T> operands;
+  operands.shape = shape;
+  operands.x = x;
+  operands.w = w;
+  operands.plan();
+  contract(operands, shape.epilogue, epilogue, y, nram, wram);
+}
+
+}  // namespace mm
+
+#endif  // MM_KERNELS_CONV_H_
