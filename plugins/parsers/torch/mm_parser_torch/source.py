@@ -16,6 +16,7 @@ from mm_core.errors import ParseError
 from mm_core.ir import Network
 from mm_core.parsing import InputShapes
 from mm_parser_torch.arguments import Arguments, scripted_names
+from mm_parser_torch.decompositions import QUANTIZED_LIBRARY
 from mm_parser_torch.program import read_program
 from mm_parser_torch.quiet import quiet
 
@@ -69,6 +70,7 @@ def load(path: Path) -> Any:
         with quiet():
             if kind == "torchscript":
                 return torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            importlib.import_module(QUANTIZED_LIBRARY)
             return torch.export.load(path)
     except Exception as error:
         raise ParseError(f"PyTorch cannot read the file: {error}", where=str(path)) from error

@@ -106,11 +106,11 @@ class FuseQuantizedElementwise(FuseElementwise):
     after: ClassVar[tuple[str, ...]] = ("fuse-epilogue",)
 
     def run(self, network: Network, context: PassContext) -> PassResult:
-        makers = [op for op in operations_to_rewrite(network) if op.name == "mm.dequantize" and grain_of(op)]
-        if not makers:
+        grains = [op for op in operations_to_rewrite(network) if grain_of(op)]
+        if not grains:
             return PassResult(False)
-        for maker in makers:
-            for use in maker.result.uses[1:]:
+        for maker in grains:
+            for use in maker.result.uses[1:] if maker.name == "mm.dequantize" else ():
                 if self.is_candidate(use.operation):
                     own(maker, use.operation, use.index)
         return super().run(network, context)

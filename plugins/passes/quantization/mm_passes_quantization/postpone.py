@@ -11,9 +11,11 @@ from typing import ClassVar
 from mm_core.ir import Operation, Value
 from mm_core.ops import Trait
 from mm_core.passes import Phase, RewritePass
-from mm_core.rewrite import Reason, Rewriter, Rule, rule
+from mm_core.rewrite import Reason, Rewriter, Rule, rule, uniform_number
 from mm_passes_quantization.grain import dequantized, grain_of
 
+_SAME_STEP = 2.0**-20
+"""How far 1 / scale, rounded, may be from it: a byte's steps from its zero point stay the same whole numbers."""
 RESHAPES = ("mm.reshape", "mm.squeeze", "mm.unsqueeze", "mm.flatten")
 
 
@@ -46,9 +48,20 @@ def concat_then_dequantize(rewriter: Rewriter, operation: Operation) -> Reason |
 
 @rule("mm.quantize")
 def quantized_again(rewriter: Rewriter, operation: Operation) -> Reason | None:
-    """Integers that are dequantized and quantized as they were come out as they were."""
-    maker = dequantized(operation.operands[0])
-    if maker is None or grain_of(maker) != grain_of(operation):
+    """Integers that are dequantized and quantized as they were come out as they were.
+
+    The numbers may be multiplied by 1 / scale and then rounded to whole steps, as PyTorch does it.
+    """
+    numbers, factor = operation.operands[0], 1.0
+    times = None if numbers is None else numbers.defining_op
+    if times is not None and times.name == "mm.mul" and (number := uniform_number(times.operands[1])) is not None:
+        numbers, factor = times.operands[0], number
+    maker, after = dequantized(numbers), grain_of(operation)
+    before = grain_of(maker)
+    if maker is None or before is None or after is None:
+        return None
+    same_codes = (before.dtype, before.zero_point) == (after.dtype, after.zero_point)
+    if not same_codes or abs(before.scale * factor / after.scale - 1.0) > _SAME_STEP:
         return None
     integers = maker.operands[0]
     assert integers is not None

@@ -77,3 +77,25 @@ def test_a_result_that_leaves_the_network_ends_the_region() -> None:
     parse_pipeline(ALL).run(network)
     assert kinds(network) == ["quantized_conv"]
     assert [op.name for op in network.operations][-2:] == ["mm.fused", "mm.relu"]
+
+
+def whole_steps(network: mm.Network, x: Any, scale: float, zero: int) -> Any:
+    """Quantized as PyTorch does it: multiplied by 1 / scale, then rounded."""
+    return network.quantize(network.mul(x, np.float32(1 / scale)), np.float32(1), np.uint8(zero), to="uint8")
+
+
+@pytest.mark.parametrize(("scale", "zero", "vanishes"), [(0.037, 3, True), (0.0371, 3, False), (0.037, 4, False)])
+def test_integers_rounded_to_whole_steps_again(scale: float, zero: int, vanishes: bool) -> None:
+    network = mm.Network("steps")
+    x = network.add_input("x", mm.uint8, (4, 64))
+    network.mark_output(whole_steps(network, network.dequantize(x, np.float32(0.037), np.uint8(3)), scale, zero), "y")
+    passcheck("postpone-dequantize", network, 0)
+    assert any(operation.name == "mm.quantize" for operation in network.operations) is not vanishes
+
+
+def test_whole_steps_are_counted_in_one_loop() -> None:
+    network = mm.Network("steps")
+    x = network.add_input("x", mm.float32, (4, 64))
+    network.mark_output(whole_steps(network, x, 0.037, 3), "y")
+    passcheck(ALL, network, 0)
+    assert kinds(network) == ["elementwise"]
