@@ -7,6 +7,7 @@ from types import ModuleType
 
 ENGINES = {
     "mm": "benchmarks.engines.ours",
+    "mm-torch-compile": "benchmarks.engines.torch_compile",
     "torch": "benchmarks.engines.pytorch",
     "inductor": "benchmarks.engines.inductor",
     "ort": "benchmarks.engines.onnx_runtime",

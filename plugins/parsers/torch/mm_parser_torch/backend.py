@@ -22,51 +22,77 @@ from mm_parser_torch.report import CompileReport, Left, record, reports
 __all__ = ["CompileReport", "Left", "mm", "reports"]
 
 _LOG = logging.getLogger(__name__)
+_GRADIENTS = "gradients are wanted: call the model under torch.no_grad() or torch.inference_mode()"
 
 
 def mm(
-    module: torch.fx.GraphModule, example_inputs: Sequence[Any], *, options: Mapping[str, Any] | None = None
+    module: torch.fx.GraphModule,
+    example_inputs: Sequence[Any],
+    *,
+    mode: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Callable[..., Any]:
     """The backend. `options`: what BuilderConfig takes, such as {"backends": ["cpu"], "threads": 4}.
 
-    Nothing that a graph holds is an error: what cannot run in our engine stays in PyTorch, and `reports()` says why.
+    Without `threads` it takes as many as PyTorch does. `mode` is for Inductor and changes nothing here. Nothing that a
+    graph holds is an error: what cannot run in our engine stays in PyTorch, and `reports()` says why.
     """
     config = _config(options or {})
+    report = CompileReport()
+    record(report)
     reason = _refusal(example_inputs)
     if reason:
-        record(CompileReport(left=[Left("the graph", "", reason)]))
-        _LOG.info("the graph stays in eager: %s", reason)
+        _leave(report, reason)
         return module.forward
 
     def compile_inference(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        context = torch._guards.TracingContext.get()
-        fixed = set(context.fw_metadata.static_input_indices) if context.fw_metadata is not None else set()
-        report = CompileReport()
-        record(report)
-        run = split(graph, fixed, report, lambda part, weights: Part(part, weights, config, report))
+        try:
+            run = split(graph, _fixed(), report, lambda part, weights: Part(part, weights, config, report))
+        except Exception as error:  # Whatever fails in our house, the user's program goes on.
+            _LOG.warning("the graph cannot be split", exc_info=True)
+            _leave(report, f"it cannot be split: {type(error).__name__}: {error}")
+            run = graph.forward
         _LOG.info("%s", report)
         return _boxed(run)
 
+    def compile_training(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        _leave(report, _GRADIENTS)
+        return _boxed(graph.forward)
+
     with _whole_operators():
         return aot_autograd(
-            fw_compiler=compile_inference, inference_compiler=compile_inference, decompositions=decompositions()
+            fw_compiler=compile_training, inference_compiler=compile_inference, decompositions=decompositions()
         )(module, example_inputs)
 
 
 def _config(options: Mapping[str, Any]) -> BuilderConfig:
     try:
-        return BuilderConfig(**{"backends": ["cpu"], **options})
+        return BuilderConfig(**{"backends": ["cpu"], "threads": torch.get_num_threads(), **options})
     except (TypeError, MMError) as error:
         raise InputError(f"options of the backend mm: {error}", remedy="give fields of mm.BuilderConfig") from error
+
+
+def _leave(report: CompileReport, reason: str) -> None:
+    report.left.append(Left("the graph", "", reason))
+    _LOG.warning("the graph stays in eager: %s", reason)
 
 
 def _refusal(inputs: Sequence[Any]) -> str:
     """Why a graph as a whole stays in eager; empty if it need not."""
     tensors = [value for value in inputs if isinstance(value, torch.Tensor)]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return "gradients are wanted: call the model under torch.no_grad() or torch.inference_mode()"
+        return _GRADIENTS
     places = {tensor.device.type for tensor in tensors} - {"cpu"}
     return f"tensors lie on {', '.join(sorted(places))}, not in the host's memory" if places else ""
+
+
+def _fixed() -> set[int]:
+    """The places of parameters and buffers among the graph's inputs, without those that the graph itself changes."""
+    metadata = torch._guards.TracingContext.get().fw_metadata
+    if metadata is None:
+        return set()
+    changed = {index for index, info in enumerate(metadata.input_info) if info.mutates_data}
+    return set(metadata.static_input_indices) - changed
 
 
 def _boxed(run: Callable[..., Any]) -> Callable[[list[Any]], Any]:

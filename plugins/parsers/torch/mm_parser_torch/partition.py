@@ -24,9 +24,10 @@ def split(graph: torch.fx.GraphModule, fixed: Set[int], report: CompileReport, m
     refused = {}
     views = _views_handed_out(graph)
     for node in graph.graph.nodes:
-        reason = "a view of an input, which the caller gets as such" if node in views else refusal(node)
+        reason = views.get(node) or refusal(node)
         if reason:
             refused[node] = reason
+        if reason and node.target is not operator.getitem:
             report.left.append(Left(module_path(node) or node.name, str(node.target), reason))
     placeholders = [node for node in graph.graph.nodes if node.op == "placeholder"]
     weights = {node for index, node in enumerate(placeholders) if index in fixed}
@@ -48,31 +49,37 @@ def split(graph: torch.fx.GraphModule, fixed: Set[int], report: CompileReport, m
     return fused
 
 
-def _views_handed_out(graph: torch.fx.GraphModule) -> set[torch.fx.Node]:
-    """Nodes that lead from an input to a result by views alone: AOTAutograd expects the input's own memory there."""
-    found: set[torch.fx.Node] = set()
+def _views_handed_out(graph: torch.fx.GraphModule) -> dict[torch.fx.Node, str]:
+    """Views that the caller gets as such, with the reason: of an input, or of memory that he gets in another result."""
     (output,) = (node for node in graph.graph.nodes if node.op == "output")
+    chains: dict[torch.fx.Node, list[list[torch.fx.Node]]] = {}
     for result in output.all_input_nodes:
         chain, node = [], result
-        while node.op == "call_function" and _is_view(node.target):
+        while _is_view(node):
             chain.append(node)
             node = node.all_input_nodes[0]
-        if node.op == "placeholder":
-            found.update(chain)
+        chains.setdefault(node, []).append(chain)
+    found: dict[torch.fx.Node, str] = {}
+    for root, views in chains.items():
+        if root.op == "placeholder" or len(views) > 1:
+            whose = "an input" if root.op == "placeholder" else "another result"
+            found |= dict.fromkeys(sum(views, []), f"a view of {whose}, which the caller gets as such")
     return found
 
 
-def _is_view(target: Any) -> bool:
-    return isinstance(target, torch._ops.OpOverload) and any(
-        result.alias_info is not None for result in target._schema.returns
+def _is_view(node: torch.fx.Node) -> bool:
+    if node.target is operator.getitem:
+        return _is_view(node.all_input_nodes[0])
+    return isinstance(node.target, torch._ops.OpOverload) and any(
+        result.alias_info is not None for result in node.target._schema.returns
     )
 
 
 def _is_plain(graph: torch.fx.GraphModule) -> bool:
-    """Whether all results are tensors that the graph computes: what a part can give."""
+    """Whether all results are different tensors that the graph computes: what a part can give."""
     (output,) = (node for node in graph.graph.nodes if node.op == "output")
     results = output.args[0] if isinstance(output.args[0], (tuple, list)) else [output.args[0]]
-    return all(
+    return len(set(results)) == len(results) and all(
         isinstance(node, torch.fx.Node)
         and node.op == "call_function"
         and isinstance(node.meta.get("val"), torch.Tensor)
@@ -117,6 +124,8 @@ def refusal(node: torch.fx.Node) -> str:
         return "complex tensors do not cross the border of the engine"
     if node.op != "call_function" or node.target is operator.getitem:
         return ""
+    if _draws(node):
+        return "it draws from PyTorch's random numbers"
     reader, graph = Reader(), Graph()
     environment: dict[torch.fx.Node, Any] = {}
     try:
@@ -125,7 +134,20 @@ def refusal(node: torch.fx.Node) -> str:
         reader.call(graph, node, environment)
     except MMError as error:
         return error.what
+    except Exception as error:  # An importer's mistake leaves one node to PyTorch, not the user without a program.
+        return f"its importer failed: {type(error).__name__}: {error}"
     return reader.unsupported.first()
+
+
+def _draws(node: torch.fx.Node) -> bool:
+    """Whether results are random: torch.manual_seed must hold for them, so PyTorch makes them."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded not in target.tags:
+        return False
+    schema = target._schema.arguments
+    given = {argument.name: argument.default_value for argument in schema}
+    given |= dict(zip(given, node.args)) | node.kwargs
+    return given.get("train") is not False and not any(given.get(name) == 0 for name in ("p", "dropout", "dropout_p"))
 
 
 def _is_complex(node: torch.fx.Node) -> bool:

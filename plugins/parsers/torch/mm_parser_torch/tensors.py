@@ -33,11 +33,11 @@ def dtype_of(dtype: torch.dtype, where: str = "") -> DType:
 
 def array_of(tensor: torch.Tensor) -> Array:
     """The tensor's elements as an array that shares its memory where it lies in the host's."""
-    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     ours = DTYPES[tensor.dtype]
     if _is_foreign(ours):
-        return tensor.view(_BITS[ours.itemsize]).numpy().view(ours.numpy)
-    return tensor.numpy()
+        return tensor.detach().view(_BITS[ours.itemsize]).numpy(force=True).view(ours.numpy)
+    array: Array = tensor.numpy(force=True)
+    return array
 
 
 def tensor_of(array: Array) -> torch.Tensor:
