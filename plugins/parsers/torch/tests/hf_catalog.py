@@ -36,12 +36,15 @@ class Entry:
         model = cls(config).eval()
         with torch.no_grad():
             for parameter in model.parameters():
-                if parameter.ndim > 1:
+                if parameter.ndim > 1 and parameter.numel():
                     # Convolutions stand before activations that halve the variance.
                     gain = 1.5 if parameter.ndim > 2 else 0.5
                     parameter.normal_(std=gain * parameter[0].numel() ** -0.5)
-            if any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in model.modules()):
-                model.train()(**self.inputs(4))  # Statistics of a batch, so that activations do not fade away.
+            norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+            for norm in norms:
+                norm.momentum = None
+            if norms:
+                model.train()(**self.inputs(4))  # Statistics of this batch alone, so that activations do not fade away.
         return model.eval()
 
 

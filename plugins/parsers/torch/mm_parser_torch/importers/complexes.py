@@ -10,7 +10,7 @@ from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME
 from mm_parser_torch.call import Call, as_value, axes_of, cast, dtype, rank
 from mm_parser_torch.complexes import Complex, by_parts
-from mm_parser_torch.importers import elementwise, indexing, movement, reduction
+from mm_parser_torch.importers import elementwise, indexing, movement, numbers, reduction
 from mm_parser_torch.sizes import expand, product, size_of, sizes_of
 from mm_parser_torch.table import Family, full_name
 
@@ -33,6 +33,7 @@ _ALIKE = (
 for _module, _names in _ALIKE:
     for _name in map(full_name, _names):
         COMPLEX[_name] = by_parts(_module.FAMILY.importers[_name])
+COMPLEX[full_name("_assert_tensor_metadata")] = numbers.assertion
 
 
 def on(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
