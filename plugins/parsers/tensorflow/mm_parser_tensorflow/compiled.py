@@ -45,8 +45,8 @@ class Compiled:
         self._traces: dict[Any, list[Trace]] = {}
         self._lock = threading.Lock()
         self._function = tf.function(self._call)
-        stated = getattr(source, "input_signature", None)
-        self._stated = None if stated is None else [_shape(spec) for spec in tf.nest.flatten(stated)]
+        specs = tf.nest.flatten(getattr(source, "input_signature", None) or ())
+        self._stated = [tuple(spec.shape) for spec in specs if spec.shape.rank is not None]
 
     @property
     def reports(self) -> tuple[CompileReport, ...]:
@@ -97,7 +97,7 @@ class Compiled:
 
     def _wider(self, shapes: list[Shape], traces: list[Trace]) -> list[Shape]:
         """Shapes to trace for: a model's batch is free, and so is each size that differs from an earlier trace's."""
-        if self._stated is not None and len(self._stated) == len(shapes):
+        if shapes and len(self._stated) == len(shapes):
             return self._stated
         found = shapes
         if self.model is not None:
@@ -116,9 +116,7 @@ class Compiled:
             if wider == shapes:
                 raise  # As the function itself would.
             wider, function = shapes, self._traced(args, kwargs, shapes)
-        return Trace(
-            function, wider, self.config, name=self.name, model=self.model, follows=self.follows_variables
-        )
+        return Trace(function, wider, self.config, name=self.name, model=self.model, follows=self.follows_variables)
 
     def _traced(self, args: Any, kwargs: Any, shapes: list[Shape]) -> Any:
         sizes = iter(shapes)

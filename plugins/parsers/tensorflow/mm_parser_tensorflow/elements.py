@@ -8,9 +8,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import tensor_util
 
+from mm_core.device import PAGE_BYTES
 from mm_core.errors import ParseError, UnsupportedOpError
 from mm_core.types import BY_NAME, Array, DType, TensorData
 
+_ALIGNMENT = 64
+"""Of a tensor's first byte: TensorFlow ends the process where a tensor has less."""
 _EAGER = 4096
 """Constants up to this many bytes are read at once: shapes, axes and the like, which importers look at."""
 
@@ -53,6 +56,13 @@ def array_of(tensor: Any) -> Array:
         return np.asarray(memoryview(tensor))
     except (TypeError, ValueError, BufferError):
         return np.asarray(tensor.numpy())
+
+
+def tensor_of(array: Array) -> Any:
+    """An array that nobody else has as a tensor. Large ones, which lie as TensorFlow wants them, are shared."""
+    if array.nbytes >= PAGE_BYTES and array.dtype.isbuiltin and array.ctypes.data % _ALIGNMENT == 0:
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return tf.convert_to_tensor(array)
 
 
 def weight_of(tensor: Any, key: str) -> TensorData:

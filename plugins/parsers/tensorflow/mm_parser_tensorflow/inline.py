@@ -39,6 +39,14 @@ class Inlined:
             name = self._results[name]
         return name
 
+    def ends(self, name: str) -> Iterator[str]:
+        """The nodes after which a node, or all that a call does, is done."""
+        if name in self._effects:
+            for effect in self._effects[name]:
+                yield from self.ends(effect)
+        else:
+            yield tensor_name(self.tensor(name))[0]
+
     def _add(
         self, nodes: Iterable[Any], prefix: str, arguments: Mapping[str, str], waits: Sequence[str], depth: int
     ) -> None:
@@ -76,18 +84,10 @@ class Inlined:
         orders: dict[str, None] = {}
         for source in sources:
             if source.startswith("^"):
-                orders.update(dict.fromkeys(self._ends(source[1:])))
+                orders.update(dict.fromkeys(self.ends(source[1:])))
             else:
                 yield self.tensor(source)
         yield from (f"^{name}" for name in orders)
-
-    def _ends(self, name: str) -> Iterator[str]:
-        """The nodes after which a node, or all that a call does, is done."""
-        if name in self._effects:
-            for effect in self._effects[name]:
-                yield from self._ends(effect)
-        else:
-            yield tensor_name(self.tensor(name))[0]
 
 
 def _full(tensor: str) -> str:

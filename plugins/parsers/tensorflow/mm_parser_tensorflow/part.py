@@ -9,15 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from mm_core.build import Builder, BuilderConfig
-from mm_core.device import PAGE_BYTES
 from mm_core.runtime import Context, Engine
-from mm_parser_tensorflow.elements import array_of
+from mm_parser_tensorflow.elements import array_of, tensor_of
 from mm_parser_tensorflow.partition import Piece, Whole, function_of, network_of, port
 from mm_parser_tensorflow.report import CompileReport
 from mm_parser_tensorflow.resources import Resource
 
-_ALIGNMENT = 64
-"""Of a tensor's first byte: TensorFlow stops the process where one that it is given has less."""
 Values = dict[str, Any]
 """Tensors and arrays."""
 Step = Callable[[Values], Values]
@@ -54,7 +51,7 @@ class Part:
             context = engine.create_context()
         results = context.run({own: _array(values[name]) for name, own in self._inputs})
         idle.append(context)
-        return {name: _tensor(results[own]) for name, own in self._outputs}
+        return {name: tensor_of(results[own]) for name, own in self._outputs}
 
 
 def tensorflow_step(whole: Whole, piece: Piece) -> Step:
@@ -97,10 +94,3 @@ class Watch:
 
 def _array(value: Any) -> Any:
     return value if isinstance(value, np.ndarray) else array_of(value)
-
-
-def _tensor(array: Any) -> Any:
-    """An array that nobody else has as a tensor. Large ones, which lie where TensorFlow's kernels want them, are shared."""
-    if array.nbytes >= PAGE_BYTES and array.dtype.isbuiltin and array.ctypes.data % _ALIGNMENT == 0:
-        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-    return tf.convert_to_tensor(array)

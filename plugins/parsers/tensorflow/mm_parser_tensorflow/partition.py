@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,14 +15,14 @@ from mm_core.ir import Network
 from mm_parser_tensorflow.elements import dtype_of
 from mm_parser_tensorflow.inline import Inlined
 from mm_parser_tensorflow.names import tensor_name
-from mm_parser_tensorflow.reader import Reader, Scope, called_functions
+from mm_parser_tensorflow.needed import CHANGES, called_functions
+from mm_parser_tensorflow.reader import Reader, Scope
 from mm_parser_tensorflow.report import CompileReport, Left
 from mm_parser_tensorflow.resources import Resource
 from mm_parser_tensorflow.source import Program, of_call
 
 _FREE = frozenset({"Const", "Placeholder", "NoOp"})
 _READ = "ReadVariableOp"
-_CHANGES = re.compile(r"Assign\w*|Resource(Scatter|Apply|Sparse|Strided)\w*")
 _ARGUMENT = "mm_argument_"
 _HANDLES = (tf.resource, tf.variant)
 
@@ -37,6 +36,8 @@ class Whole:
     inputs: tuple[str, ...]
     """Tensors (`node:0`) of the arguments; captured tensors are the program's."""
     outputs: tuple[str, ...]
+    effects: frozenset[str]
+    """Nodes that run even where nobody wants their results."""
 
     @property
     def graph(self) -> Any:
@@ -70,6 +71,7 @@ def whole_of(function: Any, name: str, model: Any = None) -> Whole:
         whole,
         tuple(f"{new}:0" for new in placeholders.values() if new not in captures),
         tuple(inlined.tensor(tensor.name) for tensor in graph.outputs),
+        frozenset(end for operation in graph.control_outputs for end in inlined.ends(operation.name)),
     )
 
 
@@ -120,7 +122,7 @@ class Free:
         return operation.type in _FREE
 
     def _changes(self, node: Any) -> bool:
-        if _CHANGES.fullmatch(node.op):
+        if CHANGES.fullmatch(node.op):
             return True
         return any(self._function_changes(name) for name in called_functions(node))
 
@@ -268,29 +270,49 @@ def port(tensor: str) -> str:
 
 
 def function_of(whole: Whole, piece: Piece) -> tuple[Any, list[Any]]:
-    """A piece as a function of TensorFlow's, and the captured tensors that it takes behind its inputs."""
-    operations = [whole.graph.get_operation_by_name(name) for name in piece.nodes]
+    """A piece as a function of TensorFlow's, and the captured tensors that it takes behind its inputs.
+
+    It runs nothing of other pieces, also where their nodes have to be first: they have been.
+    """
     given = [name for name in piece.inputs if name not in whole.captured]
-    captured = _captured(whole, operations, set(given))
-    feeds = [whole.graph.get_tensor_by_name(name) for name in (*given, *captured)]
-    fetches = [whole.graph.get_tensor_by_name(name) for name in piece.outputs]
-    changes = [operation for operation in operations if not operation.outputs]
-    return whole.function.prune(feeds, [fetches, changes]), [whole.captured[name] for name in captured]
+    nodes, captured = _needed(whole, piece, set(given))
+    graph = type(whole.program.graph)(versions=whole.program.graph.versions, library=whole.program.graph.library)
+    graph.node.extend(nodes)
+    tensors = [whole.graph.get_tensor_by_name(name) for name in (*given, *captured)]
+
+    def build() -> None:
+        feeds = {
+            tensor.name: tf.compat.v1.placeholder(tensor.dtype, tensor.shape, f"{_ARGUMENT}{place}")
+            for place, tensor in enumerate(tensors)
+        }
+        for tensor in tensors:
+            copy_handle_data(tensor, feeds[tensor.name])
+        tf.graph_util.import_graph_def(graph, feeds, name="")
+
+    function = tf.compat.v1.wrap_function(build, [])
+    feeds = [function.graph.get_tensor_by_name(f"{_ARGUMENT}{place}:0") for place in range(len(tensors))]
+    fetches = [function.graph.get_tensor_by_name(name) for name in piece.outputs]
+    effects = [function.graph.get_operation_by_name(name) for name in piece.nodes if name in whole.effects]
+    return function.prune(feeds, [fetches, effects]), [whole.captured[name] for name in captured]
 
 
-def _captured(whole: Whole, operations: Iterable[Any], given: set[str]) -> list[str]:
-    """The captured tensors that operations need, themselves or through nodes that every piece has for itself."""
-    found: dict[str, None] = {}
-    pending, seen = list(operations), set()
+def _needed(whole: Whole, piece: Piece, given: set[str]) -> tuple[list[Any], list[str]]:
+    """A piece's nodes with those that every piece has for itself, and the captured tensors that they take."""
+    found: dict[str, Any] = {}
+    captured: dict[str, None] = {}
+    pending = [whole.graph.get_operation_by_name(name) for name in piece.nodes]
     while pending:
         operation = pending.pop()
-        if operation.name in seen:
+        if operation.name in found:
             continue
-        seen.add(operation.name)
+        found[operation.name] = operation.node_def
         for tensor in operation.inputs:
             if tensor.name in whole.captured:
-                found[tensor.name] = None
+                captured[tensor.name] = None
             elif tensor.name not in given:
                 pending.append(tensor.op)
-        pending.extend(operation.control_inputs)
-    return list(found)
+    for node in found.values():
+        sources = [source for source in node.input if not source.startswith("^") or source[1:] in found]
+        del node.input[:]
+        node.input.extend(sources)
+    return list(found.values()), list(captured)

@@ -33,17 +33,11 @@ class Trace:
         self.report = CompileReport()
         self._config = config
         self._lock = threading.Lock()
-        self._steps: list[Step] = []
         self._watch: Watch | None = None
-        try:
-            whole = whole_of(function, name, model)
-            self._steps = [self._step(whole, piece) for piece in split(whole, self.report)]
-        except MMError as error:
-            self.report.left.append(Left(name, "the function", str(error)))
-            self._given = None
-        else:
-            self._given = whole.inputs
-            self._results = [_result(whole, tensor) for tensor in whole.outputs]
+        whole = whole_of(function, name, model)
+        self._given = whole.inputs
+        self._results = [_result(whole, tensor) for tensor in whole.outputs]
+        self._steps = [self._step(whole, piece) for piece in split(whole, self.report)]
         self._parts = [step for step in self._steps if isinstance(step, Part)]
         if follows and any(part.variables for part in self._parts):
             self._watch = self._watched()
@@ -59,9 +53,6 @@ class Trace:
 
     def __call__(self, tensors: Sequence[Any]) -> Any:
         """The function's results, nested as they are, for its tensors in the order of the arguments."""
-        if self._given is None:
-            flat = self.function(*map(tf.convert_to_tensor, tensors))
-            return flat
         self._follow()
         values: Values = dict(zip(self._given, tensors, strict=True))
         for step in self._steps:
