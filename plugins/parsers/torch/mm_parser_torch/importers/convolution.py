@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mm_core.ir import Graph, Value
-from mm_parser_torch.call import Call, rank
+from mm_parser_torch.call import Call, rank, shape
+from mm_parser_torch.importers.windows import Window, is_whole
+from mm_parser_torch.importers.windows import convolution as whole_convolution
 from mm_parser_torch.table import Family
 
 FAMILY = Family()
@@ -29,6 +31,10 @@ def convolution(
 ) -> Any:
     axes = rank(x) - 2
     stride, padding, dilation = (each_axis(values, axes) for values in (stride, padding, dilation))
+    if is_whole(x):
+        sizes = shape(weight)[2:]
+        moving = Window(tuple(int(size) for size in sizes if isinstance(size, int)), stride, padding, dilation)
+        return whole_convolution(g, call, x, weight, bias, moving, groups, transposed)
     window = {"strides": stride, "pads": (*padding, *padding), "dilations": dilation, "group": groups}
     if transposed:
         return g.conv_transpose(x, weight, bias, output_padding=each_axis(output_padding, axes), **window)

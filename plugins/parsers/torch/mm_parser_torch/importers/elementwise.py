@@ -120,16 +120,16 @@ def div(g: Graph, call: Call, a: Any, b: Any) -> Value:
 def div_mode(g: Graph, call: Call, a: Any, b: Any, mode: str | None) -> Value:
     if mode is None:
         return div(g, call, a, b)  # type: ignore[no-any-return]
-    return pointwise(g, call, lambda a, b: _truncated(g, a, b) if mode == "trunc" else _floored(g, a, b), a, b)
+    if mode == "trunc" and call.dtype().is_float:
+        # PyTorch rounds the quotient of halves to a half first.
+        quotient = binary("div")(g, call, a, b)
+        return g.trunc(quotient)  # type: ignore[no-any-return]
+    return pointwise(g, call, lambda a, b: g.div(a, b) if mode == "trunc" else _floored(g, a, b), a, b)
 
 
 @op("floor_divide", "floor_divide.Scalar")
 def floor_divide(g: Graph, call: Call, a: Any, b: Any) -> Value:
     return pointwise(g, call, lambda a, b: _floored(g, a, b), a, b)
-
-
-def _truncated(g: Graph, a: Value, b: Value) -> Any:
-    return g.trunc(g.div(a, b)) if dtype(a).is_float else g.div(a, b)
 
 
 def _floored(g: Graph, a: Value, b: Value) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME, DType
 from mm_parser_torch.call import Call, as_value, cast, dtype, rank
+from mm_parser_torch.importers import windows
 from mm_parser_torch.importers.convolution import each_axis
 from mm_parser_torch.sizes import expand, product, reshape, size_of, sizes_of
 from mm_parser_torch.table import Family
@@ -49,6 +50,9 @@ def avg_pool(
     axes = _spatial(call)
     window = _window(kernel, stride, padding, 1, axes)
     image = _batched(g, x, axes)
+    if windows.is_whole(x):
+        place = _moving(kernel, stride, padding, 1, axes)
+        return _unbatched(g, windows.average_pool(g, call, image, place, count_include_pad, divisor), x)
     if divisor:
         return _unbatched(g, _sum_pool(g, call, image, window, divisor), x)
     y = g.average_pool(image, **window, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
@@ -81,6 +85,11 @@ def _window(
     }
 
 
+def _moving(kernel: Sequence[int], stride: Sequence[int], padding: Any, dilation: Any, axes: int) -> windows.Window:
+    listed = (kernel, stride or kernel, padding, dilation)
+    return windows.Window(*(each_axis(values, axes) for values in listed))
+
+
 @op("max_pool2d_with_indices", "max_pool3d_with_indices")
 def max_pool_with_indices(
     g: Graph,
@@ -95,6 +104,9 @@ def max_pool_with_indices(
     """Indices count within one plane; the engine's, over the whole tensor."""
     axes = _spatial(call)
     image = _batched(g, x, axes)
+    if windows.is_whole(x):
+        found = windows.max_pool(g, call, image, _moving(kernel, stride, padding, dilation, axes))
+        return [_unbatched(g, part, x) for part in found]
     window = _window(kernel, stride, padding, dilation, axes)
     if not call.wants(1):
         return _unbatched(g, g.max_pool(image, **window, ceil_mode=ceil_mode), x), None
@@ -115,6 +127,9 @@ def max_pool(
     ceil_mode: bool,
 ) -> Any:
     axes = _spatial(call)
+    if windows.is_whole(x):
+        place = _moving(kernel, stride, padding, dilation, axes)
+        return _unbatched(g, windows.max_pool(g, call, _batched(g, x, axes), place)[0], x)
     window = _window(kernel, stride, padding, dilation, axes)
     return _unbatched(g, g.max_pool(_batched(g, x, axes), **window, ceil_mode=ceil_mode), x)
 
@@ -129,8 +144,8 @@ def adaptive_max_pool(g: Graph, call: Call, x: Value, sizes: Sequence[Any]) -> A
         own = size_of(g, x, axis)
         if not isinstance(own, int) or not isinstance(size, int):
             raise call.unsupported("sizes of the image and of the result must be known")
-        windows = g.gather(y, g.constant(_windows(own, size), "int64"), axis=axis)
-        y = g.reduce_max(windows, axes=(axis + 1,), keepdims=False)
+        found = g.gather(y, g.constant(_windows(own, size), "int64"), axis=axis)
+        y = g.reduce_max(found, axes=(axis + 1,), keepdims=False)
     return y, None
 
 

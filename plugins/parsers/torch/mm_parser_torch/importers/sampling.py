@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mm_core.ir import Graph, Value
-from mm_parser_torch.call import Call, rank
+from mm_core.types import BY_NAME
+from mm_parser_torch.call import Call, cast, dtype, rank
 from mm_parser_torch.sizes import Size, size_of, vector
 from mm_parser_torch.table import Family
 
@@ -109,13 +110,16 @@ def col2im(
     padding: Sequence[int],
     stride: Sequence[int],
 ) -> Any:
+    own = dtype(x)
     columns = x if rank(x) == 3 else g.unsqueeze(x, axes=(0,))
     y = g.col2im(
-        columns,
+        # A sum of truths is true where one of them is.
+        cast(g, columns, BY_NAME["float32"]) if own.kind == "bool" else columns,
         vector(g, size),
         g.constant(list(kernel), "int64"),
         strides=stride,
         pads=(*padding, *padding),
         dilations=dilation,
     )
+    y = cast(g, y, own)
     return y if rank(x) == 3 else g.squeeze(y, axes=(0,))
