@@ -18,7 +18,15 @@ source = torch.export.export(model, (), {{"input_ids": ids, "attention_mask": id
 weights = sum(parameter.nbytes for parameter in model.parameters())
 """
 """Makes `source`, what the framework exported, and `weights`, their bytes."""
-FRAMEWORKS = {"PyTorch": ("torch", PYTORCH)}
+TENSORFLOW = """
+import tensorflow as tf
+from benchmarks.micro.keras_bert import bert
+model = bert()
+call = tf.function(lambda *inputs: model(inputs, training=False))
+source = call.get_concrete_function(*(tf.TensorSpec(given.shape, given.dtype, given.name) for given in model.inputs))
+weights = 4 * model.count_params()
+"""
+FRAMEWORKS = {"PyTorch": ("torch", PYTORCH), "TensorFlow": ("tensorflow", TENSORFLOW)}
 """By what the tables call it: the module that must be installed, and the code that exports."""
 SECONDS = """
 import time, mm_core as mm
