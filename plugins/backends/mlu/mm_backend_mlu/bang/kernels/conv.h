@@ -14,6 +14,7 @@
 #define MM_KERNELS_CONV_H_
 
 #include "contraction.h"
+#include "image.h"
 
 namespace mm {
 
@@ -101,20 +102,9 @@ struct ConvOperands {
   }
 
   __mlu_device__ void load_left(const Place &at, T *patch) const {
-    // Rows and columns of the patch that lie in the image.
-    const int first_row = at.top < 0 ? divide_up(-at.top, step_y) : 0;
-    const int first_column = at.left < 0 ? divide_up(-at.left, step_x) : 0;
-    const int rows = minimum(at.patch_h, divide_up(maximum(0, shape.h - at.top), step_y)) - first_row;
-    const int columns = minimum(at.patch_w, divide_up(maximum(0, shape.w - at.left), step_x)) - first_column;
-    if (rows < at.patch_h || columns < at.patch_w || at.depth < shape.tile_c) {
-      fill(patch, at.patch_h * at.patch_w * shape.tile_c, (T)0);
-    }
-    const int64_t y = (int64_t)at.image * shape.h + at.top + first_row * step_y;
-    const int64_t pixel = y * shape.w + at.left + first_column * step_x;
-    const T *source = x + pixel * shape.x_pitch + at.group * shape.c + at.depth_begin;
-    Box box = {rows, columns, at.depth, step_x * shape.x_pitch, (int64_t)step_y * shape.w * shape.x_pitch,
-               shape.tile_c, at.patch_w * shape.tile_c};
-    copy_box(patch + (first_row * at.patch_w + first_column) * shape.tile_c, source, box, GDRAM2NRAM);
+    Patch where = {at.top, at.left, step_y, step_x, at.patch_h, at.patch_w, at.depth, shape.tile_c};
+    const T *image = x + (int64_t)at.image * shape.h * shape.w * shape.x_pitch + at.group * shape.c + at.depth_begin;
+    load_patch(patch, image, shape.h, shape.w, shape.x_pitch, where, (T)0);
   }
 
   __mlu_device__ void load_right(const Place &at, T *wram, int) const {

@@ -1,6 +1,6 @@
-// What a contraction does to each tile of its results before the tile is stored: the functor convention.
+// What a kernel does to each tile of its results before the tile is stored: the functor convention.
 //
-// Convolutions and matrix products call an epilogue, a functor with three members, on tiles [rows][pitch] of the stored
+// Convolutions (depthwise ones too) and matrix products call an epilogue, a functor with three members, on tiles [rows][pitch] of the stored
 // type T in NRAM:
 //
 //   load_channels(memory, tile)   Asynchronous copies of what varies along channels only (bias, scales), for the channels
@@ -34,7 +34,7 @@ struct Tile {
   int64_t block_step;
   int channel;         // the first channel
   int channels;        // how many are stored
-  int pitch;           // channels from row to row on chip, a multiple of 64; not less than `channels`
+  int pitch;           // channels from row to row on chip, a multiple of 128 bytes; not less than `channels`
   int64_t row_pitch;   // channels from row to row in GDRAM
 
   __mlu_device__ int count() const { return blocks * rows * pitch; }
@@ -56,7 +56,7 @@ __mlu_func__ void load_tensor(T *nram, const T *tensor, const Tile &tile) {
 template <typename T>
 __mlu_func__ void load_channel_vector(T *nram, const T *vector, const Tile &tile) {
   if (tile.channels < tile.pitch) fill(nram, tile.pitch, (T)0);
-  __memcpy_async(nram, vector + tile.channel, tile.channels * (int)sizeof(T), GDRAM2NRAM);
+  load_rows(nram, vector + tile.channel, 1, tile.channels, tile.pitch, 0);
 }
 
 struct NoEpilogue {
