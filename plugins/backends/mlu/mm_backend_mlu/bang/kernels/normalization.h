@@ -103,8 +103,9 @@ __mlu_func__ void normalize(const NormalizationShape &shape, const T *x, const f
   kernel.scale = scale;
   kernel.bias = bias;
   kernel.y = y;
-  kernel.prepare(nram);
   const Share share = task_share(divide_up(shape.rows, shape.tile_r));
+  if (share.begin == share.end) return;
+  kernel.prepare(nram);
   run_pipeline(kernel, share.begin, share.end);
 }
 

@@ -79,7 +79,23 @@ __mlu_func__ void repeat(T *dst, const T *src, int cycle, int n) {
 // Each of `rows` elements all along a row of `pitch`.
 template <typename T>
 __mlu_func__ void spread(T *dst, const T *column, int rows, int pitch) {
+  __sync_compute();
+  for (int row = 0; row < rows; ++row) {
+    const T value = column[row];
+    for (int i = 0; i < pitch; ++i) dst[row * pitch + i] = value;
+  }
+}
+__mlu_func__ void spread(float *dst, const float *column, int rows, int pitch) {
   for (int row = 0; row < rows; ++row) __bang_write_value(dst + row * pitch, pitch, column[row]);
+}
+__mlu_func__ void spread(half *dst, const half *column, int rows, int pitch) {
+  for (int row = 0; row < rows; ++row) __bang_write_value(dst + row * pitch, pitch, column[row]);
+}
+
+// Zeros from element `used` to element `count`: what a copy leaves of the last vector.
+template <typename T>
+__mlu_func__ void clear_tail(T *tile, int used, int count) {
+  for (int i = used; i < count; ++i) tile[i] = (T)0;
 }
 
 }  // namespace mm
