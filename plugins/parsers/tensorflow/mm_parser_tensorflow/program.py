@@ -25,7 +25,9 @@ def read_program(program: Program, input_shapes: InputShapes) -> Network:
         node = scope.nodes[name]
         dtype = dtype_of(node.attr["dtype"].type if "dtype" in node.attr else node.attr["T"].type, port.name)
         scope.define(name, index, network.add_input(port.name, dtype, shapes[port.name]))
-    reader.refuse_unknown(program.graph, [port.tensor for port in program.outputs], scope)
+    reader.refuse_unknown(
+        [port.tensor for port in program.inputs], [port.tensor for port in program.outputs], scope
+    )
     outputs = reader.read(scope, [port.tensor for port in program.outputs])
     reader.unsupported.raise_all()
     for port, value in zip(program.outputs, outputs):

@@ -14,6 +14,7 @@ from mm_core.ir import Graph, Location, Value
 from mm_core.types import TensorData
 from mm_parser_tensorflow.importers import REFUSED, TABLE
 from mm_parser_tensorflow.names import LayerNames, tensor_name
+from mm_parser_tensorflow.needed import needed_nodes
 from mm_parser_tensorflow.node import Node
 from mm_parser_tensorflow.resources import Resource
 from mm_parser_tensorflow.source import Program
@@ -205,34 +206,17 @@ class Reader:
 
     # --- refusals -----------------------------------------------------------------------------------------------------
 
-    def refuse_unknown(self, graph: Any, outputs: Sequence[str], scope: Scope) -> None:
+    def refuse_unknown(self, inputs: Iterable[str], outputs: Sequence[str], scope: Scope) -> None:
         """One UnsupportedOpError for all operators without an importer, calls and branches included."""
         missing = Unsupported()
-        for proto in self._needed(outputs, scope):
+        names = [tensor_name(tensor)[0] for tensor in inputs]
+        for proto in needed_nodes(scope.nodes, names, outputs, self._known_function):
             if TABLE.find(proto.op) is None:
                 missing.add(unknown(proto.op, str(self.location(scope, proto))))
-        called = {function for node in graph.node for function in called_functions(node)}
-        pending = list(called)
-        while pending:
-            definition = self._library.get(pending.pop())
-            for proto in definition.node_def if definition is not None else ():
-                if TABLE.find(proto.op) is None:
-                    missing.add(unknown(proto.op, str(self.location(scope, proto))))
-                fresh = called_functions(proto) - called
-                called |= fresh
-                pending.extend(fresh)
         missing.raise_all()
 
-    def _needed(self, outputs: Sequence[str], scope: Scope) -> Iterable[Any]:
-        """The nodes that run before the outputs are there, those that only change a state included."""
-        pending, seen = [tensor_name(tensor)[0] for tensor in outputs], set()
-        while pending:
-            name = pending.pop()
-            if name in seen or scope.is_read(name) or name not in scope.nodes:
-                continue
-            seen.add(name)
-            yield scope.nodes[name]
-            pending.extend(tensor_name(source)[0] for source in scope.nodes[name].input)
+    def _known_function(self, name: str) -> Function | None:
+        return self.function(name) if name in self._library else None
 
 
 UNKNOWN: Any = object()
@@ -243,17 +227,6 @@ def unknown(op: str, where: str) -> UnsupportedOpError:
     """The error for an operator without an importer."""
     reason = REFUSED.get(op, "")
     return UnsupportedOpError(f"{op} ({reason})" if reason else op, where=where)
-
-
-def called_functions(proto: Any) -> set[str]:
-    """Names of the functions that a node calls, or runs as branches and bodies."""
-    found: set[str] = set()
-    for attribute in proto.attr.values():
-        if attribute.HasField("func"):
-            found.add(str(attribute.func.name))
-        elif attribute.HasField("list"):
-            found.update(str(function.name) for function in attribute.list.func)
-    return found
 
 
 def _cycle(proto: Any, location: Location) -> MMError:

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from keras_running import assert_close, outputs
 from mm_parser_tensorflow.importers import TABLE
+from tensorflow.compiler.tf2xla.python import xla
 
 import mm_core as mm
 
@@ -174,6 +175,9 @@ CASES: dict[str, Case] = {
     "BroadcastArgs": case(lambda x: raw.BroadcastArgs(s0=tf.shape(x), s1=tf.constant([5, 1, 1])), MATRIX),
     "Fill": case(lambda x: tf.fill(tf.shape(x), 3.5), MATRIX),
     "Range": case(lambda x: tf.range(tf.shape(x)[0], 9, 2), MATRIX),
+    "Range_float": case(
+        lambda x: (tf.range(tf.cast(tf.shape(x)[0], tf.float32), -2.0, -1.0), tf.range(0.5, 2.0, 0.25)), MATRIX
+    ),
     "LinSpace": case(lambda x: tf.linspace(x[0, 0], x[1, 1], 5), MATRIX),
     "Transpose": case(lambda x: tf.transpose(x, [2, 0, 1]), CUBE),
     "InvertPermutation": case(lambda x: tf.math.invert_permutation(x), np.array([2, 0, 1], np.int32)),
@@ -239,6 +243,16 @@ CASES: dict[str, Case] = {
         ),
         np.abs(INTS),
     ),
+    "DynamicUpdateSlice": case(
+        lambda x, u, i: [
+            found
+            for j in (tf.constant(-3), i, i + 7)
+            for found in (xla.dynamic_update_slice(x, u, [i, j, 1]), xla.dynamic_slice(x, [i, j, 0], [1, 2, 4]))
+        ],
+        CUBE,
+        real(1, 2, 3),
+        np.int32(1),
+    ),
     "TopKV2": case(lambda x: tuple(tf.math.top_k(x, 3)), MATRIX),
     "ArgMax_ArgMin": case(lambda x: (tf.argmax(x, 1), tf.argmin(x, 0, tf.int32)), CUBE),
     "Cumsum": case(lambda x: (tf.cumsum(x, 1), tf.cumsum(x, -1, True, True), tf.math.cumprod(x, 0)), CUBE),
@@ -282,6 +296,9 @@ CASES: dict[str, Case] = {
     "Cross": case(lambda x: tf.linalg.cross(x, x[::-1]), ROWS),
     # Matrices.
     "MatrixBandPart": case(lambda x: (tf.linalg.band_part(x, 1, 0), tf.linalg.band_part(x, -1, 1)), CUBE),
+    "MatrixBandPart_data": case(
+        lambda x, i: (tf.linalg.band_part(x, i, 0), tf.linalg.band_part(x, -i, i)), CUBE, np.int32(1)
+    ),
     "MatrixDiag": case(
         lambda x: (tf.linalg.diag(x), tf.linalg.diag_part(tf.linalg.diag(x)), raw.MatrixDiag(diagonal=x)), MATRIX
     ),
@@ -379,6 +396,13 @@ CASES: dict[str, Case] = {
         lambda x: (tf.abs(tf.signal.rfft(x)), tf.math.imag(tf.signal.rfft(x, [6])), tf.signal.irfft(tf.signal.rfft(x))),
         real(3, 8),
     ),
+    "Spectra_2D": case(
+        lambda x: (
+            tf.math.real(tf.signal.fft2d(tf.complex(x, 2 * x))),
+            tf.math.imag(tf.signal.ifft3d(tf.signal.fft2d(tf.complex(x, tf.zeros_like(x))))),
+        ),
+        real(3, 4, 6),
+    ),
     "Softmax": case(lambda x: (tf.nn.softmax(x), tf.nn.log_softmax(x)), CUBE),
     "CaseOfLists": case(
         lambda x: (
@@ -429,5 +453,5 @@ def test_an_unknown_first_size(name: str) -> None:
 
 def test_every_importer_is_of_an_operator_that_tensorflow_has() -> None:
     known = {name for name in dir(raw) if name[0].isupper()}
-    internal = {"BiasAddV1", "HostConst", "FusedBatchNorm", "PlaceholderV2"}
+    internal = {"BiasAddV1", "HostConst", "FusedBatchNorm", "PlaceholderV2", "XlaDynamicSlice", "XlaDynamicUpdateSlice"}
     assert set(TABLE) - known - internal == set()

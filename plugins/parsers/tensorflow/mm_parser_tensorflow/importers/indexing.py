@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mm_core.ir import Graph, Value
@@ -94,6 +95,41 @@ FAMILY.rows(
 @op("TensorScatterSub")
 def scatter_sub(g: Graph, node: Node) -> Any:
     return g.scatter_nd(node.input(0), _indices(g, node, 1), g.neg(node.input(2)), reduction="add")
+
+
+@op("XlaDynamicSlice")
+def dynamic_slice(g: Graph, node: Node) -> Any:
+    """A part of the sizes given from a place on; the place is moved so that the part lies inside."""
+    x, sizes = node.input(0), node.ints(2, "the sizes")
+    for axis, size in enumerate(sizes):
+        if shape_of(x)[axis] != size:
+            x = g.gather(x, _places(g, x, node.input(1), axis, g.constant([size], "int64")), axis=axis)
+    return x
+
+
+@op("XlaDynamicUpdateSlice")
+def dynamic_update_slice(g: Graph, node: Node) -> Any:
+    """A part of the first operand replaced by the second, which is moved so that it lies inside."""
+    x, update = node.input(0), node.input(1)
+    axes = [axis for axis, (whole, part) in enumerate(zip(shape_of(x), shape_of(update))) if whole != part]
+    return _updated(g, x, update, node.input(2), axes) if axes else update
+
+
+def _updated(g: Graph, x: Value, update: Value, starts: Value, axes: Sequence[int]) -> Value:
+    """Along the first axis rows are taken out, updated along the others, and put back."""
+    axis, *others = axes
+    places = _places(g, x, starts, axis, g.shape(update, start=axis, end=axis + 1))
+    if others:
+        update = _updated(g, g.gather(x, places, axis=axis), update, starts, others)
+    column = g.unsqueeze(places, axes=tuple(range(1, rank_of(x) - axis))) if axis < rank_of(x) - 1 else places
+    return g.scatter_elements(x, g.expand(column, g.shape(update)), update, axis=axis)  # type: ignore[no-any-return]
+
+
+def _places(g: Graph, x: Value, starts: Value, axis: int, count: Value) -> Value:
+    """`count` places along an axis from the start given on, moved so that all are there."""
+    last = g.sub(g.shape(x, start=axis, end=axis + 1), count)
+    start = g.gather(g.cast(starts, to="int64"), g.constant([axis], "int64"), axis=0)
+    return g.add(g.iota(count), g.maximum(g.minimum(start, last), 0))  # type: ignore[no-any-return]
 
 
 @op("Where")

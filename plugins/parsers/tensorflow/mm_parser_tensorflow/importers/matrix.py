@@ -23,15 +23,17 @@ def _numbers(g: Graph, x: Value) -> tuple[Value, Value]:
 
 @op("MatrixBandPart")
 def band_part(g: Graph, node: Node) -> Any:
-    """What lies at most so far below and above the diagonal; -1 keeps all."""
+    """What lies at most so far below and above the diagonal; less than 0 keeps all."""
     x = node.input()
-    (lower,), (upper,) = node.ints(1, "the band"), node.ints(2, "the band")
     rows, columns = _numbers(g, x)
     kept = g.constant(np.bool_(True))
-    if lower >= 0:
-        kept = g.logical_and(kept, g.less_or_equal(g.sub(rows, columns), lower))
-    if upper >= 0:
-        kept = g.logical_and(kept, g.less_or_equal(g.sub(columns, rows), upper))
+    for index, distance in ((1, g.sub(rows, columns)), (2, g.sub(columns, rows))):
+        limit = node.constant(index)
+        if limit is None:
+            most = g.cast(node.input(index), to="int64")
+            kept = g.logical_and(kept, g.logical_or(g.less(most, 0), g.less_or_equal(distance, most)))
+        elif limit >= 0:
+            kept = g.logical_and(kept, g.less_or_equal(distance, int(limit)))
     return g.select(kept, x, 0)
 
 

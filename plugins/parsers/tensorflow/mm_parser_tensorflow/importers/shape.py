@@ -9,7 +9,7 @@ import numpy as np
 
 from mm_core.ir import Graph, Value, known_value
 from mm_core.types import Dim, TensorType, as_dtype
-from mm_parser_tensorflow.node import Node
+from mm_parser_tensorflow.node import Node, weight_of
 from mm_parser_tensorflow.regroup import reshaped
 from mm_parser_tensorflow.table import Family
 from mm_parser_tensorflow.views import Tensor, View, dtype_of, rank_of, shape_of, view
@@ -147,7 +147,25 @@ def fill(g: Graph, node: Node) -> Any:
 
 @op("Range")
 def range_(g: Graph, node: Node) -> Any:
-    return g.range(node.input(0), node.input(1), node.input(2))
+    """Whole numbers given as floats count as integers, so that the size is known from what they are made of."""
+    bounds = node.inputs()
+    whole = [_whole(g, value) for value in bounds]
+    if all(value is not None for value in whole):
+        return g.cast(g.range(*whole), to=dtype_of(bounds[0]))
+    return g.range(*bounds)
+
+
+def _whole(g: Graph, value: Value) -> Value | None:
+    """The integer, as int64, that a float was made from; None for other values."""
+    if not dtype_of(value).is_float:
+        return None
+    data, maker = weight_of(value), value.defining_op
+    if data is not None:
+        number = float(data.numpy())
+        return g.constant(int(number), "int64") if number.is_integer() else None
+    if maker is None or maker.name != "mm.cast" or not dtype_of(maker.operands[0]).is_integer:
+        return None
+    return g.cast(maker.operands[0], to="int64")  # type: ignore[no-any-return]
 
 
 @op("LinSpace")

@@ -48,15 +48,21 @@ def irfft(g: Graph, node: Node) -> Any:
     return g.squeeze(y, axes=(rank_of(y) - 1,))
 
 
-def _whole(inverse: bool) -> Importer:
+def _whole(inverse: bool, axes: int) -> Importer:
+    """Over the last `axes` axes, one after the other."""
+
     def build(g: Graph, node: Node) -> Any:
-        return Complex(g.dft(_complex(node).parts, axis=-2, inverse=inverse))
+        parts = _complex(node).parts
+        for axis in range(axes):
+            parts = g.dft(parts, axis=-2 - axis, inverse=inverse)
+        return Complex(parts)
 
     return build
 
 
-op("FFT")(_whole(False))
-op("IFFT")(_whole(True))
+for _axes, _suffix in ((1, ""), (2, "2D"), (3, "3D")):
+    op(f"FFT{_suffix}")(_whole(False, _axes))
+    op(f"IFFT{_suffix}")(_whole(True, _axes))
 
 
 @op("Complex")
