@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+import torch.utils._pytree as pytree
 
 from mm_core.errors import ParseError
 from mm_core.parsing import InputShapes
@@ -35,56 +37,49 @@ class Arguments:
         positional, keywords = _tensors(positional), _tensors(keywords)
         if isinstance(module, torch.jit.ScriptModule):
             return cls(positional, keywords, dict(zip(scripted_names(module), positional)) | keywords)
+        signature = inspect.signature(module.forward)
         try:
-            bound = inspect.signature(module.forward).bind(*positional, **keywords)
+            bound = signature.bind(*positional, **keywords).arguments
         except TypeError as error:
             raise ParseError(f"the example inputs do not fit forward: {error}", where=type(module).__name__) from error
-        return cls(positional, keywords, bound.arguments)
+        for parameter in signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                bound |= bound.pop(parameter.name, {})
+        return cls(positional, keywords, bound)
 
     def dynamic_shapes(self, input_shapes: InputShapes) -> Any:
         """The `dynamic_shapes` of torch.export for the shapes that the caller names; None where all are static."""
         if not input_shapes:
             return None
-        used: set[str] = set()
-
-        def tree(path: str, value: Any) -> Any:
-            if isinstance(value, torch.Tensor):
-                if path not in input_shapes:
-                    return None
-                used.add(path)
-                return _dynamic_axes(path, value, input_shapes[path])
-            if isinstance(value, Mapping):
-                return {key: tree(f"{path}_{key}", item) for key, item in value.items()}
-            if isinstance(value, (list, tuple)):
-                return type(value)([tree(f"{path}_{index}", item) for index, item in enumerate(value)])
-            return None
-
-        found = {name: tree(name, value) for name, value in self.parameters.items()}
-        if missing := sorted(set(input_shapes) - used):
-            raise ParseError(f"input_shapes names {', '.join(missing)}", available=", ".join(self._leaves()))
+        tensors = self._tensors()
+        if missing := sorted(set(input_shapes) - set(tensors)):
+            raise ParseError(f"input_shapes names {', '.join(missing)}", available=", ".join(tensors))
+        found = torch.export.ShapesCollection()
+        for name, shape in input_shapes.items():
+            found[tensors[name]].update(_dynamic_axes(name, tensors[name], shape))
         return found
 
-    def _leaves(self) -> Iterator[str]:
-        def walk(path: str, value: Any) -> Iterator[str]:
-            if isinstance(value, torch.Tensor):
-                yield path
-            elif isinstance(value, (Mapping, list, tuple)):
-                pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
-                for key, item in pairs:
-                    yield from walk(f"{path}_{key}", item)
-
-        for name, value in self.parameters.items():
-            yield from walk(name, value)
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """The tensors among the arguments by the names that torch.export gives them: their paths."""
+        leaves, _ = pytree.tree_flatten_with_path(dict(self.parameters))
+        return {"_".join(map(_key, path)): leaf for path, leaf in leaves if isinstance(leaf, torch.Tensor)}
 
 
-def _dynamic_axes(path: str, tensor: torch.Tensor, given: Sequence[int | str | None]) -> Any:
+def _key(key: Any) -> str:
+    """A step of a path as torch.export spells it."""
+    if isinstance(key, pytree.MappingKey):
+        return re.sub(r"[^a-z0-9]", "_", str(key.key).lower())
+    return str(key.name if isinstance(key, pytree.GetAttrKey) else key.idx).lower()
+
+
+def _dynamic_axes(path: str, tensor: torch.Tensor, given: Sequence[int | str | None]) -> dict[int, Any]:
     """Axes whose size is left open; what they are called is settled when the program is read."""
     if len(given) != tensor.ndim:
         raise ParseError(f"input_shapes gives {len(given)} sizes, the example has {tensor.ndim}", where=path)
     for axis, (wanted, size) in enumerate(zip(given, tensor.shape)):
         if isinstance(wanted, int) and wanted != size:
             raise ParseError(f"input_shapes says {wanted} for axis {axis}, the example has {size}", where=path)
-    return {axis: torch.export.Dim.DYNAMIC for axis, wanted in enumerate(given) if not isinstance(wanted, int)} or None
+    return {axis: torch.export.Dim.DYNAMIC for axis, wanted in enumerate(given) if not isinstance(wanted, int)}
 
 
 def scripted_names(module: torch.jit.ScriptModule) -> list[str]:

@@ -20,15 +20,12 @@ from torch.export.graph_signature import (
 from mm_core.errors import MMError, ParseError
 from mm_core.ir import Network, Value
 from mm_core.parsing import InputShapes
-from mm_core.types import Dim, as_dim
 from mm_parser_torch.complexes import Complex
 from mm_parser_torch.decompositions import decompositions
-from mm_parser_torch.dims import UNBOUNDED, range_of
 from mm_parser_torch.reader import Reader, refuse_unknown, submodules
+from mm_parser_torch.symbols import names_of, ranges_of
 from mm_parser_torch.trees import paths
 
-_FIRST = 2
-"""PyTorch treats sizes of 0 and 1 as constants, so its ranges begin here unless a program says otherwise."""
 _WEIGHTS = frozenset({InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR})
 _STATE = frozenset({OutputKind.BUFFER_MUTATION, OutputKind.PARAMETER_MUTATION, OutputKind.USER_INPUT_MUTATION})
 
@@ -53,11 +50,12 @@ def read_program(
     refuse_unknown(submodules(program.graph_module))
     network = Network(name)
     names = dict(zip(_user_arguments(program), arguments))
-    reader = Reader(_names(program, names, input_shapes))
+    examples = {names[argument]: tensor for argument, tensor in _user_inputs(program)}
+    reader = Reader(names_of(program, examples, input_shapes))
     outputs = reader.read(program.graph_module, network, _inputs(program, names, network, reader))
     reader.unsupported.raise_all()
-    _mark_outputs(program, network, outputs, paths(out_spec))
-    network.dim_range = _ranges(program, reader, network)
+    _mark_outputs(program, network, outputs, paths(out_spec), names)
+    network.dim_range = ranges_of(program, reader.names, network)
     return network
 
 
@@ -78,52 +76,7 @@ def _flat(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram
     return changed
 
 
-# --- sizes ------------------------------------------------------------------------------------------------------------
-
-
-def _names(
-    program: torch.export.ExportedProgram, inputs: Mapping[str, str], input_shapes: InputShapes
-) -> dict[str, Dim]:
-    """What the caller calls the symbols: a shape given for an input names, or sets, the sizes that are one symbol."""
-    examples = {inputs[name]: tensor for name, tensor in _user_inputs(program)}
-    unknown = sorted(set(input_shapes) - set(examples))
-    if unknown:
-        raise ParseError(
-            f"input_shapes names {', '.join(unknown)}", available=", ".join(examples) or "no tensor inputs"
-        )
-    names: dict[str, Dim] = {}
-    for input_name, given in input_shapes.items():
-        own = examples[input_name].shape
-        if len(own) != len(given):
-            raise ParseError(f"input_shapes gives {len(given)} sizes, the program has {len(own)}", where=input_name)
-        for size, wanted in zip(own, given):
-            if wanted is None:
-                continue
-            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
-                dim = as_dim(wanted)
-                if names.setdefault(str(size.node.expr), dim) != dim:
-                    raise ParseError(
-                        f"input_shapes gives one size two names, {names[str(size.node.expr)]} and {dim}",
-                        where=input_name,
-                    )
-            elif isinstance(size, int) and wanted != size:
-                raise ParseError(
-                    f"the program was exported for the size {size}, input_shapes says {wanted}",
-                    where=input_name,
-                    remedy="export it with dynamic_shapes",
-                )
-    return names
-
-
-def _ranges(program: torch.export.ExportedProgram, reader: Reader, network: Network) -> dict[str, tuple[int, int]]:
-    """Limits of the network's symbols. PyTorch's own least size of 2 is no limit: nothing here rests on it."""
-    known, found = network.symbols(), {}
-    for symbol, limits in program.range_constraints.items():
-        name = str(reader.names.get(str(symbol), symbol))
-        least, most = range_of(limits)
-        if name in known and (least > _FIRST or most < UNBOUNDED):
-            found[name] = (least if least > _FIRST else 0, most)
-    return found
+# --- inputs and outputs -----------------------------------------------------------------------------------------------
 
 
 def _user_inputs(program: torch.export.ExportedProgram) -> Iterator[tuple[str, torch.Tensor]]:
@@ -132,9 +85,6 @@ def _user_inputs(program: torch.export.ExportedProgram) -> Iterator[tuple[str, t
     for spec in program.graph_signature.input_specs:
         if spec.kind is InputKind.USER_INPUT and isinstance(spec.arg, TensorArgument):
             yield spec.arg.name, examples[spec.arg.name]
-
-
-# --- inputs and outputs -----------------------------------------------------------------------------------------------
 
 
 def _user_arguments(program: torch.export.ExportedProgram) -> list[str]:
@@ -173,7 +123,11 @@ def _tensor(program: torch.export.ExportedProgram, name: str) -> torch.Tensor:
 
 
 def _mark_outputs(
-    program: torch.export.ExportedProgram, network: Network, outputs: list[Any], places: Sequence[str]
+    program: torch.export.ExportedProgram,
+    network: Network,
+    outputs: list[Any],
+    places: Sequence[str],
+    inputs: Mapping[str, str],
 ) -> None:
     """The user's outputs first, named by their places; then what the program changes, by its own name."""
     names = iter(places)
@@ -185,7 +139,8 @@ def _mark_outputs(
                 continue  # A constant of the program, which no request changes.
             _mark(network, value, name)
         elif spec.kind in _STATE:
-            changed.append((str(spec.target), value))
+            target = str(spec.target)
+            changed.append((inputs.get(target, target), value))
     for name, value in changed:
         _mark(network, value, name)
 

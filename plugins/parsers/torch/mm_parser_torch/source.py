@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.utils._pytree as pytree
 
 from mm_core.errors import ParseError
 from mm_core.ir import Network
@@ -19,12 +20,15 @@ from mm_parser_torch.arguments import Arguments, scripted_names
 from mm_parser_torch.decompositions import QUANTIZED_LIBRARY
 from mm_parser_torch.program import read_program
 from mm_parser_torch.quiet import quiet
+from mm_parser_torch.refusal import refusal
+from mm_parser_torch.scripted import export_scripted
 
 _MAX_ENTRIES = 1 << 20
 
 
 def read_source(source: Any, input_shapes: InputShapes, example_inputs: Any, dynamic_shapes: Any) -> Network:
     """The network of a program, module or path. ParseError says what is missing."""
+    _register_caches()
     if isinstance(source, (str, os.PathLike)):
         name = Path(source).stem
         source = load(Path(source))
@@ -36,9 +40,12 @@ def read_source(source: Any, input_shapes: InputShapes, example_inputs: Any, dyn
         if example_inputs is None and isinstance(source, torch.jit.ScriptModule):
             example_inputs = _zeros(source, input_shapes)
         arguments = Arguments.of(source, example_inputs)
+        scripted = isinstance(source, torch.jit.ScriptModule)
+        if scripted and dynamic_shapes is not None:
+            raise ParseError("TorchScript takes no dynamic_shapes", where=name, remedy="name sizes in input_shapes")
         shapes = arguments.dynamic_shapes(input_shapes) if dynamic_shapes is None else dynamic_shapes
         # The converter of TorchScript makes names of its own.
-        own = tuple(arguments.parameters) if isinstance(source, torch.jit.ScriptModule) else ()
+        own = tuple(arguments.parameters) if scripted else ()
         return read_program(export(source, arguments, shapes), input_shapes, name, own)
     for given, what in ((example_inputs, "example_inputs"), (dynamic_shapes, "dynamic_shapes")):
         if given is not None:
@@ -61,10 +68,12 @@ def load(path: Path) -> Any:
     """The program or TorchScript module in a file. Pickles are not read: loading one runs code that it names."""
     kind = _kind(path)
     if kind == "pickle":
+        raise _pickle_error(path)
+    if kind == "compiled":
         raise ParseError(
-            "the file is a pickle of Python objects, which can run any code when loaded, and holds no graph",
+            "the file is a package of AOTInductor: machine code, and no graph",
             where=str(path),
-            remedy="load it where you trust it, then torch.export.save(torch.export.export(model, ...), 'model.pt2')",
+            remedy="save the exported program itself: torch.export.save(program, 'model.pt2')",
         )
     try:
         with quiet():
@@ -76,8 +85,28 @@ def load(path: Path) -> Any:
         raise ParseError(f"PyTorch cannot read the file: {error}", where=str(path)) from error
 
 
+def _pickle_error(path: Path) -> ParseError:
+    """Says what is in a file of pickled objects: weights alone, which load safely, or anything."""
+    try:
+        with quiet():
+            found = torch.load(path, weights_only=True, map_location="meta")
+    except Exception:
+        return ParseError(
+            "the file is a pickle of Python objects, which can run any code when loaded, and holds no graph",
+            where=str(path),
+            remedy="load it where you trust it, then torch.export.save(torch.export.export(model, ...), 'model.pt2')",
+        )
+    count = sum(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(found))
+    return ParseError(
+        f"the file is a pickle of {count} tensors, weights without the model that uses them",
+        where=str(path),
+        remedy="make the model, call model.load_state_dict(torch.load(path, weights_only=True)), and parse the model "
+        "with example_inputs",
+    )
+
+
 def _kind(path: Path) -> str:
-    """`torchscript`, `program` or `pickle`, by the names in the archive."""
+    """`torchscript`, `program`, `compiled` or `pickle`, by the names in the archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()[:_MAX_ENTRIES]
@@ -89,6 +118,8 @@ def _kind(path: Path) -> str:
     inner = {name.partition("/")[2] for name in names}
     if any(name.startswith("models/") or "serialized_exported_program" in name for name in inner | set(names)):
         return "program"
+    if any(name.startswith("data/aotinductor/") for name in inner):
+        return "compiled"
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
         return "torchscript"
     if "data.pkl" in inner:
@@ -101,22 +132,15 @@ def _kind(path: Path) -> str:
 
 def export(module: Any, arguments: Arguments, dynamic_shapes: Any) -> torch.export.ExportedProgram:
     """The program of a module for inference; the module is as before afterwards."""
-    _register_caches()
     with quiet(), torch.no_grad(), _evaluating(module):
         try:
             if isinstance(module, torch.jit.ScriptModule):
-                from torch._export.converter import TS2EPConverter
-
-                return TS2EPConverter(module, arguments.positional, arguments.keywords).convert()
+                return export_scripted(module, arguments, dynamic_shapes)
             return torch.export.export(
                 module, arguments.positional, arguments.keywords, dynamic_shapes=dynamic_shapes, strict=False
             )
         except Exception as error:
-            raise ParseError(
-                f"torch.export refuses the module: {_first_lines(error)}",
-                where=type(module).__name__,
-                remedy='change the module, or use torch.compile(backend="mm"), which leaves the rest to PyTorch',
-            ) from error
+            raise refusal(error, type(module).__name__) from error
 
 
 def _register_caches() -> None:
@@ -125,11 +149,6 @@ def _register_caches() -> None:
     register = getattr(executorch, "register_dynamic_cache_export_support", None)
     if register is not None:
         register()
-
-
-def _first_lines(error: Exception, lines: int = 4) -> str:
-    text = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(text[:lines]) or type(error).__name__
 
 
 @contextmanager
