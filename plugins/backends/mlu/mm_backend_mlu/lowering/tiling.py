@@ -1,0 +1,321 @@
+"""Sizes of tiles: what fits the memories of a core, and of that what the time model of the target likes best.
+
+The sums of bytes are those of the kernels' `prepare` functions. A kernel for which nothing fits is refused when the model
+is partitioned. Times are estimates to choose by, in cycles: the larger of what the units and the memory take, as pipelines
+overlap them, and what fills and empties the pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
+
+from mm_backend_mlu.lowering.layout import LINE_BYTES, round_up
+from mm_backend_mlu.target import Target
+
+LANES = 64
+TENSOR_BYTES = 64
+FOLD_COLUMNS = 64
+_MOST_CHUNKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EpilogueCost:
+    """What an epilogue wants, in bytes for each channel (`channels`) and each element of a tile (`tensors`, `scratch`)."""
+
+    channels: int = 0
+    tensors: int = 0
+    scratch: int = 0
+
+    def on_chip(self, elements: int, channels: int) -> int:
+        """Bytes for the largest tile."""
+        return 2 * self.channels * channels + (2 * self.tensors + self.scratch) * elements
+
+    def sizes(self, elements: int, channels: int) -> dict[str, int]:
+        """The fields of `mm::EpilogueBytes` for the largest tile."""
+        return {
+            "channels": self.channels * channels,
+            "tensors": self.tensors * elements,
+            "scratch": self.scratch * elements,
+        }
+
+
+NO_EPILOGUE = EpilogueCost()
+
+
+@dataclass(frozen=True, slots=True)
+class MatmulTiles:
+    """Tiles of a matrix product, the bytes that they take, and how many there are."""
+
+    m: int
+    n: int
+    k: int
+    nram: int
+    wram: int
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConvTiles:
+    """Tiles of a convolution: rows and columns of the result, lanes, input channels of a chunk."""
+
+    h: int
+    w: int
+    o: int
+    c: int
+    by_tap: bool
+    nram: int
+    wram: int
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTiles:
+    """Tiles of a depthwise convolution or pool: rows, columns and channels of the result."""
+
+    h: int
+    w: int
+    c: int
+    nram: int
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowTiles:
+    """Rows that are worked on at once."""
+
+    rows: int
+    nram: int
+    tasks: int
+
+
+def _piece(elements: int, itemsize: int) -> int:
+    """Bytes of one piece that `mm::Carver` hands out."""
+    return round_up(elements * itemsize, LINE_BYTES)
+
+
+def sizes_up_to(most: int) -> list[int]:
+    """Sizes to try: equal shares of `most` that double, the largest first."""
+    parts, sizes = 1, []
+    while True:
+        size = -(-most // parts)
+        if not sizes or size < sizes[-1]:
+            sizes.append(size)
+        if size <= 1:
+            return sizes
+        parts = parts + 1 if parts < 8 else parts * 5 // 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One candidate of tiles of a contraction, for the estimate. Counts of elements, of the largest tile."""
+
+    left: int
+    right: int
+    results: int
+    chunks: int
+    macs: int
+    tiles: int
+    column_tiles: int
+
+
+def _estimate(work: _Work, itemsize: int, epilogue: EpilogueCost, target: Target) -> float:
+    """Cycles of the slowest core."""
+    cores = target.cores
+    mine = ceil(work.tiles / cores)
+    active = min(cores, work.tiles)
+    share = min(target.cluster_dram_bytes_per_second / ceil(active / target.clusters), target.dram_bytes_per_second / active)
+    bytes_per_cycle = share / target.clock_hz
+    kind = "half" if itemsize == 2 else "float"
+    macs_per_cycle = target.tensor_operations_per_cycle[kind, kind] / 2
+    columns = 1 + (mine - 1) / work.column_tiles
+    blocks = mine * work.chunks if work.chunks > 1 else columns
+    copied = mine * (work.left * work.chunks + work.results * (1 + epilogue.tensors / itemsize)) + blocks * work.right
+    copying = copied * itemsize / bytes_per_cycle + mine * work.chunks * 2 * target.descriptor_cycles
+    vector = work.results * (epilogue.scratch + epilogue.tensors + epilogue.channels + 1) * 2 / target.vector_bytes_per_cycle
+    if work.chunks > 1:
+        vector += work.results * work.chunks * 4 / target.vector_bytes_per_cycle
+    computing = mine * (work.macs / macs_per_cycle + vector + work.chunks * target.tensor_latency_cycles)
+    edges = (work.left + work.right + work.results) * itemsize / bytes_per_cycle
+    waiting = (mine * work.chunks + 2) * (target.dram_latency_cycles + 2 * target.barrier_cycles) / 2
+    return max(copying, computing) + edges + waiting
+
+
+def matmul_tiles(
+    m: int, n: int, k: int, batch: int, itemsize: int, arranged: int, epilogue: EpilogueCost, target: Target
+) -> MatmulTiles | None:
+    """Tiles of `batch` products of [m, k] and [k, n]; None where none fit.
+
+    `arranged` is how many blocks of the right operand lie in NRAM on their way to WRAM.
+    """
+    best: tuple[float, MatmulTiles] | None = None
+    lanes, align = round_up(n, LANES), TENSOR_BYTES // itemsize
+    for chunks, tile_n in product(range(1, _MOST_CHUNKS), _lane_blocks(lanes)):
+        tile_k = round_up(-(-k // chunks), align)
+        wram = 2 * tile_n * tile_k * itemsize
+        if wram > target.wram_bytes or -(-k // tile_k) != chunks:
+            continue
+        for tile_m in sizes_up_to(min(m, 2048)):
+            results = tile_m * tile_n
+            nram = (
+                2 * _piece(tile_m * tile_k, itemsize) + 2 * _piece(results, itemsize)
+                + (2 * _piece(results, 4) if chunks > 1 else 0)
+                + arranged * _piece(tile_n * tile_k, itemsize) + epilogue.on_chip(results, tile_n)
+            )  # fmt: skip
+            if nram > target.nram_bytes:
+                continue
+            column = -(-m // tile_m)
+            tiles = batch * -(-lanes // tile_n) * column
+            work = _Work(tile_m * tile_k, tile_n * tile_k, results, chunks, tile_m * tile_n * tile_k * chunks, tiles, column)
+            cost = _estimate(work, itemsize, epilogue, target)
+            if best is None or cost < best[0]:
+                best = cost, MatmulTiles(tile_m, tile_n, tile_k, nram, wram, tiles)
+        if best is not None and chunks > 3:
+            break
+    return None if best is None else best[1]
+
+
+def _lane_blocks(lanes: int) -> Iterator[int]:
+    """Widths of blocks of lanes to try."""
+    for size in sizes_up_to(lanes // LANES):
+        if size * LANES <= 1024:
+            yield size * LANES
+
+
+@dataclass(frozen=True, slots=True)
+class ConvProblem:
+    """What tiles of a convolution depend on: the kernel's shape without the pads. `c` and `stored` are those of a group."""
+
+    n: int
+    oh: int
+    ow: int
+    c: int
+    stored: int
+    groups: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    itemsize: int
+
+    @property
+    def must_go_by_tap(self) -> bool:
+        """Windows with gaps, and those smaller than the strides."""
+        gaps = any(d > 1 and k > 1 for d, k in zip(self.dilations, self.kernel))
+        return gaps or any(s > k for s, k in zip(self.strides, self.kernel)) or self.kernel == (1, 1)
+
+
+def conv_tiles(problem: ConvProblem, epilogue: EpilogueCost, target: Target) -> ConvTiles | None:
+    """Tiles of a convolution; None where none fit."""
+    ways = [True] if problem.must_go_by_tap else [False, True]
+    for by_tap in ways:
+        found = _conv_tiles(problem, by_tap, epilogue, target)
+        if found is not None:
+            return found
+    return None
+
+
+def _conv_tiles(problem: ConvProblem, by_tap: bool, epilogue: EpilogueCost, target: Target) -> ConvTiles | None:
+    best: tuple[float, ConvTiles] | None = None
+    itemsize, (kh, kw), (sy, sx) = problem.itemsize, problem.kernel, problem.strides
+    align = TENSOR_BYTES // itemsize
+    lanes = round_up(problem.stored, LANES)
+    taps, tap_chunks = (1, kh * kw) if by_tap else (kh * kw, 1)
+    widths = [size for size in sizes_up_to(problem.ow) if size == problem.ow or size >= 8] or [problem.ow]
+    for depth_chunks, tile_o in product(range(1, _MOST_CHUNKS), _lane_blocks(lanes)):
+        tile_c = round_up(-(-problem.c // depth_chunks), align)
+        chunks = depth_chunks * tap_chunks
+        right = tile_o * taps * tile_c
+        if 2 * right * itemsize > target.wram_bytes or -(-problem.c // tile_c) != depth_chunks:
+            continue
+        for tile_w, tile_h in product(widths, sizes_up_to(problem.oh)):
+            if tile_w < problem.ow and tile_h > 16:
+                continue
+            extents = (tile_h, tile_w) if by_tap else ((tile_h - 1) * sy + kh, (tile_w - 1) * sx + kw)
+            left, results = extents[0] * extents[1] * tile_c, tile_h * tile_w * tile_o
+            nram = (
+                2 * _piece(left, itemsize) + 2 * _piece(results, itemsize)
+                + (2 * _piece(results, 4) if chunks > 1 else 0) + epilogue.on_chip(results, tile_o)
+            )  # fmt: skip
+            if nram > target.nram_bytes:
+                continue
+            column = problem.n * -(-problem.oh // tile_h) * -(-problem.ow // tile_w)
+            tiles = problem.groups * -(-lanes // tile_o) * column
+            work = _Work(left, right, results, chunks, results * taps * tile_c * chunks, tiles, column)
+            cost = _estimate(work, itemsize, epilogue, target)
+            if best is None or cost < best[0]:
+                best = cost, ConvTiles(tile_h, tile_w, tile_o, tile_c, by_tap, nram, 2 * right * itemsize, tiles)
+        if best is not None and depth_chunks > 3:
+            break
+    return None if best is None else best[1]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowProblem:
+    """What tiles of windows over single channels depend on. `pitch` counts the channels, padding included."""
+
+    n: int
+    oh: int
+    ow: int
+    pitch: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    itemsize: int
+
+    def phases(self, h: int, w: int, c: int) -> tuple[int, int]:
+        """Elements of one phase of a patch, and of all of them."""
+        extents = (
+            -(-((results - 1) * stride + (window - 1) * dilation + 1) // stride)
+            for results, window, stride, dilation in zip((h, w), self.kernel, self.strides, self.dilations)
+        )
+        rows, columns = extents
+        return rows * columns * c, rows * columns * c * self.strides[0] * self.strides[1]
+
+
+def window_tiles(
+    problem: WindowProblem, wide: bool, sums: int, weights: bool, epilogue: EpilogueCost, target: Target
+) -> WindowTiles | None:
+    """Tiles of a depthwise convolution or pool; None where none fit.
+
+    `wide`: patches of half are computed in float. `sums` are the phases that are held in the type that is computed in.
+    `weights`: one in float for each tap and channel, in two slots.
+    """
+    best: tuple[float, WindowTiles] | None = None
+    itemsize, taps = problem.itemsize, problem.kernel[0] * problem.kernel[1]
+    line = LINE_BYTES // itemsize
+    sum_size = 4 if wide else itemsize
+    bytes_per_cycle = target.dram_bytes_per_second / target.cores / target.clock_hz
+    widths = [size for size in sizes_up_to(problem.ow) if size == problem.ow or size >= 8] or [problem.ow]
+    for lines, tile_w, tile_h in product(sizes_up_to(problem.pitch // line), widths, sizes_up_to(problem.oh)):
+        tile_c = lines * line
+        phase, patch = problem.phases(tile_h, tile_w, tile_c)
+        results = tile_h * tile_w * tile_c
+        nram = (
+            2 * _piece(patch, itemsize) + 2 * _piece(results, itemsize)
+            + (_piece(patch, 4) if wide and itemsize < 4 else 0) + sums * _piece(phase, sum_size)
+            + (2 * _piece(taps * tile_c, 4) if weights else 0) + epilogue.on_chip(results, tile_c)
+        )  # fmt: skip
+        if nram > target.nram_bytes:
+            continue
+        tiles = problem.n * -(-problem.oh // tile_h) * -(-problem.ow // tile_w) * -(-problem.pitch // tile_c)
+        mine = ceil(tiles / target.cores)
+        vector = phase * taps * sums * sum_size / target.vector_bytes_per_cycle + taps * sums * target.issue_cycles
+        copying = (patch + results) * itemsize / bytes_per_cycle + 2 * target.descriptor_cycles
+        waiting = (mine + 2) * (target.dram_latency_cycles + 2 * target.barrier_cycles) / 2
+        cost = mine * max(vector, copying) + copying + waiting
+        if best is None or cost < best[0]:
+            best = cost, WindowTiles(tile_h, tile_w, tile_c, nram, tiles)
+    return None if best is None else best[1]
+
+
+def row_tiles(rows: int, row_bytes: int, fixed_bytes: int, target: Target) -> RowTiles | None:
+    """As many rows at once as fit beside `fixed_bytes` and leave work for every core; None where not one fits."""
+    most = (target.nram_bytes - fixed_bytes) // row_bytes
+    if most < 1:
+        return None
+    share = ceil(rows / target.cores)
+    count = min(most, ceil(share / 2) if share > 32 else share)
+    count = ceil(rows / ceil(rows / count))
+    return RowTiles(count, fixed_bytes + count * row_bytes, -(-rows // count))
