@@ -23,6 +23,7 @@ from mm_core.cli.inputs import random_inputs, read_inputs, resolve_shapes, write
 from mm_core.cli.measure import Measurement, measure
 from mm_core.cli.statistics import Latency
 from mm_core.cli.values import BatchSizes, InputDims, NameList, shapes_by_input
+from mm_core.device import Prediction
 from mm_core.errors import InputError
 from mm_core.model import Model
 from mm_core.runtime import Engine
@@ -94,6 +95,10 @@ def command(context: click.Context, /, **options: Any) -> None:
     shown = figures if options["infer_depth"] > 1 else {"latency": figures["latency"]}
     print_latencies(out, "Latency (host clock)", shown.items())
 
+    predicted = warm.predictions()
+    if predicted:
+        print_block(out, Block("Predicted latency (not measured)", _predicted_rows(predicted)))
+
     if options["json_path"] is not None:
         report = {
             "parameters": parameters,
@@ -106,6 +111,10 @@ def command(context: click.Context, /, **options: Any) -> None:
             "batch": batch,
             "throughput_qps": len(measured.requests) * batch / measured.wall,
             **{f"{name}_ms": latency.as_dict() for name, latency in figures.items()},
+            "predicted_ms": {
+                device: 1e3 * sum(found.seconds for name, found in predicted if name == device)
+                for device in dict.fromkeys(name for name, _ in predicted)
+            },
         }
         options["json_path"].write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _extras(out, engine, inputs, measured, options)
@@ -209,6 +218,24 @@ def _performance_rows(measured: Measurement, batch: int) -> tuple[tuple[str, str
             f"{count / measured.wall:.2f} iterations/second",
         ),
     )
+
+
+_SLOWEST = 5
+"""Kernels of a prediction that are shown one by one."""
+
+
+def _predicted_rows(predicted: Sequence[tuple[str, Prediction]]) -> tuple[tuple[str, str], ...]:
+    """For each device the sum over its kernels, then the slowest kernels and the nodes that they are for."""
+    rows = []
+    for device in dict.fromkeys(name for name, _ in predicted):
+        kernels = sorted((found for name, found in predicted if name == device), key=lambda found: -found.seconds)
+        total = sum(kernel.seconds for kernel in kernels)
+        rows.append((device, f"{total * 1e3:.3f} ms in {len(kernels)} kernels, one after the other"))
+        for kernel in kernels[:_SLOWEST]:
+            share = 100 * kernel.seconds / total if total else 0.0
+            place = ", ".join(kernel.nodes) or kernel.label
+            rows.append((f"{device}, {place}", f"{kernel.seconds * 1e3:.3f} ms, {share:.1f} %"))
+    return tuple(rows)
 
 
 def _extras(

@@ -14,6 +14,7 @@ from mm_core.device.contract import (
     HostDevice,
     HostQueue,
     Observer,
+    Prediction,
     Program,
     Queue,
     Shortcut,
@@ -23,6 +24,6 @@ from mm_core.device.contract import (
 
 __all__ = [
     "FINISHED", "HOST", "PAGE_BYTES", "Backend", "Bound", "Buffer", "Device", "DeviceInfo", "Event", "FinishedEvent",
-    "HostDevice", "HostQueue", "Observer", "Program", "Queue", "Shortcut", "TargetOption",
+    "HostDevice", "HostQueue", "Observer", "Prediction", "Program", "Queue", "Shortcut", "TargetOption",
     "aligned_empty",
 ]  # fmt: skip

@@ -126,6 +126,15 @@ class Bound:
     output_bytes: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Seconds that hardware would take for one kernel, as a device that is not the hardware predicts them."""
+
+    label: str
+    nodes: tuple[str, ...]
+    seconds: float
+
+
 Shortcut = Callable[[Mapping[str, Any]], "dict[str, Array] | None"]
 """A whole request in one call: inputs by name, outputs by name. None if an input is not of the very type and shape it
 was made for, or cannot be read where it lies; the runtime then goes the long way. Not for two threads at once."""
@@ -137,6 +146,10 @@ class Program(ABC):
     @abstractmethod
     def bind(self, dims: Mapping[str, int]) -> Bound:
         """Fix the sizes. `dims` has a value for every symbol of the inputs' types. InputError if they do not fit."""
+
+    def predictions(self, bound: Bound) -> Sequence[Prediction]:
+        """What the hardware that is stood in for would take, once the program has run. Empty: nothing is predicted."""
+        return ()
 
     def shortcut(
         self, bound: Bound, inputs: Sequence[tuple[TensorSpec, int]], outputs: Sequence[tuple[TensorSpec, int]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mm_core import plugins
-from mm_core.device import Observer, Shortcut
+from mm_core.device import Observer, Prediction, Shortcut
 from mm_core.errors import DeviceError, InputError
 from mm_core.runtime.binding import as_value, bind_symbols, check_limits
 from mm_core.runtime.executor import Executor
@@ -43,6 +43,11 @@ class Context:
     def close(self) -> None:
         """Give the device queues back now; else that happens when the context is dropped."""
         self._finalizer()
+
+    def predictions(self) -> list[tuple[str, Prediction]]:
+        """Kernel by kernel, the device's name and the time that its hardware would take, where a device that is not
+        the hardware predicts it; of what has run so far. These are no measurements."""
+        return self._executor.predictions()
 
     def run(self, inputs: Mapping[str, Any], outputs: Mapping[str, Array] | None = None) -> dict[str, Any]:
         """Run the model and wait. Gives {output name: array}; arrays belong to the caller.

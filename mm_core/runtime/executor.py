@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mm_core.device import HOST, PAGE_BYTES, Bound, Buffer, Observer, Shortcut
+from mm_core.device import HOST, PAGE_BYTES, Bound, Buffer, Observer, Prediction, Shortcut
 from mm_core.errors import DeviceError, InputError, MMError
 from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, Plan, Sizes, Slots
 from mm_core.runtime.binding import check_limits
@@ -39,6 +39,15 @@ class Executor:
         self._fresh = {
             index for index, slot in enumerate(main.results) if slot in made and main.results.index(slot) == index
         }
+
+    def predictions(self) -> list[tuple[str, Prediction]]:
+        """What devices that stand in for hardware predict, for every part and sizes that have run."""
+        return [
+            (self.engine.devices[part.info.device].name, prediction)
+            for (number, _), ready in self._bound.items()
+            for part in (self.engine.parts[number],)
+            for prediction in part.program.predictions(ready.bound)
+        ]
 
     def shortcut(self, dims: Mapping[str, int]) -> Shortcut | None:
         """A shorter way for requests of these sizes, where the plan is one launch and its device knows one."""

@@ -102,7 +102,7 @@ def _lower(operation: Operation, variables: frozenset[str], constants: dict[int,
     for new, old in zip(made.results, operation.results):
         assert isinstance(new.type, TensorType)
         assert isinstance(old.type, TensorType)
-        new.type = new.type.with_shape(old.type.shape)
+        new.type = old.type.with_dtype(new.type.dtype)
         results.append(new if new.type.dtype is old.type.dtype else builder.cast(new, to=FLOAT32))
     operation.replace_with(results)
 

@@ -1,0 +1,92 @@
+"""The MLU backend of mm. This module, `device` and `drivers` are the run half; `compiler` and what it uses build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mm_core.device import Backend, Device, DeviceInfo, TargetOption
+from mm_core.errors import MMError
+
+if TYPE_CHECKING:
+    from mm_backend_mlu.drivers.driver import Driver
+    from mm_core.compiler import Compiler
+
+__version__ = "0.1.0"
+EMULATED_CARDS = "MM_MLU_EMULATED"
+"""Environment variable: names of cards to emulate, in the order of their devices."""
+_DEFAULT_CARDS = "MLU370-S4,MLU370-X4"
+DEFAULT_ARCHITECTURE = "mtp_372"
+
+
+class MluBackend(Backend):
+    """Cambricon's cards: hardware where the vendor's runtime is found, emulated ones elsewhere."""
+
+    name = "mlu"
+    memory_space = "mlu"
+    options = (
+        TargetOption(
+            "mlu_arch",
+            "architecture to generate code for, with the cluster counts that it may run on: mtp_372, mtp_372:6, "
+            "mtp_372:2,6,8",
+            DEFAULT_ARCHITECTURE,
+        ),
+    )
+
+    def probe(self) -> Sequence[DeviceInfo]:
+        return [info for info, _ in self._devices()]
+
+    def open(self, name: str) -> Device:
+        from mm_backend_mlu.device import MluDevice
+
+        info = self.find(name)
+        driver = next(driver for found, driver in self._devices() if found == info)
+        assert driver is not None  # A device without a problem has one.
+        return MluDevice(driver)
+
+    def compiler(self, target: Mapping[str, str]) -> Compiler:
+        from mm_backend_mlu.compiler import MluCompiler
+
+        return MluCompiler(target.get("mlu_arch") or DEFAULT_ARCHITECTURE)
+
+    def _devices(self) -> list[tuple[DeviceInfo, Driver | None]]:
+        from mm_backend_mlu.drivers import cnrt
+
+        wanted = os.environ.get(EMULATED_CARDS)
+        library = None if wanted is not None else cnrt.find_library()
+        if library is None:
+            names = (wanted if wanted is not None else _DEFAULT_CARDS).split(",")
+            return [_emulated(number, card.strip()) for number, card in enumerate(names)]
+        try:
+            found = cnrt.runtime(library)
+            count = found.device_count()
+        except (MMError, OSError) as error:
+            return [(DeviceInfo("mlu:0", "Cambricon MLU", str(error)), None)]
+        if not count:
+            problem = f"CNRT {found.version} finds no card; {EMULATED_CARDS}=MLU370-S4 emulates one"
+            return [(DeviceInfo("mlu:0", "Cambricon MLU", problem), None)]
+        return [_real(found, number) for number in range(count)]
+
+
+def _emulated(number: int, card: str) -> tuple[DeviceInfo, Driver | None]:
+    from mm_backend_mlu.drivers.emulated import EmulatedDriver
+    from mm_backend_mlu.target import find_card
+
+    name = f"mlu:{number}"
+    try:
+        driver = EmulatedDriver(name, find_card(card))
+    except MMError as error:
+        return DeviceInfo(name, f"emulated {card}", f"{error}; see {EMULATED_CARDS}"), None
+    return DeviceInfo(name, driver.description), driver
+
+
+def _real(library: object, number: int) -> tuple[DeviceInfo, Driver | None]:
+    from mm_backend_mlu.drivers import cnrt
+
+    assert isinstance(library, cnrt.Runtime)
+    try:
+        driver = cnrt.CnrtDriver(library, number, cnrt.target_of(library, number))
+    except MMError as error:
+        return DeviceInfo(f"mlu:{number}", "Cambricon MLU", str(error)), None
+    return DeviceInfo(driver.name, driver.description), driver

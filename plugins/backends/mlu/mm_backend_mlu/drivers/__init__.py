@@ -1,0 +1,1 @@
+"""How cards are reached: the vendor's runtime, or the emulator behind the same interface."""
