@@ -20,6 +20,7 @@ from mm_parser_torch.importers import (
     recurrent,
     reduction,
     sampling,
+    selecting,
 )
 from mm_parser_torch.table import Table
 
@@ -28,6 +29,7 @@ TABLE = Table(
     for module in (
         activation, assembly, attention, complexes, contraction, convolution, elementwise, embedding_bag, indexing,
         movement, normalization, numbers, pooling, quantization, random, recurrent, reduction, sampling,
+        selecting,
     )
 )  # fmt: skip
 NUMBERS = numbers.FUNCTIONS

@@ -242,8 +242,3 @@ def _ranked(g: Graph, x: Value, count: Any, dim: int, largest: bool) -> Any:
     if not rank(x):
         values, places = g.reshape(values, []), g.reshape(places, [])
     return cast(g, values, own), places
-
-
-@op("nonzero")
-def nonzero(g: Graph, call: Call, x: Value) -> Any:
-    return g.transpose(g.nonzero(x), permutation=(1, 0))
