@@ -214,3 +214,33 @@ print(report)
 """,
     )
     assert len(out.splitlines()) > 10
+
+
+def test_what_a_device_predicts_is_shown_as_predicted(installed: Path, tmp_path: Path) -> None:
+    out = run(
+        installed,
+        f"""
+import json
+from click.testing import CliRunner
+from mm_core.cli.run import command
+net = mm.Network("chain")
+net.mark_output(net.exp(net.add(net.add_input("x", "float32", (4,)), 1.0)), "y")
+model = build(net, "toy")
+context = model.create_engine().create_context()
+assert context.predictions() == []  # nothing has run
+context.run({{"x": np.zeros(4, np.float32)}})
+assert [(device, found.label, found.seconds) for device, found in context.predictions()] == [
+    ("toy:0", operator, 1e-3) for operator, *_ in json.loads(model.executables[0].code)
+]
+model.save({str(tmp_path / "chain.mm")!r})
+report = {str(tmp_path / "report.json")!r}
+arguments = ["--iterations", "2", "--duration", "1", "--warmup", "0", "--json", report, {str(tmp_path / "chain.mm")!r}]
+done = CliRunner().invoke(command, arguments)
+assert done.exit_code == 0, done.output
+lines = done.output.splitlines()
+place = next(number for number, line in enumerate(lines) if "Predicted latency (not measured)" in line)
+print(" ".join(lines[place + 1].split()))
+print(json.loads(open(report).read())["predicted_ms"])
+""",
+    )
+    assert out.splitlines() == ["toy:0 : 2.000 ms in 2 kernels, one after the other", "{'toy:0': 2.0}"]

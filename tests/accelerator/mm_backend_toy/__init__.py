@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mm_backend_toy.instructions import EXECUTE
-from mm_core.device import Backend, Bound, Buffer, Device, DeviceInfo, Event, Observer, Program, Queue, TargetOption
+from mm_core.device import (
+    Backend,
+    Bound,
+    Buffer,
+    Device,
+    DeviceInfo,
+    Event,
+    Observer,
+    Prediction,
+    Program,
+    Queue,
+    TargetOption,
+)
 from mm_core.errors import DeviceError
 from mm_core.model import Executable
 from mm_core.types import Array, DType, as_dtype, evaluate_int, parse_dim
@@ -117,6 +129,10 @@ class ToyProgram(Program):
         planned = plan([Interval(size, first, last) for size, (_, _, first, last) in zip(sizes, registers)])
         shapes = tuple(registers[number][1] for number in self.manifest["outputs"])
         return Bound(shapes, planned.size, (self, registers, planned.offsets))
+
+    def predictions(self, bound: Bound) -> Sequence[Prediction]:
+        """If it were real, each instruction would take a millisecond."""
+        return tuple(Prediction(operator, (), 1e-3) for operator, *_ in self.code)
 
     def run(
         self,
