@@ -36,3 +36,15 @@ def test_projections_of_attention_are_one_product(shape: tuple[int | str, ...], 
     assert kernels[:2] == ["gemm+add", "attention"]
     assert set(kernels[2:]) <= {"copy"}  # into the order of the output
     np.testing.assert_allclose(results["cpu"], results["reference"], rtol=1e-4, atol=1e-5)
+
+
+def test_engines_read_packed_weights_where_they_are() -> None:
+    network = mm.Network("linear")
+    x = network.add_input("x", mm.float32, (4, 256))
+    weight = np.random.default_rng(0).standard_normal((256, 256), dtype=np.float32)
+    network.mark_output(network.linear(x, weight), "y")
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"])).build(network)
+    (packed,) = (data.numpy() for data in model.executables[0].constants if data.nbytes >= weight.nbytes)
+    used = model.create_engine().parts[0].program.constants  # type: ignore[attr-defined]
+    assert packed.ctypes.data % 64 == 0
+    assert packed.ctypes.data in [array.ctypes.data for array in used]

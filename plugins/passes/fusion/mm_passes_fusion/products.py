@@ -34,8 +34,11 @@ def transposed_weight(rewriter: Rewriter, operation: Operation) -> Reason | None
     data = constant_of(operation.operands[0])
     if data is None or len(data.shape) != 2:
         return None
-    array = np.ascontiguousarray(data.numpy().transpose(operation.attributes["permutation"]))
-    rewriter.replace(operation, [rewriter.constant(TensorData.of(array))])
+    # A view, made when it is first read: backends pack weights anyway, and a copy of all of them is large.
+    permutation = operation.attributes["permutation"]
+    shape = tuple(data.shape[axis] for axis in permutation)
+    turned = TensorData(data.dtype, shape, lambda: data.numpy().transpose(permutation))
+    rewriter.replace(operation, [rewriter.constant(turned)])
     return None
 
 

@@ -18,10 +18,11 @@ from mm_backend_cpu.codegen.strided_copy import CopySpec, copy
 from mm_backend_cpu.lowering.view import View
 from mm_backend_cpu.program import Buffer, Loop, Move, Program, Step
 from mm_backend_cpu.tuning.choice import Choice, Chooser
+from mm_core.device import aligned_empty
 from mm_core.errors import CompileError
 from mm_core.ir import Network, Operation, Value
 from mm_core.model import KernelRecord
-from mm_core.types import DTYPES, Array, Dim, Shape, TensorData, TensorType, evaluate_int, symbols
+from mm_core.types import DTYPES, Array, Dim, Shape, TensorData, TensorType, as_dtype, evaluate_int, symbols
 
 SYMBOL_GUESS = 32
 """What an unbounded symbol is taken for where costs are estimated."""
@@ -108,7 +109,7 @@ class Lowering:
         key = (id(data), layout)
         number = self._constant_numbers.get(key)
         if number is None:
-            number = self.constant(pack(data.numpy()), key)
+            number = self.constant(_aligned(pack(data.numpy())), key)
         return number
 
     # --- values -----------------------------------------------------------------------------------------------------
@@ -376,6 +377,13 @@ def outside(value: Value, alias: Mapping[Value, Value | None] | None) -> Value:
     """What a region's argument stands for; other values stand for themselves."""
     found = alias.get(value) if alias else None
     return value if found is None else found
+
+
+def _aligned(array: Array) -> Array:
+    """The array where an engine reads it in place; else each engine of a model that was just built would copy it."""
+    copy = aligned_empty(as_dtype(array.dtype), array.shape)
+    copy[...] = array
+    return copy
 
 
 def constant_data(value: Value | None) -> TensorData | None:
