@@ -1,4 +1,4 @@
-"""In which order a tensor's axes lie in memory: the engine knows dense row-major arrays, so axes are permuted for it."""
+"""In which order the axes of a tensor lie in memory; the engine, which knows row-major arrays, gets them permuted."""
 
 from __future__ import annotations
 

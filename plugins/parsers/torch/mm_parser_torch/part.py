@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections import Counter
@@ -135,7 +136,10 @@ class Part:
             give.append(partial(_tensor, order=inverse(order)) if _moves(order) else tensor_of)
         # The state before the engine reads the weights: what changes meanwhile is seen at the next call.
         weights = Weights([arguments[place] for place in self.weights])
-        engine = Builder(self.config).build(network).create_engine(threads=self.config.threads)
+        model = Builder(self.config).build(network)
+        del network, values, results, reader
+        gc.collect()  # Networks are cyclic, and passes leave weights in them that are as large as the model's own.
+        engine = model.create_engine(threads=self.config.threads)
         return _Session(engine, tuple(self.weights), weights, inputs, give)
 
 

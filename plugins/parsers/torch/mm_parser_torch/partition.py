@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Set
+from itertools import chain
 from typing import Any
 
 import torch
@@ -54,16 +55,16 @@ def _views_handed_out(graph: torch.fx.GraphModule) -> dict[torch.fx.Node, str]:
     (output,) = (node for node in graph.graph.nodes if node.op == "output")
     chains: dict[torch.fx.Node, list[list[torch.fx.Node]]] = {}
     for result in output.all_input_nodes:
-        chain, node = [], result
+        views, node = [], result
         while _is_view(node):
-            chain.append(node)
+            views.append(node)
             node = node.all_input_nodes[0]
-        chains.setdefault(node, []).append(chain)
+        chains.setdefault(node, []).append(views)
     found: dict[torch.fx.Node, str] = {}
-    for root, views in chains.items():
-        if root.op == "placeholder" or len(views) > 1:
+    for root, ways in chains.items():
+        if root.op == "placeholder" or len(ways) > 1:
             whose = "an input" if root.op == "placeholder" else "another result"
-            found |= dict.fromkeys(sum(views, []), f"a view of {whose}, which the caller gets as such")
+            found |= dict.fromkeys(chain(*ways), f"a view of {whose}, which the caller gets as such")
     return found
 
 
