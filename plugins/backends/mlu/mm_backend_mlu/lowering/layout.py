@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
 from mm_backend_mlu.lowering.rule import Preference
-from mm_backend_mlu.lowering.values import shape_of, tensor_type
+from mm_backend_mlu.lowering.values import constant_data, dtype_of, shape_of
 from mm_core.ir import Network, Operation, Value
 from mm_core.types import Array
 
+IMAGE_RANK = 4
 LINE_BYTES = 128
 """What the vector unit takes at once. Channels that lie last are padded to it."""
 
@@ -30,6 +32,11 @@ def lanes(itemsize: int) -> int:
 
 def round_up(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
+
+
+def with_rank(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """The shape with axes of size 1 before its own, up to `rank`."""
+    return (1,) * (rank - len(shape)) + shape
 
 
 def physical_shape(shape: tuple[int, ...], itemsize: int, layout: Layout) -> tuple[int, ...]:
@@ -76,27 +83,37 @@ class Layouts:
         return "\n".join(lines) + "\n"
 
 
-def preferred(operation: Operation, preference: Preference, chosen: set[Value]) -> set[Value]:
-    """The results of an operation that shall lie channels last, when `chosen` do so already."""
-    images = {value for value in operation.results if len(shape_of(value)) == 4}
-    if not images or preference is Preference.DENSE:
-        return set()
-    if preference is Preference.CHANNELS_LAST:
-        return images
-    leader = _leader(operation)
-    return images if leader is not None and leader in chosen else set()
+def layouts(part: Network, preference: Callable[[Operation], Preference]) -> Layouts:
+    """Decide for every value of a part, in order: conversions are needed only where wishes meet."""
+    chosen: set[Value] = set()
+    for operation in part.operations:
+        if operation.name == "mm.constant":
+            continue
+        wish = preference(operation)
+        leader = _leader(operation)
+        if wish is Preference.CHANNELS_LAST or (wish is Preference.FOLLOW and leader in chosen):
+            images = [value for value in operation.results if _is_image(value)]
+            if wish is Preference.CHANNELS_LAST or _equally_padded(operation):
+                chosen.update(images)
+    return Layouts(part, frozenset(chosen))
+
+
+def _is_image(value: Value) -> bool:
+    return len(shape_of(value)) == IMAGE_RANK and dtype_of(value).itemsize in (1, 2, 4)
 
 
 def _leader(operation: Operation) -> Value | None:
     """The operand that a follower follows: one that is computed, of the result's shape if there is such."""
     computed = [
-        value for value in operation.operands
-        if value is not None and not _is_constant(value) and len(tensor_type(value).shape or ()) == 4
-    ]  # fmt: skip
+        value for value in operation.operands if value is not None and constant_data(value) is None and _is_image(value)
+    ]
     shape = shape_of(operation.results[0])
-    same = [value for value in computed if shape_of(value) == shape]
-    return next(iter(same or computed), None)
+    return next((value for value in computed if shape_of(value) == shape), next(iter(computed), None))
 
 
-def _is_constant(value: Value) -> bool:
-    return value.defining_op is not None and value.defining_op.name == "mm.constant"
+def _equally_padded(operation: Operation) -> bool:
+    """Whether the images that an operation reads and writes have equally many channels in memory."""
+    values = [value for value in (*operation.operands, *operation.results) if value is not None]
+    images = [value for value in values if len(shape_of(value)) == IMAGE_RANK and shape_of(value)[1] != 1]
+    padded = {round_up(shape_of(value)[1], lanes(dtype_of(value).itemsize)) for value in images if _is_image(value)}
+    return all(map(_is_image, images)) and len(padded) == 1

@@ -8,6 +8,7 @@ from math import prod
 
 from mm_backend_mlu.codegen.kernel import Kernel
 from mm_backend_mlu.lowering.layout import (
+    IMAGE_RANK,
     LINE_BYTES,
     Layout,
     Layouts,
@@ -15,6 +16,7 @@ from mm_backend_mlu.lowering.layout import (
     physical_strides,
     round_up,
     to_channels_last,
+    with_rank,
 )
 from mm_backend_mlu.lowering.values import ALIASES, constant_data, dtype_of, elements, shape_of, source
 from mm_backend_mlu.program import ALIGNMENT, BLOCK, Buffer, Launch, Trace
@@ -124,7 +126,10 @@ class Lowering:
         return self._in(value, Layout.DENSE)
 
     def channels_last(self, value: Value) -> int:
-        """The buffer that holds a value of rank 4 as [batch, height, width, channels padded to whole lines]."""
+        """The buffer that holds a value as [batch, height, width, channels padded to whole lines].
+
+        One of lower rank stands for what it broadcasts as: axes of size 1 come before its own.
+        """
         return self._in(value, Layout.CHANNELS_LAST)
 
     def read(self, value: Value, layout: Layout) -> int:
@@ -141,12 +146,12 @@ class Lowering:
     def _brought(self, value: Value, layout: Layout) -> int:
         data = constant_data(value)
         if data is not None:
-            pack = to_channels_last if layout is Layout.CHANNELS_LAST else _as_it_is
+            pack = _to_channels_last if layout is Layout.CHANNELS_LAST else _as_it_is
             return self.packed(value, layout, pack)
         other = Layout.DENSE if layout is Layout.CHANNELS_LAST else Layout.CHANNELS_LAST
         if (value, other) not in self._places:
             raise CompileError("a value is read before it is computed", where=self.where)
-        shape, itemsize = shape_of(value), dtype_of(value).itemsize
+        shape, itemsize = with_rank(shape_of(value), IMAGE_RANK), dtype_of(value).itemsize
         held = self._places[value, other]
         if physical_shape(shape, itemsize, Layout.CHANNELS_LAST)[3] == shape[1] and shape[2] * shape[3] == 1:
             return held  # One pixel without padding: both layouts are the same bytes.
@@ -280,6 +285,10 @@ def _same_elements(value: Value) -> Iterator[Value]:
     while value.defining_op is not None and value.defining_op.name in ALIASES:
         value = source(value.defining_op)
         yield value
+
+
+def _to_channels_last(array: Array) -> Array:
+    return to_channels_last(array.reshape(with_rank(array.shape, IMAGE_RANK)))
 
 
 def _as_it_is(array: Array) -> Array:

@@ -88,8 +88,23 @@ __mlu_func__ void spread(T *dst, const T *column, int rows, int pitch) {
 __mlu_func__ void spread(float *dst, const float *column, int rows, int pitch) {
   for (int row = 0; row < rows; ++row) __bang_write_value(dst + row * pitch, pitch, column[row]);
 }
+__mlu_func__ void spread(int32_t *dst, const int32_t *column, int rows, int pitch) {
+  for (int row = 0; row < rows; ++row) __bang_write_value(dst + row * pitch, pitch, column[row]);
+}
 __mlu_func__ void spread(half *dst, const half *column, int rows, int pitch) {
   for (int row = 0; row < rows; ++row) __bang_write_value(dst + row * pitch, pitch, column[row]);
+}
+
+// The same bits in every element of a tile of whole vectors.
+__mlu_func__ void fill_bits(uint8_t *tile, int count, uint8_t bits) { __bang_write_value((char *)tile, count, (char)bits); }
+__mlu_func__ void fill_bits(uint16_t *tile, int count, uint16_t bits) {
+  __bang_write_value((int16_t *)tile, count, (int16_t)bits);
+}
+__mlu_func__ void fill_bits(uint32_t *tile, int count, uint32_t bits) {
+  __bang_write_value((int32_t *)tile, count, (int32_t)bits);
+}
+__mlu_func__ void fill_bits(uint64_t *tile, int count, uint64_t bits) {
+  for (int i = 0; i < count; ++i) tile[i] = bits;
 }
 
 // Zeros from element `used` to element `count`: what a copy leaves of the last vector.
