@@ -87,7 +87,8 @@ def export(model: nn.Sequential, example: torch.Tensor) -> None:
     onnx.save_model(exported, HERE / "digits.onnx")
 
 
-def main() -> None:
+def trained() -> tuple[nn.Sequential, torch.Tensor, np.ndarray, np.ndarray]:
+    """The network, images that it was trained on (float32 [N, 1, 8, 8]), and held-out ones (uint8) with labels."""
     torch.manual_seed(SEED)
     torch.set_num_threads(1)  # sums in one order, so that the same weights come out every time
     digits = load_digits()
@@ -99,7 +100,11 @@ def main() -> None:
         stratify=digits.target,
     )
     pixels = torch.from_numpy(train_images).unsqueeze(1) / 16
-    model = train(pixels, torch.from_numpy(train_labels))
+    return train(pixels, torch.from_numpy(train_labels)), pixels, test_images, test_labels
+
+
+def main() -> None:
+    model, pixels, test_images, test_labels = trained()
     with torch.no_grad():
         predicted = model(torch.from_numpy(test_images).unsqueeze(1) / 16).argmax(1).numpy()
     print(f"held-out accuracy {np.mean(predicted == test_labels):.4f}")

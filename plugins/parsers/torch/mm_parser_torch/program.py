@@ -22,6 +22,7 @@ from mm_core.ir import Network, Value
 from mm_core.parsing import InputShapes
 from mm_parser_torch.complexes import Complex
 from mm_parser_torch.decompositions import decompositions
+from mm_parser_torch.quiet import quiet
 from mm_parser_torch.reader import Reader, refuse_unknown, submodules
 from mm_parser_torch.symbols import names_of, ranges_of
 from mm_parser_torch.trees import paths
@@ -40,7 +41,7 @@ def read_program(
     arguments, out_spec = _user_arguments(program), program.call_spec.out_spec
     if len(parameters) == len(arguments):
         arguments = list(parameters)
-    with torch.no_grad():
+    with torch.no_grad(), quiet():
         try:
             program = _flat(program).run_decompositions(decompositions())
         except MMError:
