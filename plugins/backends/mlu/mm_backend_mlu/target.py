@@ -23,8 +23,8 @@ _KIB = 1024
 class Target:
     """One kind of chip: what a kernel may use of it, and how fast its units are.
 
-    Sizes are in bytes, `nram_bytes` and `sram_bytes` without what the compiler keeps for stacks. Operations of the tensor unit count a
-    multiplication and an addition as two, by the element types of its operands.
+    Sizes are in bytes, `nram_bytes` and `sram_bytes` without what the compiler keeps for stacks. Operations of the tensor
+    unit count a multiplication and an addition as two, by the element types of its operands.
     """
 
     arch: str
@@ -49,7 +49,7 @@ class Target:
     gdram_alignment: int = 64
     lanes: int = 64
 
-    # Figures of the time model that nobody has published. Assumed once for all chips and networks; see docs/mlu-emulator.md.
+    # Figures of the time model that nobody has published. Assumed once, for all chips and networks: docs/mlu-emulator.md.
     move_bytes_per_cycle: int = 128  # one vector a cycle, like the vector unit that shares the memory
     scalar_cycles: int = 12  # demo: 194 ms for 16.8 M scalar reads of NRAM, with the loop around them
     scalar_dram_cycles: int = 320  # demo: 5280 ms for 16.8 M scalar reads of GDRAM
@@ -58,6 +58,7 @@ class Target:
     descriptor_cycles: int = 16  # a copy occupies its engine at least so long
     segment_cycles: int = 1  # and each segment of a strided copy so long
     issue_cycles: int = 4
+    transcendental_cycles: int = 4  # of the vector unit for each vector of exp, sigmoid, tanh, ...
     vector_latency_cycles: int = 16
     tensor_latency_cycles: int = 64
     barrier_cycles: int = 100
@@ -84,8 +85,9 @@ _MLU370_S4 = Target(
     dram_bytes_per_second=307.2e9, cluster_dram_bytes_per_second=128e9,  # executor
 )  # fmt: skip
 
-# No speed of it has been published (executor holds zeros), so its times are those of a stand-in and not shown as predictions.
-# Its NRAM is what mlu-ops' kernel.h computes, 512 KiB less 128 KiB; the guide's 320 KiB would be inconsistent with that.
+# No speed, count of clusters or size of DRAM of it has been published (executor holds zeros): those below are a stand-in's,
+# and its times are not shown as predictions. Its NRAM is what mlu-ops' kernel.h computes, 512 KiB less 128 KiB; the
+# guide's 320 KiB are inconsistent with that.
 _MLU590 = replace(
     _MLU370_S4, arch="mtp_592", bang_arch=592, name="MLU590", clusters=12,
     nram_bytes=384 * _KIB, wram_bytes=512 * _KIB, sram_bytes=2048 * _KIB - 128 * _KIB,
@@ -120,9 +122,21 @@ def find_card(name: str) -> Target:
     raise DeviceError(f"there is no MLU card named {name!r}", available=", ".join(known_cards()))
 
 
+def card_like(isa: int, *, clusters: int, cores_per_cluster: int, clock_hz: float, dram_bytes: int) -> Target:
+    """What a real card says of itself, the rest as known of its architecture. DeviceError for an unknown one."""
+    base = next((target for target in _BASES.values() if target.bang_arch == isa), None)
+    if base is None:
+        raise DeviceError(f"the card's instruction set {isa} is not known", available=", ".join(known_architectures()))
+    named = (card.name for card in _CARDS if (card.arch, card.clusters) == (base.arch, clusters))
+    return replace(
+        base, name=next(named, f"MLU of {base.arch}"), clusters=clusters, cores_per_cluster=cores_per_cluster,
+        clock_hz=clock_hz, dram_bytes=dram_bytes,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """What a build is for: the target that sizes come from, and the cluster counts that it may run with (empty: any)."""
+    """What a build is for: the target that sizes come from, and the counts of clusters that it may use (empty: any)."""
 
     target: Target
     clusters: tuple[int, ...] = ()

@@ -41,6 +41,7 @@ struct mm_emulated_target {
   double descriptor_cycles;
   double segment_cycles;
   double issue_cycles;
+  double transcendental_cycles; /* of the vector unit for each vector of exp, sigmoid, tanh, ... */
   double vector_latency_cycles;
   double tensor_latency_cycles;
   double barrier_cycles;
