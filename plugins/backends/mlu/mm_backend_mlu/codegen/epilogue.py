@@ -1,4 +1,4 @@
-"""The epilogue functor of a library kernel (kernels/epilogue.h): an expression on each tile of results before it is stored."""
+"""The epilogue functor of a library kernel (kernels/epilogue.h): an expression on each tile before it is stored."""
 
 from __future__ import annotations
 

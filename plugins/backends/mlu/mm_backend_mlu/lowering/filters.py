@@ -1,7 +1,7 @@
-"""Weights as the tensor unit reads them, reordered when a model is built: what `__bang_reshape_filter` does on the device.
+"""Weights as the tensor unit reads them, reordered when a model is built: what `__bang_reshape_filter` does.
 
-A filter of n rows of h x w x c elements lies in WRAM by lanes: row r belongs to lane r % 64, and a lane holds its rows one
-behind the other. That order is an assumption, see docs/mlu-emulator.md. Blocks and chunks follow each other as
+A filter of n rows of h x w x c elements lies in WRAM by lanes: row r belongs to lane r % 64, and a lane holds its rows
+one behind the other. That order is an assumption, see docs/mlu-emulator.md. Blocks and chunks follow each other as
 kernels/contraction.h walks them, so that each is one contiguous copy.
 """
 

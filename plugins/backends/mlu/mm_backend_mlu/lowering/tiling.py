@@ -1,8 +1,8 @@
 """Sizes of tiles: what fits the memories of a core, and of that what the time model of the target likes best.
 
-The sums of bytes are those of the kernels' `prepare` functions. A kernel for which nothing fits is refused when the model
-is partitioned. Times are estimates to choose by, in cycles: the larger of what the units and the memory take, as pipelines
-overlap them, and what fills and empties the pipeline.
+The sums of bytes are those of the kernels' `prepare` functions. A kernel for which nothing fits is refused when the
+model is partitioned. Times are estimates to choose by, in cycles: the larger of what the units and the memory take, as
+pipelines overlap them, and what fills and empties the pipeline.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_CHUNKS = 64
 
 @dataclass(frozen=True, slots=True)
 class EpilogueCost:
-    """What an epilogue wants, in bytes for each channel (`channels`) and each element of a tile (`tensors`, `scratch`)."""
+    """What an epilogue wants: bytes for each channel (`channels`) and each element of a tile (`tensors`, `scratch`)."""
 
     channels: int = 0
     tensors: int = 0
@@ -126,7 +126,8 @@ def _estimate(work: _Work, itemsize: int, epilogue: EpilogueCost, target: Target
     cores = target.cores
     mine = ceil(work.tiles / cores)
     active = min(cores, work.tiles)
-    share = min(target.cluster_dram_bytes_per_second / ceil(active / target.clusters), target.dram_bytes_per_second / active)
+    in_cluster = ceil(active / target.clusters)
+    share = min(target.cluster_dram_bytes_per_second / in_cluster, target.dram_bytes_per_second / active)
     bytes_per_cycle = share / target.clock_hz
     kind = "half" if itemsize == 2 else "float"
     macs_per_cycle = target.tensor_operations_per_cycle[kind, kind] / 2
@@ -134,7 +135,8 @@ def _estimate(work: _Work, itemsize: int, epilogue: EpilogueCost, target: Target
     blocks = mine * work.chunks if work.chunks > 1 else columns
     copied = mine * (work.left * work.chunks + work.results * (1 + epilogue.tensors / itemsize)) + blocks * work.right
     copying = copied * itemsize / bytes_per_cycle + mine * work.chunks * 2 * target.descriptor_cycles
-    vector = work.results * (epilogue.scratch + epilogue.tensors + epilogue.channels + 1) * 2 / target.vector_bytes_per_cycle
+    passes = epilogue.scratch + epilogue.tensors + epilogue.channels + 1
+    vector = work.results * passes * 2 / target.vector_bytes_per_cycle
     if work.chunks > 1:
         vector += work.results * work.chunks * 4 / target.vector_bytes_per_cycle
     computing = mine * (work.macs / macs_per_cycle + vector + work.chunks * target.tensor_latency_cycles)
@@ -168,7 +170,8 @@ def matmul_tiles(
                 continue
             column = -(-m // tile_m)
             tiles = batch * -(-lanes // tile_n) * column
-            work = _Work(tile_m * tile_k, tile_n * tile_k, results, chunks, tile_m * tile_n * tile_k * chunks, tiles, column)
+            left, right = tile_m * tile_k, tile_n * tile_k
+            work = _Work(left, right, results, chunks, results * tile_k * chunks, tiles, column)
             cost = _estimate(work, itemsize, epilogue, target)
             if best is None or cost < best[0]:
                 best = cost, MatmulTiles(tile_m, tile_n, tile_k, nram, wram, tiles)
@@ -186,7 +189,7 @@ def _lane_blocks(lanes: int) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class ConvProblem:
-    """What tiles of a convolution depend on: the kernel's shape without the pads. `c` and `stored` are those of a group."""
+    """What tiles of a convolution depend on: its shape without the pads. `c` and `stored` are those of a group."""
 
     n: int
     oh: int

@@ -1,0 +1,209 @@
+"""Convolutions: on the tensor unit, and depthwise ones on the vector unit, with what follows computed on each tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mm_backend_mlu.codegen.kernel import Kernel
+from mm_backend_mlu.lowering.epilogues import Contraction, Epilogue, check_epilogue, contraction_of, epilogue_of
+from mm_backend_mlu.lowering.filters import packed_filters
+from mm_backend_mlu.lowering.library import (
+    ctype_of,
+    epilogue_buffers,
+    image_shape,
+    is_image,
+    not_float,
+    padded_vector,
+    pitch_of,
+    read_image,
+    shape_text,
+    written_image,
+)
+from mm_backend_mlu.lowering.lowering import Lowering
+from mm_backend_mlu.lowering.rule import Preference, Rule
+from mm_backend_mlu.lowering.tiling import ConvProblem, ConvTiles, WindowProblem, WindowTiles, conv_tiles, window_tiles
+from mm_backend_mlu.lowering.values import constant_data, dtype_of, shape_of
+from mm_backend_mlu.lowering.windows import Window, window_of
+from mm_backend_mlu.target import Target
+from mm_core.ir import Operation, Value
+from mm_core.types import Array
+
+_DEPTHWISE_SUMS = 2
+"""Phases in float that kernels/depthwise.h holds: the sum and a product."""
+
+
+@dataclass(frozen=True)
+class _Conv:
+    """A convolution taken apart."""
+
+    contraction: Contraction
+    x: Value
+    w: Value
+    window: Window
+    groups: int
+
+    @property
+    def result(self) -> Value:
+        return self.contraction.root.result
+
+    @property
+    def is_depthwise(self) -> bool:
+        return self.groups > 1 and self.groups == shape_of(self.x)[1] == shape_of(self.w)[0]
+
+
+def _conv(operation: Operation) -> _Conv:
+    contraction = contraction_of(operation)
+    x, w = contraction.operand(0), contraction.operand(1)
+    assert x is not None
+    assert w is not None
+    window = window_of(contraction.root, shape_of(x)[2:], shape_of(w)[2:])
+    return _Conv(contraction, x, w, window, contraction.root.attributes["group"])
+
+
+def _conv_tiles(conv: _Conv, epilogue: Epilogue, target: Target) -> ConvTiles | None:
+    batch, channels, height, width = image_shape(conv.result)
+    stored = pitch_of(conv.result) - (conv.groups - 1) * (channels // conv.groups)
+    window = conv.window
+    problem = ConvProblem(
+        batch, height, width, shape_of(conv.w)[1], stored, conv.groups,
+        window.kernel, window.strides, window.dilations, dtype_of(conv.x).itemsize,
+    )  # fmt: skip
+    return conv_tiles(problem, epilogue.cost, target)
+
+
+def _depthwise_tiles(conv: _Conv, epilogue: Epilogue, target: Target) -> WindowTiles | None:
+    batch, _, height, width = image_shape(conv.result)
+    window = conv.window
+    problem = WindowProblem(
+        batch, height, width, pitch_of(conv.result),
+        window.kernel, window.strides, window.dilations, dtype_of(conv.x).itemsize,
+    )  # fmt: skip
+    return window_tiles(problem, True, _DEPTHWISE_SUMS, True, epilogue.cost, target)
+
+
+def check_conv(operation: Operation, target: Target) -> str:
+    """Why a convolution, plain or fused, has no kernel."""
+    contraction = contraction_of(operation)
+    x, w = contraction.operand(0), contraction.operand(1)
+    assert x is not None
+    assert w is not None
+    reason = not_float(x)
+    if reason:
+        return reason
+    if not is_image(x):
+        return f"a convolution in {len(shape_of(x)) - 2} dimensions"
+    if constant_data(w) is None:
+        return "weights known only when running"
+    if 0 in shape_of(w) or 0 in shape_of(x):
+        return "an empty operand"
+    conv = _conv(operation)
+    result = conv.result
+    reason = check_epilogue(contraction, padded=pitch_of(result) != shape_of(result)[1])
+    if reason:
+        return reason
+    epilogue = epilogue_of(contraction)
+    tiles = _depthwise_tiles(conv, epilogue, target) if conv.is_depthwise else _conv_tiles(conv, epilogue, target)
+    if tiles is None:
+        return f"a convolution of {list(shape_of(x))} by {list(shape_of(w))} fits no tiling of {target.arch}"
+    return ""
+
+
+def lower_conv(low: Lowering, operation: Operation) -> None:
+    """A convolution as one launch, on images that lie channels last."""
+    conv = _conv(operation)
+    epilogue = epilogue_of(conv.contraction)
+    kernel, weights, tasks = (_depthwise if conv.is_depthwise else _dense)(low, conv, epilogue)
+    values = epilogue_buffers(low, epilogue, pitch_of(conv.result), lambda value: read_image(low, value))
+    x = read_image(low, conv.x)
+    with written_image(low, operation.result) as y:
+        low.launch(kernel, [x, weights, *values], [y], tasks)
+
+
+def _name(kind: str, conv: _Conv) -> str:
+    return "_".join([kind, *(op.name.removeprefix("mm.") for op in conv.contraction.rest[:2])])
+
+
+def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int, int]:
+    tiles = _conv_tiles(conv, epilogue, low.target)
+    assert tiles is not None
+    batch, _, height, width = image_shape(conv.x)
+    _, channels, result_height, result_width = image_shape(conv.result)
+    depth, outputs = shape_of(conv.w)[1], channels // conv.groups
+    pitch = pitch_of(conv.result)
+    stored = pitch - (conv.groups - 1) * outputs
+    text = shape_text(
+        "ConvShape",
+        {
+            "n": batch, "h": height, "w": width, "c": depth,
+            "oh": result_height, "ow": result_width, "o": outputs, "groups": conv.groups,
+            **conv.window.fields(),
+            "x_pitch": pitch_of(conv.x), "y_pitch": pitch, "by_tap": tiles.by_tap,
+            "tile_h": tiles.h, "tile_w": tiles.w, "tile_o": tiles.o, "tile_c": tiles.c,
+            "epilogue": epilogue.cost.sizes(tiles.h * tiles.w * tiles.o, tiles.o),
+        },
+    )  # fmt: skip
+    ctype = ctype_of(conv.x)
+    kernel = Kernel(
+        _name("conv", conv),
+        (f"const {ctype} *x", f"const {ctype} *w", *epilogue.code.parameters, f"{ctype} *y"),
+        f"{text}\n{epilogue.code.declaration}\nmm::conv<{ctype}>(shape, x, w, y, epilogue, mm_nram, mm_wram);",
+        ("kernels/conv.h", *epilogue.code.includes),
+        epilogue.code.definitions,
+        nram=tiles.nram,
+        wram=tiles.wram,
+        note=f"{list(shape_of(conv.x))} by {list(shape_of(conv.w))}, tiles of {tiles.h} x {tiles.w} x {tiles.o}, "
+        f"{tiles.c} channels{', tap by tap' if tiles.by_tap else ''}",
+    )
+    kh, kw = conv.window.kernel
+
+    def pack(array: Array) -> Array:
+        filters = array.reshape(conv.groups, outputs, depth, kh, kw).transpose(0, 1, 3, 4, 2)
+        return packed_filters(filters, stored, tiles.o, tiles.c, tiles.by_tap)
+
+    key = ("conv", conv.groups, stored, tiles.o, tiles.c, tiles.by_tap)
+    return kernel, low.packed(conv.w, key, pack), tiles.tasks
+
+
+def _depthwise(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int, int]:
+    tiles = _depthwise_tiles(conv, epilogue, low.target)
+    assert tiles is not None
+    pitch = pitch_of(conv.x)
+    text = shape_text("WindowShape", window_fields(conv.x, conv.result, conv.window, tiles, epilogue))
+    ctype = ctype_of(conv.x)
+    kernel = Kernel(
+        _name("depthwise", conv),
+        (f"const {ctype} *x", "const float *w", *epilogue.code.parameters, f"{ctype} *y"),
+        f"{text}\n{epilogue.code.declaration}\nmm::depthwise<{ctype}>(shape, x, w, y, epilogue, mm_nram);",
+        ("kernels/depthwise.h", *epilogue.code.includes),
+        epilogue.code.definitions,
+        nram=tiles.nram,
+        note=f"{list(shape_of(conv.x))} by {list(shape_of(conv.w))}, tiles of {tiles.h} x {tiles.w} x {tiles.c}",
+    )
+
+    def pack(array: Array) -> Array:
+        taps = array.reshape(array.shape[0], -1).T.astype(np.float32)
+        return np.stack([padded_vector(tap, pitch) for tap in taps])
+
+    return kernel, low.packed(conv.w, ("depthwise", pitch), pack), tiles.tasks
+
+
+def window_fields(
+    x: Value, y: Value, window: Window, tiles: WindowTiles, epilogue: Epilogue | None = None
+) -> dict[str, int | dict[str, int]]:
+    """The fields of `mm::WindowShape`."""
+    batch, _, height, width = image_shape(x)
+    _, _, result_height, result_width = image_shape(y)
+    wants = {"channels": 0, "tensors": 0, "scratch": 0}
+    if epilogue is not None:
+        wants = epilogue.cost.sizes(tiles.h * tiles.w * tiles.c, tiles.c)
+    return {
+        "n": batch, "h": height, "w": width, "pitch": pitch_of(x), "oh": result_height, "ow": result_width,
+        **window.fields(), "bottom": window.ends[0], "right": window.ends[1],
+        "tile_h": tiles.h, "tile_w": tiles.w, "tile_c": tiles.c, "epilogue": wants,
+    }  # fmt: skip
+
+
+_CONV = Rule(check_conv, lower_conv, Preference.CHANNELS_LAST)
+RULES = {"mm.conv": _CONV, "fused:conv": _CONV}
