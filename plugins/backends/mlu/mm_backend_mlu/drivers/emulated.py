@@ -36,7 +36,7 @@ _TARGET_WORDS = (
 _TARGET_REALS = (
     "clock_hz", "dram_bytes_per_second", "cluster_dram_bytes_per_second", "vector_bytes_per_cycle",
     "move_bytes_per_cycle", "tensor_float_float", "tensor_half_half", "scalar_cycles", "scalar_dram_cycles",
-    "dram_latency_cycles", "on_chip_latency_cycles", "descriptor_cycles", "segment_cycles", "issue_cycles",
+    "dram_latency_cycles", "on_chip_latency_cycles", "descriptor_cycles", "segment_cycles", "issue_cycles", "transcendental_cycles",
     "vector_latency_cycles", "tensor_latency_cycles", "barrier_cycles", "launch_seconds",
 )  # fmt: skip
 _COUNTERS = (
