@@ -233,19 +233,25 @@ def test_backbones(name: str, tmp_path: Path) -> None:
     structure = tf.nest.map_structure(lambda tensor: arrays[tensor.name], model.input)
     signature, options = None, {}
     if name in FIXED:
-        signature = [tf.nest.map_structure(lambda array: keras.InputSpec(array.dtype, (None, FREE)), structure)]
+        signature = [tf.nest.map_structure(_fixed, model.input)]
         options = {"example_inputs": (structure,)}
     model.export(tmp_path / "saved", verbose=False, input_signature=signature)
-    check(mm.parse(model, **options), arrays, tf.nest.flatten(model(structure, training=False)))
-    saved = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
-    named = {name: tf.constant(_named(arrays, name)) for name in saved.structured_input_signature[1]}
-    check(mm.parse(tmp_path / "saved"), arrays, tf.nest.flatten(saved(**named)))
+    network = mm.parse(model, **options)
+    given = dict(zip((spec.name for spec in network.inputs), tf.nest.flatten(structure), strict=True))
+    check(network, given, model(structure, training=False))
+    saved, network = tf.saved_model.load(str(tmp_path / "saved")), mm.parse(tmp_path / "saved")
+    given = {spec.name: _named(arrays, spec.name) for spec in network.inputs}
+    function = saved.signatures["serving_default"]
+    check(network, given, function(**{name: tf.constant(array) for name, array in given.items()}))
 
 
-def check(network: mm.Network, arrays: dict[str, Any], expected: list[Any]) -> None:
-    ours = list(outputs(network, {spec.name: _named(arrays, spec.name) for spec in network.inputs}).values())
-    for mine, other in zip(ours, expected, strict=True):
+def check(network: mm.Network, given: dict[str, Any], expected: Any) -> None:
+    for mine, other in zip(outputs(network, given).values(), tf.nest.flatten(expected), strict=True):
         assert_close(mine, other, 1e-5)
+
+
+def _fixed(tensor: Any) -> Any:
+    return keras.InputSpec(tensor.dtype, (None, FREE), name=tensor.name)
 
 
 def _named(arrays: dict[str, Any], name: str) -> Any:

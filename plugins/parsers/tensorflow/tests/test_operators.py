@@ -379,7 +379,11 @@ CASES: dict[str, Case] = {
     "FakeQuantVars": case(
         lambda x: (
             tf.quantization.fake_quant_with_min_max_vars(x, -0.7, 1.3),
-            tf.quantization.fake_quant_with_min_max_vars_per_channel(x, [-1.0, -2, -0.1, 0.0], [1.0, 0.5, 2, 0.9]),
+            tf.quantization.fake_quant_with_min_max_vars_per_channel(x, [-1.0, -2, -0.1, 0.0], [1.0, 0.5, 2, 0.0]),
+            tf.quantization.fake_quant_with_min_max_vars(x, -0.7, 1.3, num_bits=10),
+            tf.quantization.fake_quant_with_min_max_vars(x, 0.0, 0.0),
+            tf.quantization.fake_quant_with_min_max_vars(x, tf.reduce_min(x), tf.reduce_max(x), narrow_range=True),
+            tf.quantization.fake_quant_with_min_max_vars(tf.round(x * 8) / 8 + 1 / 16, -15.875, 16.0),  # Ties.
         ),
         IMAGE,
     ),
@@ -389,6 +393,10 @@ CASES: dict[str, Case] = {
             tf.quantization.quantize_and_dequantize_v2(
                 x, 0.0, 0.9, range_given=True, signed_input=False, round_mode="HALF_UP"
             ),
+            tf.quantization.quantize_and_dequantize_v2(x, -1.0, 2.5, range_given=True, narrow_range=True, num_bits=6),
+            tf.quantization.quantize_and_dequantize_v2(x, 0.0, 0.0),
+            tf.quantization.quantize_and_dequantize_v2(x, [0.0] * 4, [0.0] * 4, axis=3, narrow_range=True),
+            raw.QuantizeAndDequantizeV3(input=x, input_min=-1.0, input_max=0.4, num_bits=5),
         ),
         IMAGE,
     ),
