@@ -12,9 +12,10 @@ from mm_backend_mlu.lowering.lowering import Lowering, Planned
 from mm_backend_mlu.lowering.movement import copy_bytes
 from mm_backend_mlu.lowering.rules import lower_operation, preference, refusal
 from mm_backend_mlu.lowering.values import dtype_of, shape_of
-from mm_backend_mlu.packed import SOURCE, pack
+from mm_backend_mlu.packed import EMULATED, SOURCE, VENDOR, pack
 from mm_backend_mlu.program import Program, Tensor
 from mm_backend_mlu.target import parse_architecture
+from mm_backend_mlu.toolchain import compile_emulated, compile_vendor, find_vendor_compiler
 from mm_core.compiler import CompileContext, Compiler, Executable, No, Stage, Support, Yes
 from mm_core.ir import Network, Operation, Value
 
@@ -104,7 +105,7 @@ class MluCompiler(Compiler):
         return Written(placed.lowering, placed.planned, assemble(placed.planned.kernels))
 
     def build(self, written: Written, context: CompileContext) -> Executable:
-        """Compile the source for the emulator, and for the device where the vendor's compiler is; put the part together."""
+        """Compile the source for the emulator, and for the device where the vendor's compiler is."""
         planned, low = written.planned, written.lowering
         part = low.layouts.part
         program = Program(
@@ -119,14 +120,18 @@ class MluCompiler(Compiler):
             planned.traces,
         )
         program.verify()
-        sections = {SOURCE: written.source.encode()}
-        requires: dict[str, str] = {}
+        target = self.architecture.target
+        emulated = compile_emulated(written.source, target)
+        sections = {SOURCE: written.source.encode(), EMULATED: emulated.code}
+        vendor = find_vendor_compiler()
+        if vendor is not None:
+            sections[VENDOR] = compile_vendor(vendor, written.source, target)
         return Executable(
             self.backend,
             pack(sections),
             {"program": program.to_json()},
             tuple(low.constants),
-            requires,
+            emulated.requires,
             kernels=planned.records,
             workspace_bytes=planned.workspace,
         )

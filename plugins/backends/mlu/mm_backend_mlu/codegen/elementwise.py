@@ -1,4 +1,4 @@
-"""Fused element-wise and broadcast loops: tiles of the result, loaded, computed and stored in three overlapping stages."""
+"""Fused element-wise and broadcast loops: tiles of the result, loaded, computed and stored in overlapping stages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Elementwise:
-    """What to generate: the result's shape, C types and strides of the operands and C types of the results, all dense."""
+    """What to generate: the shape of the results, C types and strides of the operands, C types of the results."""
 
     shape: tuple[int, ...]
     operands: tuple[tuple[str, Strides], ...]
@@ -83,7 +83,7 @@ class _Generator:
 
     def _choose_tile(self, target: Target) -> None:
         regions = 3 * len(self.operands) + 2 * len(self.spec.results) + self.code.slots
-        # A row or column is held as it was loaded, twice, beside the tile it is spread over: at most two tiles of one row.
+        # A row or column is held as it was loaded, twice, beside the tile it is spread over.
         budget = (target.nram_bytes - regions * _LINE) // (self._element_bytes() + 2 * self._raw_bytes())
         budget -= budget % _VECTOR
         total = prod(self.outer) * self.rows * _up(self.columns)
@@ -286,7 +286,7 @@ class _Generator:
 
 
 def elementwise(spec: Elementwise, name: str, target: Target) -> tuple[Kernel, int]:
-    """The kernel of an element-wise loop, its buffers the operands and then the results, and how many tasks have work."""
+    """The kernel of an element-wise loop and its tasks; its buffers are the operands, then the results."""
     generator = _Generator(spec, target)
     return generator.kernel(name), generator.tiles
 

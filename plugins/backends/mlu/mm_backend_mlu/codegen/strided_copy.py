@@ -1,4 +1,4 @@
-"""Elements moved from one set of strides to another, and memory filled with one value: what data movement is made of."""
+"""Elements moved from one set of strides to another, and memory filled with one value."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ _BOX = 3
 
 @dataclass(frozen=True, slots=True)
 class StridedCopy:
-    """Elements of `itemsize` bytes: sizes of the axes, and steps and first element of both sides. Steps may be negative
-    or, where a source repeats, zero."""
+    """Elements of `itemsize` bytes: sizes of the axes, and steps and first element of both sides.
+
+    Steps may be negative or, where a source repeats, zero.
+    """
 
     shape: tuple[int, ...]
     itemsize: int

@@ -198,7 +198,7 @@ class _Emitter:
         self.free += temporary
 
     def _form(self, node: Node, unit: str) -> tuple[list[tuple[Ref, str]], Form]:
-        """The operands of a node with how each lies, and the form for that: as they lie, exchanged, or spread over tiles."""
+        """The operands of a node and the form for them: as they lie, exchanged, or spread over tiles."""
         args = [(self._root(arg), self._letter(self._root(arg), unit)) for arg in node.args]
         attempts = [(node.op, args)]
         if len(args) == 2 and node.op in SWAPPED:

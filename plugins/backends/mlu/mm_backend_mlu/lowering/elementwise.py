@@ -86,8 +86,8 @@ def _operand(low: Lowering, value: Value, layout: Layout) -> tuple[int, tuple[in
 ELEMENTWISE = Rule(check_elementwise, lower_elementwise, Preference.FOLLOW)
 OPERATORS = (
     "neg", "abs", "logical_not", "is_nan", "is_inf", "cast", "sign", "floor", "ceil", "round", "exp", "log", "sqrt",
-    "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "bitwise_not",
-    "reciprocal", "square", "rsqrt", "trunc",
+    "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf",
+    "bitwise_not", "reciprocal", "square", "rsqrt", "trunc",
     "add", "sub", "mul", "div", "pow", "mod", "fmod", "maximum", "minimum", "logical_and", "logical_or", "logical_xor",
     "bitwise_and", "bitwise_or", "bitwise_xor", "shift_left", "shift_right",
     "equal", "less", "less_or_equal", "greater", "greater_or_equal", "not_equal", "select", "clip",

@@ -272,7 +272,7 @@ def check_pad(operation: Operation, target: Target) -> str:
 
 
 def lower_pad(low: Lowering, operation: Operation) -> None:
-    """The constant first, then each box that comes from the operand: the inside, and for other modes its surroundings."""
+    """The constant first, then each box that comes from the operand: the inside, and in other modes what is around."""
     value, result = source(operation), operation.result
     padding = _padding(operation)
     assert not isinstance(padding, str)

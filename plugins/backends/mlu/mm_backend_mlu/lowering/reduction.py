@@ -1,4 +1,4 @@
-"""Reductions: by the vector unit on float32 and float16, by the scalar unit on whole numbers; positions, running sums."""
+"""Reductions: by the vector unit on floats, by the scalar unit on whole numbers; positions and running sums."""
 
 from __future__ import annotations
 
@@ -100,8 +100,10 @@ def _reduce_pixels(low: Lowering, operation: Operation, value: Value) -> None:
 def _fold(
     target: Target, name: str, dtype: str, sizes: tuple[int, int, int], steps: tuple[int, int, int], scale: float
 ) -> tuple[Kernel, int]:
-    """The kernel that folds the middle axis; `steps` are elements of X between outer indices and along the axis, and of Y
-    between outer indices."""
+    """The kernel that folds the middle axis.
+
+    `steps` are elements of X between outer indices and along the axis, and of Y between outer indices.
+    """
     outer, length, inner = sizes
     ctype, fold = C_TYPES[dtype], _FOLDS[name][0]
     x_outer, x_pitch, y_outer = steps

@@ -73,6 +73,7 @@ __mlu_func__ void vector_select(T *dst, const T *truth, const T *a, const T *b, 
 // A vector of `cycle` elements again and again, until `n` elements are written.
 template <typename T>
 __mlu_func__ void repeat(T *dst, const T *src, int cycle, int n) {
+  __sync_compute();
   __memcpy(dst, src, cycle * (int)sizeof(T), NRAM2NRAM, cycle * (int)sizeof(T), 0, n / cycle - 1);
 }
 
