@@ -6,7 +6,16 @@ from collections import ChainMap
 from collections.abc import Mapping
 from itertools import chain
 
-from mm_backend_mlu.lowering import elementwise, movement, reduction
+from mm_backend_mlu.lowering import (
+    attention,
+    contraction,
+    convolution,
+    elementwise,
+    movement,
+    normalization,
+    pooling,
+    reduction,
+)
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.rule import Preference, Rule
 from mm_backend_mlu.lowering.values import elements
@@ -15,7 +24,7 @@ from mm_core.errors import CompileError
 from mm_core.ir import Operation, Value
 from mm_core.types import TensorType, symbols
 
-_MODULES = (elementwise, movement, reduction)
+_MODULES = (elementwise, movement, reduction, attention, contraction, convolution, normalization, pooling)
 RULES: Mapping[str, Rule] = ChainMap(*(dict(module.RULES) for module in _MODULES))
 
 
