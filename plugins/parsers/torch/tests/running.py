@@ -45,7 +45,7 @@ def check(
     with torch.no_grad():
         expected = [leaf for leaf in pytree.tree_leaves(module(*request)) if isinstance(leaf, torch.Tensor)]
     assert len(results) == len(expected)
-    limits = {"rtol": 1e-5, "atol": 1e-5, **tolerance}
+    limits = {"rtol": 1e-5, "atol": 1e-5, "equal_nan": True, **tolerance}
     for mine, theirs in zip(results, expected):
         torch.testing.assert_close(tensors.tensor_of(mine), theirs, **limits)
     return network

@@ -37,6 +37,15 @@ def leaky_relu(g: Graph, call: Call, x: Value, slope: Any) -> Any:
     return pointwise(g, call, lambda x: g.select(g.greater(x, 0), x, g.mul(x, as_value(g, slope, dtype(x)))), x)
 
 
+@op("rrelu_with_noise", "rrelu_with_noise_functional")
+def rrelu(g: Graph, call: Call, x: Value, noise: Value, low: Any, high: Any, training: bool) -> Any:
+    """The slope below zero is the middle of what training draws from."""
+    if training:
+        raise call.unsupported("random slopes are for training", remedy="call eval() on the module")
+    y = leaky_relu(g, call, x, (low + high) / 2)
+    return y if len(call.examples) == 1 else [y, noise]
+
+
 @op("hardsigmoid")
 def hardsigmoid(g: Graph, call: Call, x: Value) -> Any:
     return pointwise(g, call, lambda x: g.hard_sigmoid(x, alpha=1 / 6, beta=0.5), x)

@@ -7,7 +7,7 @@ from typing import Any
 from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME
 from mm_parser_torch.call import Call, as_value, cast, dtype, rank
-from mm_parser_torch.sizes import reshape, size_of
+from mm_parser_torch.sizes import product, reshape, size_of, sizes_of
 from mm_parser_torch.table import Family
 
 FAMILY = Family()
@@ -29,6 +29,16 @@ def linear(g: Graph, call: Call, x: Value, weight: Value, bias: Value | None) ->
     if bias is not None and rank(bias) != 1:
         return g.add(g.linear(x, weight), bias)
     return g.linear(x, weight, bias)
+
+
+@op("bilinear")
+def bilinear(g: Graph, call: Call, a: Value, b: Value, weight: Value, bias: Value | None) -> Any:
+    """a @ weight @ b for each matrix of the weight [outputs, elements of a, elements of b]."""
+    outputs, inner, width = sizes_of(g, weight)
+    columns = reshape(g, g.transpose(weight, permutation=(1, 0, 2)), [inner, product(g, [outputs, width])])
+    left = reshape(g, g.matmul(a, columns), [*sizes_of(g, a)[:-1], outputs, width])
+    y = g.squeeze(g.matmul(left, g.unsqueeze(b, axes=(-1,))), axes=(-1,))
+    return y if bias is None else g.add(y, bias)
 
 
 @op("addmm", "baddbmm")
