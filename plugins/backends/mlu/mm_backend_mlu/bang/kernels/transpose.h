@@ -56,7 +56,7 @@ struct Transpose {
   __mlu_device__ void load(int step) {
     const Place at = place(step);
     T *tile = inputs[step % 2];
-    if (at.rows < at.stored) fill(tile + at.rows * at.columns, (at.stored - at.rows) * at.columns, (T)0);
+    if (at.rows < at.stored) fill(tile, at.stored * at.columns, (T)0);
     const int64_t row = (int64_t)at.batch * shape.rows + at.row;
     load_rows(tile, x + row * shape.x_pitch + at.column, at.rows, at.columns, at.columns, shape.x_pitch);
   }
