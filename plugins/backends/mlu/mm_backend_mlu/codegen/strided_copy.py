@@ -90,12 +90,13 @@ struct $symbol_copy {{
     const mm::Box box = {{at.blocks, at.rows, at.columns, {box[1][1]}, {box[0][1]}, at.columns, at.rows * at.columns}};
     mm::copy_box(tile(step), x + at.source, box, GDRAM2NRAM);
   }}
-  __mlu_device__ void compute(int) {{}}
-  __mlu_device__ void store(int step) {{
+  // There is nothing to compute: what has been loaded is stored while the next tile is loaded.
+  __mlu_device__ void compute(int step) {{
     const Tile at = place(step);
     const mm::Box box = {{at.blocks, at.rows, at.columns, {box[1][2]}, {box[0][2]}, at.columns, at.rows * at.columns}};
     mm::copy_box(y + at.target, tile(step), box, NRAM2GDRAM);
   }}
+  __mlu_device__ void store(int) {{}}
 }};"""
     start = (
         "$symbol_copy copy = {x, y, mm_nram};\n"
@@ -150,6 +151,7 @@ def fill(count: int, itemsize: int, bits: int, target: Target) -> tuple[Kernel, 
     tiles = -(-count // tile)
     body = f"""{ctype} *tile = ({ctype} *)mm_nram;
 mm::fill_bits(tile, {tile}, ({ctype}){bits}ULL);
+__sync_compute();
 const mm::Share share = mm::task_share({tiles});
 for (int step = share.begin; step < share.end; ++step) {{
   const int count = mm::minimum({tile}, {count} - step * {tile});
