@@ -23,8 +23,8 @@ _KIB = 1024
 class Target:
     """One kind of chip: what a kernel may use of it, and how fast its units are.
 
-    Sizes are in bytes, `nram_bytes` and `sram_bytes` without what the compiler keeps for stacks. Operations of the tensor
-    unit count a multiplication and an addition as two, by the element types of its operands.
+    Sizes are in bytes, `nram_bytes` and `sram_bytes` without what the compiler keeps for stacks. The tensor unit's
+    operations count a multiplication and an addition as two, by the element types of its operands.
     """
 
     arch: str
@@ -49,7 +49,7 @@ class Target:
     gdram_alignment: int = 64
     lanes: int = 64
 
-    # Figures of the time model that nobody has published. Assumed once, for all chips and networks: docs/mlu-emulator.md.
+    # Figures of the time model that nobody has published, assumed for all chips and networks: docs/mlu-emulator.md.
     move_bytes_per_cycle: int = 128  # one vector a cycle, like the vector unit that shares the memory
     scalar_cycles: int = 12  # demo: 194 ms for 16.8 M scalar reads of NRAM, with the loop around them
     scalar_dram_cycles: int = 320  # demo: 5280 ms for 16.8 M scalar reads of GDRAM
@@ -85,9 +85,9 @@ _MLU370_S4 = Target(
     dram_bytes_per_second=307.2e9, cluster_dram_bytes_per_second=128e9,  # executor
 )  # fmt: skip
 
-# No speed, count of clusters or size of DRAM of it has been published (executor holds zeros): those below are a stand-in's,
-# and its times are not shown as predictions. Its NRAM is what mlu-ops' kernel.h computes, 512 KiB less 128 KiB; the
-# guide's 320 KiB are inconsistent with that.
+# No speed, count of clusters or size of DRAM of it has been published (executor holds zeros): those below are of a
+# stand-in, and its times are not shown as predictions. Its NRAM is what mlu-ops' kernel.h computes, 512 KiB less 128 KiB;
+# the guide's 320 KiB are inconsistent with that.
 _MLU590 = replace(
     _MLU370_S4, arch="mtp_592", bang_arch=592, name="MLU590", clusters=12,
     nram_bytes=384 * _KIB, wram_bytes=512 * _KIB, sram_bytes=2048 * _KIB - 128 * _KIB,

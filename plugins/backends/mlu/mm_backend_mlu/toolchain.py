@@ -1,4 +1,4 @@
-"""Compilers: the host's for the emulated object, the vendor's `cncc` for the real one, and a cache of what they made."""
+"""Compilers: the host's for the emulated object, the vendor's `cncc` for the real one; a cache of what they make."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UNIT = "kernels.mlu"
 _COMMON_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-stack-protector",
                  "-fno-asynchronous-unwind-tables", "-ffp-contract=off", "-w")  # fmt: skip
 _EMULATOR_FLAGS = (*_COMMON_FLAGS, "-O3", "-fno-math-errno", "-fno-trapping-math")
-# The sanitizer puts a call in front of each access to memory; the emulator answers it. Vectors would hide single accesses.
+# The sanitizer puts a call in front of each access to memory, which the emulator answers. Vectors would hide accesses.
 _KERNEL_FLAGS = (*_COMMON_FLAGS, "-O1", "-fsanitize=thread", "-fno-tree-vectorize")
 _LINK_FLAGS = ("-shared", "-s", "-Wl,--build-id=none", "-lm")
 _VENDOR_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared")
@@ -87,7 +87,8 @@ def missing_on_host(requires: Mapping[str, str]) -> str:
     host = host_features()
     for key in ("system", "machine"):
         if requires.get(key, host[key]) != host[key]:
-            return f"it was built for {requires['system']} on {requires['machine']}, this is {host['system']} on {host['machine']}"
+            built = f"{requires.get('system')} on {requires.get('machine')}"
+            return f"it was built for {built}, and this is {host['system']} on {host['machine']}"
     if requires.get("level") and requires["level"] != host["level"]:
         return f"it was built for processors of level {requires['level']}, and this one lacks some of its instructions"
     return ""
@@ -106,7 +107,7 @@ def _instruction_level() -> str:
 
 
 def find_host_compiler() -> Toolchain:
-    """The first C++ compiler that answers: $CXX, g++, clang++, c++, then the ziglang package. CompileError if none does."""
+    """The first C++ compiler that answers: $CXX, g++, clang++, c++, the ziglang package. CompileError if none does."""
     return _find_host_compiler(os.environ.get("CXX", ""))
 
 
@@ -138,7 +139,7 @@ def _version(command: Sequence[str]) -> str:
 
 
 def compile_emulated(source: str, target: Target, cache: ObjectCache | None = None) -> EmulatedObject:
-    """A generated source as a shared object on the emulator; the same bytes for the same source. CompileError otherwise."""
+    """A generated source as a shared object on the emulator: the same bytes for the same source. CompileError else."""
     compiler = find_host_compiler()
     cache = cache or ObjectCache()
     level = _instruction_level()
@@ -193,8 +194,12 @@ def _entry_flags(compiler: Toolchain) -> tuple[str, ...]:
 
 def _definitions(target: Target) -> tuple[str, ...]:
     # The vendor's compiler states whole memories in KiB; what it keeps for itself is not in them.
-    sizes = (("NRAM", target.nram_bytes + 128 * 1024), ("WRAM", target.wram_bytes), ("SRAM", target.sram_bytes + 128 * 1024))
-    return (f"-D__BANG_ARCH__={target.bang_arch}", *(f"-D__MLU_{name}_SIZE__={size // 1024}" for name, size in sizes))
+    kept = 128 * 1024
+    sizes = {"NRAM": target.nram_bytes + kept, "WRAM": target.wram_bytes, "SRAM": target.sram_bytes + kept}
+    return (
+        f"-D__BANG_ARCH__={target.bang_arch}",
+        *(f"-D__MLU_{name}_SIZE__={size // 1024}" for name, size in sizes.items()),
+    )
 
 
 def _emulator_texts() -> dict[str, str]:
@@ -216,12 +221,14 @@ def find_vendor_compiler() -> Toolchain | None:
         return None
     version = _version([command])
     if not version:
-        raise CompileError(f"{command} does not answer", remedy="repair the Neuware SDK, or take it off PATH and NEUWARE_HOME")
+        raise CompileError(
+            f"{command} does not answer", remedy="repair the Neuware SDK, or take it off PATH and NEUWARE_HOME"
+        )
     return Toolchain((command,), version)
 
 
 def compile_vendor(compiler: Toolchain, source: str, target: Target, cache: ObjectCache | None = None) -> bytes:
-    """A generated source as the shared object that the driver loads, by the vendor's compiler. CompileError otherwise."""
+    """A generated source as the shared object that the driver loads, by the vendor's compiler. CompileError else."""
     cache = cache or ObjectCache()
     home = os.environ.get("NEUWARE_HOME")
     includes = (f"-I{Path(home) / 'include'}",) if home else ()
@@ -234,7 +241,7 @@ def compile_vendor(compiler: Toolchain, source: str, target: Target, cache: Obje
         folder = Path(name)
         (folder / _UNIT).write_text(source)
         arguments = [_UNIT, "-o", "kernels.so", f"-I{BANG_FOLDER}", *includes, *libraries, *flags]
-        compiler.run(arguments, folder, _UNIT, "the SDK may be too old for this architecture or for the code: update it")
+        compiler.run(arguments, folder, _UNIT, "the SDK may be too old for this architecture or code: update it")
         if not (folder / "kernels.so").is_file():
             raise CompileError(f"{compiler.command[0]} made no object", where=_UNIT)
         binary = (folder / "kernels.so").read_bytes()
@@ -243,7 +250,7 @@ def compile_vendor(compiler: Toolchain, source: str, target: Target, cache: Obje
 
 
 class ObjectCache:
-    """Compiled objects by key under $MM_CACHE_DIR, or the user's cache folder. A folder that cannot be written is reported."""
+    """Compiled objects by key, in $MM_CACHE_DIR or the user's cache folder. One that cannot be written is reported."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or _cache_folder() / "mlu-objects"
@@ -264,7 +271,7 @@ class ObjectCache:
                 file.write(hashlib.sha256(code).digest() + code)
             os.replace(file.name, self.folder / key)
         except OSError as error:
-            logger.warning("compiled kernels are not cached: %s; set MM_CACHE_DIR to a folder that can be written", error)
+            logger.warning("objects are not cached: %s; set MM_CACHE_DIR to a folder that can be written", error)
 
 
 def _cache_folder() -> Path:

@@ -6,70 +6,16 @@ import ctypes
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from mm_backend_mlu.drivers.emulated import _COUNTERS, _described, _Launch, _Region
 from mm_backend_mlu.target import Target, find_card
 from mm_backend_mlu.toolchain import compile_emulated
 
-ERROR_BYTES = 1024
 _S4 = find_card("MLU370-S4")
-
-
-class Region(ctypes.Structure):
-    _fields_ = (
-        ("base", ctypes.c_void_p),
-        ("bytes", ctypes.c_uint64),
-        ("initialised", ctypes.c_void_p),
-        ("writable", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
-    )
-
-
-_INTEGERS = (
-    "bang_arch", "clusters", "cores_per_cluster", "nram_bytes", "wram_bytes", "sram_bytes", "nram_alignment",
-    "wram_alignment", "gdram_alignment", "lanes",
-)  # fmt: skip
-_DOUBLES = (
-    "clock_hz", "dram_bytes_per_second", "cluster_dram_bytes_per_second", "vector_bytes_per_cycle",
-    "move_bytes_per_cycle", "tensor_float_float", "tensor_half_half", "scalar_cycles", "scalar_dram_cycles",
-    "dram_latency_cycles", "on_chip_latency_cycles", "descriptor_cycles", "segment_cycles", "issue_cycles",
-    "transcendental_cycles", "vector_latency_cycles", "tensor_latency_cycles", "barrier_cycles", "launch_seconds",
-)  # fmt: skip
-COUNTERS = (
-    "dram_read_bytes", "dram_written_bytes", "on_chip_bytes", "vector_bytes", "vector_instructions",
-    "tensor_macs_float", "tensor_macs_half", "tensor_instructions", "scalar_accesses", "descriptors", "barriers",
-)  # fmt: skip
-
-
-class TargetStructure(ctypes.Structure):
-    _fields_ = (*((name, ctypes.c_uint32) for name in _INTEGERS), *((name, ctypes.c_double) for name in _DOUBLES))
-
-    @classmethod
-    def of(cls, target: Target) -> TargetStructure:
-        known = {field.name: getattr(target, field.name) for field in fields(target)}
-        known["tensor_float_float"] = target.tensor_operations_per_cycle["float", "float"]
-        known["tensor_half_half"] = target.tensor_operations_per_cycle["half", "half"]
-        return cls(**{name: known[name] for name in (*_INTEGERS, *_DOUBLES)})
-
-
-class Counters(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_uint64) for name in COUNTERS)
-
-
-class Launch(ctypes.Structure):
-    _fields_ = (
-        ("struct_bytes", ctypes.c_uint64),
-        ("target", TargetStructure),
-        ("regions", ctypes.POINTER(Region)),
-        ("region_count", ctypes.c_uint64),
-        ("seed", ctypes.c_uint64),
-        ("counters", Counters),
-        ("seconds", ctypes.c_double),
-        ("error", ctypes.c_char * ERROR_BYTES),
-    )
 
 
 class Violation(Exception):
@@ -109,27 +55,38 @@ class Kernels:
         seed: int = 0,
         uninitialised: Sequence[int] = (),
     ) -> Ran:
-        """Launch on `arrays`, of which `written` may be written, all others only read. Violation with the emulator's text.
+        """Launch on `arrays`, of which `written` may be written; the others are only read. Violation: what was found.
 
         `uninitialised` arrays count as never written to: reading what was not written first is a violation.
         """
-        regions = (Region * len(arrays))()
         writable = {position % len(arrays) for position in written} if arrays else set()
-        shadows = {position % len(arrays): np.zeros(max(1, arrays[position].nbytes), np.uint8) for position in uninitialised}
-        for position, array in enumerate(arrays):
-            assert array.flags.c_contiguous
-            shadow = shadows.get(position)
-            initialised = None if shadow is None else shadow.ctypes.data
-            regions[position] = Region(array.ctypes.data, array.nbytes, initialised, position in writable, 0)
-        launch = Launch(
-            struct_bytes=ctypes.sizeof(Launch), target=TargetStructure.of(self.target), regions=regions,
+        unwritten = {position % len(arrays) for position in uninitialised}
+        cells = [_on_device(array) for array in arrays]
+        shadows = {position: np.zeros(max(1, arrays[position].nbytes), np.uint8) for position in unwritten}
+        regions = (_Region * len(arrays))()
+        for position, memory in enumerate(cells):
+            initialised = shadows[position].ctypes.data if position in unwritten else None
+            regions[position] = _Region(memory.ctypes.data, memory.nbytes, initialised, position in writable, 0)
+        launch = _Launch(
+            struct_bytes=ctypes.sizeof(_Launch), target=_described(self.target), regions=regions,
             region_count=len(arrays), seed=seed,
         )  # fmt: skip
-        pointers = (ctypes.c_void_p * max(1, len(arrays)))(*(array.ctypes.data for array in arrays))
+        pointers = (ctypes.c_void_p * max(1, len(arrays)))(*(memory.ctypes.data for memory in cells))
         status = self._library.mm_mlu_launch(kernel, tasks, kind, ctypes.byref(launch), pointers)
         if status:
             raise Violation(launch.error.decode(errors="replace") or f"status {status}")
-        return Ran({name: getattr(launch.counters, name) for name in COUNTERS}, launch.seconds)
+        for position in writable:
+            arrays[position][...] = cells[position]
+        return Ran({name: getattr(launch.counters, name) for name in _COUNTERS}, launch.seconds)
+
+
+def _on_device(array: np.ndarray) -> np.ndarray:
+    """A copy that begins where the device's allocations do: at a multiple of 64 bytes."""
+    room = np.empty(array.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    copied = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copied[...] = array
+    return copied
 
 
 @lru_cache(maxsize=64)
@@ -138,20 +95,16 @@ def kernels(source: str, target_name: str = "MLU370-S4") -> Kernels:
     return Kernels(source, find_card(target_name))
 
 
-def one_kernel(body: str, parameters: str, *, nram: int = 65536, wram: int = 65536, sram: int = 65536, head: str = "") -> str:
-    """The source of one kernel named `kernel`; parameters are written like `const float *x, float *y`."""
+def source_of(
+    bodies: Sequence[str], parameters: str, *, nram: int = 65536, wram: int = 65536, sram: int = 65536, head: str = ""
+) -> str:
+    """Kernels number 0, 1, ... with these bodies; parameters are written like `const float *x, float *y`."""
     types = [parameter.rpartition("*")[0].strip() + " *" for parameter in parameters.split(",") if parameter.strip()]
     arguments = "".join(f", ({kind})buffers[{index}]" for index, kind in enumerate(types))
-    return f"""#include <bang.h>
-#include "launch.h"
-__nram__ char mm_nram[{nram}];
-__wram__ char mm_wram[{wram}];
-__mlu_shared__ char mm_sram[{sram}];
-{head}
-__mlu_global__ void kernel({parameters}) {{
-{body}
-}}
-MM_MLU_KERNELS_BEGIN
-MM_MLU_KERNEL(0, kernel{arguments})
-MM_MLU_KERNELS_END(1)
-"""
+    texts = [f"__mlu_global__ void kernel_{n}({parameters}) {{\n{body}\n}}" for n, body in enumerate(bodies)]
+    table = [f"MM_MLU_KERNEL({number}, kernel_{number}{arguments})" for number in range(len(bodies))]
+    return "\n".join((
+        "#include <bang.h>", '#include "launch.h"', f"__nram__ char mm_nram[{nram}];", f"__wram__ char mm_wram[{wram}];",
+        f"__mlu_shared__ char mm_sram[{sram}];", head, *texts, "MM_MLU_KERNELS_BEGIN", *table,
+        f"MM_MLU_KERNELS_END({len(bodies)})", "",
+    ))  # fmt: skip

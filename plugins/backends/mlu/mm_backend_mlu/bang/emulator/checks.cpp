@@ -81,14 +81,18 @@ void must_count(const Site &site, int64_t count, const char *what) {
   if (count <= 0) violate(site, "%s is %lld and has to be positive", what, (long long)count);
 }
 
-static Memory &locate(const Site &site, Space space, const Interval &what, const char *operand) {
-  Memory *memory = find_memory(space, what);
-  if (memory) return *memory;
-  const void *pointer = reinterpret_cast<const void *>(what.begin);
+void must_be_in(const Site &site, Space space, const void *pointer, const char *operand) {
   const Space actual = space_of(pointer);
   if (actual != space)
     violate(site, "%s has to be in %s and is in %s%s", operand, name_of(space), name_of(actual),
             actual == Space::kElsewhere && space == Space::kGdram ? " (out of bounds of every buffer of the launch)" : "");
+}
+
+static Memory &locate(const Site &site, Space space, const Interval &what, const char *operand) {
+  Memory *memory = find_memory(space, what);
+  if (memory) return *memory;
+  const void *pointer = reinterpret_cast<const void *>(what.begin);
+  must_be_in(site, space, pointer, operand);
   for (const Memory &region : machine.regions)
     if (space == Space::kGdram && region.contains(interval_of(pointer, 1)))
       memory = const_cast<Memory *>(&region);

@@ -25,17 +25,17 @@ class Instruction {
   }
 
   void source(const void *pointer, size_t bytes, const char *operand) const {
-    must_align(site_, pointer, machine.target().nram_alignment, operand);
+    place(Space::kNram, pointer, operand);
     read(site_, Actor::kCompute, Space::kNram, pointer, bytes, operand);
   }
 
   void filter(const void *pointer, size_t bytes) const {
-    must_align(site_, pointer, machine.target().wram_alignment, "the right operand");
+    place(Space::kWram, pointer, "the right operand");
     read(site_, Actor::kCompute, Space::kWram, pointer, bytes, "the right operand");
   }
 
   void result(void *pointer, size_t bytes) const {
-    must_align(site_, pointer, machine.target().nram_alignment, "the result");
+    place(Space::kNram, pointer, "the result");
     write(site_, Actor::kCompute, Space::kNram, pointer, bytes, "the result");
   }
 
@@ -51,6 +51,12 @@ class Instruction {
   }
 
  private:
+  void place(Space space, const void *pointer, const char *operand) const {
+    must_be_in(site_, space, pointer, operand);
+    const mm_emulated_target &target = machine.target();
+    must_align(site_, pointer, space == Space::kNram ? target.nram_alignment : target.wram_alignment, operand);
+  }
+
   Site site_;
 };
 

@@ -152,6 +152,7 @@ extern Machine machine;
 Space space_of(const void *pointer);
 void must_compute(const Site &site);
 void must_align(const Site &site, const void *pointer, uint32_t alignment, const char *operand);
+void must_be_in(const Site &site, Space space, const void *pointer, const char *operand);
 void must_count(const Site &site, int64_t count, const char *what);
 // Checks a stretch of memory before it is read, or written; `written_now` is for what takes effect at once.
 void read(const Site &site, Actor actor, Space space, const void *pointer, size_t bytes, const char *operand);
