@@ -43,6 +43,7 @@ _BACKBONE = {
     "model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1],
     "out_features": ["stage2", "stage3", "stage4"],
 }  # fmt: skip
+_TOKENS = {r"\w*pad_token_id": 0, r"\w*(bos|cls|start)_token_id": 1, r"\w*(eos|sep|end)_token_id": 2}
 _UNGROUPED = {**_COUNTS, **_WIDTHS, r"num_key_value_heads|num_kv_heads|n_kv_heads?": 4}
 _STEPS: tuple[Mapping[str, int], ...] = ({**_COUNTS, **_WIDTHS}, _UNGROUPED, _COUNTS, dict(list(_COUNTS.items())[:2]))
 
@@ -83,19 +84,33 @@ def _small(config: Any, step: Mapping[str, int]) -> dict[str, Any]:
     """Values for the fields of a configuration's class that `step` makes small, by patterns of their names."""
     found: dict[str, Any] = {}
     for field in dataclasses.fields(config):
-        value = next((small for pattern, small in step.items() if re.fullmatch(pattern, field.name)), None)
-        if value is None or isinstance(field.default, bool):
-            continue
-        if isinstance(field.default, int) and field.default > value:
-            found[field.name] = value
-        elif isinstance(field.default, (list, tuple)) and field.name in ("depths", "image_size"):
-            found[field.name] = type(field.default)([value] * len(field.default))
-    for name, part in (getattr(config, "sub_configs", None) or {}).items():
-        if dataclasses.is_dataclass(part) and part.__name__ != "AutoConfig":
-            found[name] = _small(part, step)
-    if "backbone_config" in {field.name for field in dataclasses.fields(config)}:
-        found |= {"backbone_config": _BACKBONE, "use_timm_backbone": False, "backbone": None}
-    return found
+        default = field.default
+        if field.name == "prediction_length":
+            found[field.name] = 8
+        elif field.name == "backbone_config":
+            found |= {"backbone_config": _BACKBONE, "use_timm_backbone": False, "backbone": None}
+        elif isinstance(default, int) and not isinstance(default, bool):
+            value = _match(step, field.name)
+            if value is None and default >= 99:
+                value = _match(_TOKENS, field.name)
+            if value is not None and default > value:
+                found[field.name] = value
+        elif isinstance(default, (list, tuple)) and field.name in ("depths", "image_size"):
+            found[field.name] = type(default)([_match(step, field.name) or default[0]] * len(default))
+    return found | {name: _part(spec, step) for name, spec in config.sub_configs_defaults.items() if name not in found}
+
+
+def _match(patterns: Mapping[str, int], name: str) -> int | None:
+    return next((value for pattern, value in patterns.items() if re.fullmatch(pattern, name)), None)
+
+
+def _part(spec: Any, step: Mapping[str, int]) -> dict[str, Any]:
+    """A small configuration for a part of a composite one."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if spec.model_type is None:
+        return _small(spec.config_class, step)
+    return {"model_type": spec.model_type, **_small(CONFIG_MAPPING[spec.model_type], step)}
 
 
 def _accepted(entry: Entry) -> Entry:

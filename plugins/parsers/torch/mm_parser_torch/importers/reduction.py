@@ -7,8 +7,8 @@ from typing import Any
 
 from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME, DType
-from mm_parser_torch.call import Call, axes_of, axis_of, cast, dtype, rank
-from mm_parser_torch.sizes import product, sizes_of
+from mm_parser_torch.call import Call, axes_of, axis_of, cast, dtype, rank, tensor_type
+from mm_parser_torch.sizes import expand, product, sizes_of
 from mm_parser_torch.table import Family
 
 FAMILY = Family()
@@ -72,12 +72,12 @@ def _extreme(g: Graph, name: str, x: Value, dims: Any, keepdim: bool) -> Any:
     return g.op(f"mm.{name}", x, axes=axes_of(x, dims), keepdims=keepdim) if rank(x) else g.identity(x)
 
 
-@op("any", "any.dim", "any.dims")
+@op("any", "any.dim", "any.dims", "_is_any_true")
 def any_(g: Graph, call: Call, x: Value, dims: Any = None, keepdim: bool = False) -> Any:
     return _logical(g, call, "reduce_max", x, dims, keepdim)
 
 
-@op("all", "all.dim", "all.dims")
+@op("all", "all.dim", "all.dims", "_is_all_true")
 def all_(g: Graph, call: Call, x: Value, dims: Any = None, keepdim: bool = False) -> Any:
     return _logical(g, call, "reduce_min", x, dims, keepdim)
 
@@ -168,6 +168,35 @@ def _running(name: str) -> Callable[..., Any]:
 
 op("cumsum")(_running("cumsum"))
 op("cumprod")(_running("cumprod"))
+
+
+def _running_extreme(name: str) -> Callable[..., Any]:
+    def build(g: Graph, call: Call, x: Value, dim: int) -> Any:
+        """Row by row: the extreme so far and the last place that has it; a NaN stays."""
+        if not rank(x):
+            return g.identity(x), g.constant(0, _INT)
+        order = [axis_of(x, dim), *(axis for axis in range(rank(x)) if axis != axis_of(x, dim))]
+        rows = g.transpose(x, permutation=order)
+        first = g.gather(rows, g.constant(0, _INT), axis=0)
+        numbers = g.sub(g.cumsum(expand(g, g.constant(1, _INT), sizes_of(g, rows)[:1]), axis=0), 1)
+        region = Graph(within=g)
+        start = expand(g, g.constant(0, _INT), sizes_of(g, first))
+        arguments = (first, start, first, g.constant(0, _INT))
+        best, place, row, number = (region.add_argument(tensor_type(value)) for value in arguments)
+        better = region.op(f"mm.{name}", row, best)
+        if dtype(x).is_float:
+            better = region.logical_or(better, region.is_nan(row))
+        best, place = region.select(better, row, best), region.select(better, number, place)
+        region.set_outputs([best, place, region.identity(best), region.identity(place)])
+        _, _, values, places = g.scan(first, start, rows, numbers, states=2, scans=2, regions=(region,))
+        back = [order.index(axis) for axis in range(rank(x))]
+        return g.transpose(values, permutation=back), g.transpose(places, permutation=back)
+
+    return build
+
+
+op("cummax")(_running_extreme("greater_or_equal"))
+op("cummin")(_running_extreme("less_or_equal"))
 
 
 @op("logsumexp")
