@@ -10,7 +10,7 @@ import numpy as np
 
 from mm_core.ir import Builder, Network, Operation, Value
 from mm_core.passes import Pass, PassContext, PassResult, Phase
-from mm_core.rewrite import constant_of, operations_to_rewrite
+from mm_core.rewrite import constant_of, is_dead, operations_to_rewrite
 from mm_core.types import BY_NAME, Array, TensorData, TensorType
 from mm_passes_precision.table import KEEPS_FLOAT32
 
@@ -48,6 +48,9 @@ class LowerPrecision(Pass):
                 continue
             _lower(operation, variables, constants)
             counts["lowered"] += 1
+        for operation in reversed(operations_to_rewrite(network)):
+            if operation.name == "mm.cast" and is_dead(operation):  # It would hide that a value has one user.
+                operation.erase()
         notes = tuple(f"{what} ({count} times)" if count > 1 else what for what, count in sorted(kept.items()))
         return PassResult(bool(counts), counts, notes)
 
