@@ -121,28 +121,33 @@ class _Work:
     column_tiles: int
 
 
+def _dram_rate(tasks: int, target: Target) -> float:
+    """Bytes of device memory for each core and cycle when a launch has so many tasks, which fill cluster by cluster."""
+    active = min(target.cores, round_up(tasks, target.cores_per_cluster))
+    in_cluster = target.cluster_dram_bytes_per_second / target.cores_per_cluster
+    return min(in_cluster, target.dram_bytes_per_second / active) / target.clock_hz
+
+
+def _pipelined(rounds: int, copying: float, computing: float, edges: float, target: Target) -> float:
+    """Cycles of a pipeline whose rounds copy and compute beside each other; `edges` fill and empty it."""
+    slower = max(copying + target.dram_latency_cycles, computing + target.tensor_latency_cycles)
+    return rounds * slower + edges + 2 * target.dram_latency_cycles
+
+
 def _estimate(work: _Work, itemsize: int, epilogue: EpilogueCost, target: Target) -> float:
     """Cycles of the slowest core."""
-    cores = target.cores
-    mine = ceil(work.tiles / cores)
-    active = min(cores, work.tiles)
-    in_cluster = ceil(active / target.clusters)
-    share = min(target.cluster_dram_bytes_per_second / in_cluster, target.dram_bytes_per_second / active)
-    bytes_per_cycle = share / target.clock_hz
+    mine = ceil(work.tiles / target.cores)
+    rounds = mine * work.chunks
+    rate = _dram_rate(work.tiles, target)
     kind = "half" if itemsize == 2 else "float"
     macs_per_cycle = target.tensor_operations_per_cycle[kind, kind] / 2
     columns = 1 + (mine - 1) / work.column_tiles
-    blocks = mine * work.chunks if work.chunks > 1 else columns
-    copied = mine * (work.left * work.chunks + work.results * (1 + epilogue.tensors / itemsize)) + blocks * work.right
-    copying = copied * itemsize / bytes_per_cycle + mine * work.chunks * 2 * target.descriptor_cycles
-    passes = epilogue.scratch + epilogue.tensors + epilogue.channels + 1
-    vector = work.results * passes * 2 / target.vector_bytes_per_cycle
-    if work.chunks > 1:
-        vector += work.results * work.chunks * 4 / target.vector_bytes_per_cycle
-    computing = mine * (work.macs / macs_per_cycle + vector + work.chunks * target.tensor_latency_cycles)
-    edges = (work.left + work.right + work.results) * itemsize / bytes_per_cycle
-    waiting = (mine * work.chunks + 2) * (target.dram_latency_cycles + 2 * target.barrier_cycles) / 2
-    return max(copying, computing) + edges + waiting
+    blocks = rounds if work.chunks > 1 else columns
+    copied = rounds * work.left + blocks * work.right + mine * work.results * (1 + epilogue.tensors / itemsize)
+    passes = epilogue.scratch + epilogue.tensors + epilogue.channels + (2 + 4 * work.chunks if work.chunks > 1 else 0)
+    computing = mine * (work.macs / macs_per_cycle + work.results * passes * 2 / target.vector_bytes_per_cycle)
+    edges = (work.left + work.right + work.results) * itemsize / rate
+    return _pipelined(rounds, copied * itemsize / rate / rounds, computing / rounds, edges, target)
 
 
 def matmul_tiles(
@@ -289,7 +294,6 @@ def window_tiles(
     itemsize, taps = problem.itemsize, problem.kernel[0] * problem.kernel[1]
     line = LINE_BYTES // itemsize
     sum_size = 4 if wide else itemsize
-    bytes_per_cycle = target.dram_bytes_per_second / target.cores / target.clock_hz
     widths = [size for size in sizes_up_to(problem.ow) if size == problem.ow or size >= 8] or [problem.ow]
     for lines, tile_w, tile_h in product(sizes_up_to(problem.pitch // line), widths, sizes_up_to(problem.oh)):
         tile_c = lines * line
@@ -305,9 +309,8 @@ def window_tiles(
         tiles = problem.n * -(-problem.oh // tile_h) * -(-problem.ow // tile_w) * -(-problem.pitch // tile_c)
         mine = ceil(tiles / target.cores)
         vector = phase * taps * sums * sum_size / target.vector_bytes_per_cycle + taps * sums * target.issue_cycles
-        copying = (patch + results) * itemsize / bytes_per_cycle + 2 * target.descriptor_cycles
-        waiting = (mine + 2) * (target.dram_latency_cycles + 2 * target.barrier_cycles) / 2
-        cost = mine * max(vector, copying) + copying + waiting
+        copying = (patch + results * (1 + epilogue.tensors / itemsize)) * itemsize / _dram_rate(tiles, target)
+        cost = _pipelined(mine, copying, vector, copying, target)
         if best is None or cost < best[0]:
             best = cost, WindowTiles(tile_h, tile_w, tile_c, nram, tiles)
     return None if best is None else best[1]
