@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 CHANGES = re.compile(r"Assign\w*|Resource(Scatter|Apply|Sparse|Strided)\w*")
 """Operators that change a variable."""
+_LOOPS = ("While", "StatelessWhile")
+"""Any result of theirs may depend on all of them."""
 
 
 def needed_nodes(
@@ -24,7 +26,7 @@ def needed_nodes(
     What is only done besides, such as checks and the steps of a random stream that nobody reads, is left out.
     `function` gives the functions of the library.
     """
-    wanted = [tensor_name(result)[0] for result in results]
+    wanted = [tensor_name(result) for result in results]
     read = _Walk(function, orders=False)
     read.visit(nodes, wanted, dict.fromkeys(inputs, ""))
     yield from read.nodes.values()
@@ -47,44 +49,50 @@ class _Walk:
     """Placeholders of the program that are read."""
     changes: dict[int, str] = field(default_factory=dict)
     """Nodes that change a variable, and its placeholder."""
-    _called: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
+    _called: set[tuple[Any, ...]] = field(default_factory=set)
 
-    def visit(self, nodes: Mapping[str, Any], wanted: Iterable[str], given: Mapping[str, str]) -> None:
+    def visit(self, nodes: Mapping[str, Any], wanted: Iterable[tuple[str, int]], given: Mapping[str, str]) -> None:
         """The nodes of one graph; `given` are the placeholders of the program that its arguments stand for."""
-        pending, seen = list(wanted), set(given)
+        pending, seen = list(wanted), set()
         while pending:
-            name = pending.pop()
-            if name in seen or name not in nodes:
+            name, result = pending.pop()
+            if (name, result) in seen or name in given or name not in nodes:
                 continue
-            seen.add(name)
+            seen.add((name, result))
             node = nodes[name]
             self.nodes[id(node)] = node
             sources = [tensor_name(source) for source in node.input]
-            data = [source for source, index in sources if index >= 0]
-            origins = [_origin(nodes, source, given) for source in data]
+            data = [source for source in sources if source[1] >= 0]
+            origins = [_origin(nodes, source, given) for source, _ in data]
             functions = [found for called in called_functions(node) if (found := self.function(called)) is not None]
             for function in functions:
-                self._call(function, origins)
+                self._call(function, origins, None if self.orders or node.op in _LOOPS else result)
             if CHANGES.fullmatch(node.op) and origins:
                 self.changes[id(node)] = origins[0]
             elif not functions:
                 self.states.update(origins)
-            pending.extend((source for source, _ in sources) if self.orders else data)
+            pending.extend(sources if self.orders else data)
 
-    def _call(self, function: Function, origins: list[str]) -> None:
-        """A function takes the last operands of the node that calls it, behind a condition or an index."""
+    def _call(self, function: Function, origins: list[str], result: int | None) -> None:
+        """A function takes the last operands of the node that calls it, behind a condition or an index.
+
+        `result` is the one that is needed, None if all are.
+        """
         given = origins[len(origins) - len(function.arguments) :]
-        if (function.name, tuple(given)) in self._called:
+        if (function.name, result, *given) in self._called:
             return
-        self._called.add((function.name, tuple(given)))
+        self._called.add((function.name, result, *given))
         nodes = {str(node.name): node for node in function.nodes}
-        wanted = nodes if self.orders else [tensor_name(result)[0] for result in function.results]
+        results = function.results if result is None else function.results[result : result + 1]
+        wanted = [(name, 0) for name in nodes] if self.orders else [tensor_name(tensor) for tensor in results]
         self.visit(nodes, wanted, dict(zip(function.arguments, given)))
 
 
 def _origin(nodes: Mapping[str, Any], name: str, given: Mapping[str, str]) -> str:
     """The program's placeholder that a tensor is, passed on as it came; else its node's own name."""
-    while name not in given and name in nodes and nodes[name].op == "Identity":
+    passed = set()
+    while name not in given and name not in passed and name in nodes and nodes[name].op == "Identity":
+        passed.add(name)  # A damaged graph may run in a circle.
         name = tensor_name(nodes[name].input[0])[0]
     return given.get(name) or name
 

@@ -130,7 +130,8 @@ def check_application(
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = prepared(getattr(keras.applications, name)(weights=None, input_shape=shape))
-    image = np.random.default_rng(0).uniform(0, 255, (1, *model.input_shape[1:])).astype(np.float32)
+    image = np.random.default_rng(0).uniform(0, 255, (1, *(size or 224 for size in model.input_shape[1:])))
+    image = image.astype(np.float32)
     expected = np.asarray(model(image, training=False))
     model.export(folder, verbose=False)
     try:

@@ -240,6 +240,32 @@ def test_random_streams_and_changed_variables_are_refused() -> None:
         parse(changed, tf.TensorSpec((3,), F32))
 
 
+def test_a_state_that_no_result_depends_on_may_change(tmp_path: Path) -> None:
+    """A step of a random stream whose numbers are dropped, as layers of Keras do at rest; also inside of calls."""
+    state, unrelated = tf.Variable(1.0), tf.Variable(2.0)
+
+    @tf.function
+    def stepped(x: Any) -> Any:
+        state.assign_add(tf.reduce_sum(x))
+        return x * unrelated, state * 2.0
+
+    def harmless(x: Any) -> Any:
+        tf.print("sum", tf.reduce_sum(x))
+        return stepped(x)[0] + 1.0
+
+    network = check(harmless, array(3))
+    assert count(network, "mm.reduce_sum") == 0
+    module = tf.Module()
+    module.state, module.unrelated = state, unrelated
+    concrete = tf.function(harmless).get_concrete_function(tf.TensorSpec((3,), F32))
+    tf.saved_model.save(module, tmp_path, signatures=concrete)
+    x = array(3)
+    (ours,) = outputs(mm.parse(tmp_path), {"x": x}).values()
+    assert_close(ours, x * 2.0 + 1.0)
+    with pytest.raises(UnsupportedOpError, match=r"AssignAddVariableOp .the model changes a variable"):
+        parse(lambda x: stepped(x)[1], tf.TensorSpec((3,), F32))
+
+
 def test_custom_gradients_are_left_out() -> None:
     @tf.custom_gradient
     def straight_through(x: Any) -> Any:
