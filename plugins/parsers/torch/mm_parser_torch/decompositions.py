@@ -11,6 +11,7 @@ import torch
 from torch._decomp import decomposition_table
 from torch._export.utils import _collect_all_valid_cia_ops
 
+from mm_parser_torch import fast_path
 from mm_parser_torch.importers import TABLE
 
 QUANTIZED_LIBRARY = "torch.ao.quantization.fx._decomposed"
@@ -24,7 +25,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         operator = _overload(name)
         if operator is not None:
             table.pop(operator, None)  # type: ignore[no-untyped-call]
-    for operator, rule in (*_further(), *_of_quantization().items()):
+    for operator, rule in (*_further(), *_of_quantization().items(), *fast_path.RULES.items()):
         if operator not in table:
             table[operator] = rule
     return table
