@@ -13,6 +13,8 @@ from mm_core.parsing import InputShapes, Parser
 _PEEK = 64
 _NEXT_FIELDS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42})
 """Tags that may follow the version in a serialised ModelProto: fields 2 to 8."""
+_SAVED_MODEL = "saved_model.pb"
+"""TensorFlow's, which begins with a small version too."""
 _TINY = '<ir_version: 8, opset_import: ["" : 18]> tiny (float[N] x) => (float[N] y) { y = Relu (x) }'
 
 
@@ -29,7 +31,7 @@ class OnnxParser(Parser):
         path = Path(source)
         if path.suffix.lower() == ".onnx":
             return True
-        if not path.is_file():  # Opening a pipe would wait for its other end.
+        if path.name == _SAVED_MODEL or not path.is_file():  # Opening a pipe would wait for its other end.
             return False
         try:
             with path.open("rb") as file:

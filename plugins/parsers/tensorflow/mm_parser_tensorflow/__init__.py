@@ -24,7 +24,7 @@ _BASES = frozenset(
         ("tensorflow.core.framework.graph_pb2", "GraphDef"),
     }
 )
-_OPTIONS = ("signature", "inputs", "outputs")
+_OPTIONS = ("signature", "tags", "inputs", "outputs")
 
 
 class TensorFlowParser(Parser):
@@ -48,8 +48,8 @@ class TensorFlowParser(Parser):
         """The network of a model. Nested inputs and outputs are flat, named by their path.
 
         `example_inputs`, for functions without an input signature and models that are not built yet: an array, a tuple
-        of positional arguments or a dict of named ones. Options: `signature`, of a SavedModel; `inputs` and `outputs`,
-        names of a frozen graph's tensors where its placeholders and last nodes are not meant.
+        of positional arguments or a dict of named ones. Options: `signature` and `tags` of a SavedModel; `inputs` and
+        `outputs`, names of a frozen graph's tensors where its placeholders and last nodes are not meant.
         """
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
@@ -75,9 +75,11 @@ class TensorFlowParser(Parser):
 def compile(source: Any, **options: Any) -> Compiled:
     """A callable like `source`, a keras.Model or a function on tensors, that runs in mm what mm supports.
 
-    The rest stays in TensorFlow; `.reports` says which nodes those are and why. Each new combination of shapes (a
-    model's batch is free), element types and other arguments is traced and built once; variables are read then.
-    `options` are fields of BuilderConfig, such as `backends=["cpu"]`.
+    The rest stays in TensorFlow; `.reports` says which nodes those are and why. Each new combination of ranks, element
+    types and other arguments is traced and built once, and once more where a size changes, which is open from then on
+    (a model's batch always is). Engines are built again when variables have changed; with `freeze=True` that is not
+    looked at, which saves time on each call. Calls that gradients are wanted of run in TensorFlow.
+    Other `options` are fields of BuilderConfig, such as `backends=["cpu"]`.
     """
     require_tensorflow()
     from mm_parser_tensorflow.compiled import Compiled

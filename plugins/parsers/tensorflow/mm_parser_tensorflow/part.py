@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mm_core.build import Builder, BuilderConfig
+from mm_core.errors import InputError
 from mm_core.runtime import Context, Engine
 from mm_parser_tensorflow.elements import array_of, tensor_of
 from mm_parser_tensorflow.partition import Piece, Whole, function_of, network_of, port
@@ -35,6 +37,8 @@ class Part:
         self._built: tuple[Engine, list[Context]]
         self._inputs = [(name, port(name)) for name in piece.inputs]
         self._outputs = [(name, port(name)) for name in piece.outputs]
+        self._lock = threading.Lock()
+        self._fallback: Step | None = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -49,9 +53,20 @@ class Part:
             context = idle.pop()
         except IndexError:
             context = engine.create_context()
-        results = context.run({own: _array(values[name]) for name, own in self._inputs})
-        idle.append(context)
+        try:
+            results = context.run({own: _array(values[name]) for name, own in self._inputs})
+        except InputError as error:  # Such as sizes that do not go together, which TensorFlow tells in its own way.
+            self.report.refused[error.what] += 1
+            return self._instead(values)
+        finally:
+            idle.append(context)
         return {name: tensor_of(results[own]) for name, own in self._outputs}
+
+    def _instead(self, values: Values) -> Values:
+        """A request that the engine does not take, in TensorFlow."""
+        with self._lock:
+            self._fallback = self._fallback or tensorflow_step(self.whole, self.piece)
+        return self._fallback(values)
 
 
 def tensorflow_step(whole: Whole, piece: Piece) -> Step:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from mm_core.errors import MMError, ParseError
 from mm_core.ir import Network, Value
 from mm_core.parsing import InputShapes
@@ -23,7 +25,14 @@ def read_program(program: Program, input_shapes: InputShapes) -> Network:
     for port in program.inputs:
         name, index = tensor_name(port.tensor)
         node = scope.nodes[name]
-        dtype = dtype_of(node.attr["dtype"].type if "dtype" in node.attr else node.attr["T"].type, port.name)
+        code = node.attr["dtype"].type if "dtype" in node.attr else node.attr["T"].type
+        if tf.as_dtype(code) in (tf.resource, tf.variant):
+            raise ParseError(
+                "this input is the handle of a variable, table or list, whose value the graph does not have",
+                where=port.name,
+                remedy="freeze the graph (convert_variables_to_constants_v2), or give the function or SavedModel",
+            )
+        dtype = dtype_of(code, port.name)
         scope.define(name, index, network.add_input(port.name, dtype, shapes[port.name]))
     reader.refuse_unknown(
         [port.tensor for port in program.inputs], [port.tensor for port in program.outputs], scope

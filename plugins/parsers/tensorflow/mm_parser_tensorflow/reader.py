@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any
 
 from tensorflow.python.framework import op_def_registry
@@ -11,17 +12,19 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 
 from mm_core.errors import InputError, MMError, ParseError, UnsupportedOpError, VerifyError
 from mm_core.ir import Graph, Location, Value
+from mm_core.parsing import Unsupported
 from mm_core.types import TensorData
+from mm_parser_tensorflow.families import reason_for
 from mm_parser_tensorflow.importers import REFUSED, TABLE
 from mm_parser_tensorflow.names import LayerNames, tensor_name
 from mm_parser_tensorflow.needed import needed_nodes
 from mm_parser_tensorflow.node import Node
 from mm_parser_tensorflow.resources import Resource
 from mm_parser_tensorflow.source import Program
-from mm_parser_tensorflow.unsupported import Unsupported
 from mm_parser_tensorflow.views import Moves, View
 
 SOURCE = "tensorflow"
+_REMEDY = "mm_parser_tensorflow.compile(model) leaves what mm does not have to TensorFlow"
 MAX_DEPTH = 64
 """Calls and regions within each other: each level takes Python's stack."""
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -85,8 +88,9 @@ class Reader:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.unsupported = Unsupported()
-        self.names = LayerNames(program.layers, (node.name for node in program.graph.node))
+        self.unsupported = Unsupported(_REMEDY)
+        bodies = (function.node_def for function in program.graph.library.function)
+        self.names = LayerNames(program.layers, (node.name for node in chain(program.graph.node, *bodies)))
         self.resources = {name: Resource(self, name, tensor) for name, tensor in program.captures.items()}
         self._library = {str(function.signature.name): function for function in program.graph.library.function}
         self._functions: dict[str, Function] = {}
@@ -208,7 +212,7 @@ class Reader:
 
     def refuse_unknown(self, inputs: Iterable[str], outputs: Sequence[str], scope: Scope) -> None:
         """One UnsupportedOpError for all operators without an importer, calls and branches included."""
-        missing = Unsupported()
+        missing = Unsupported(_REMEDY)
         names = [tensor_name(tensor)[0] for tensor in inputs]
         for proto in needed_nodes(scope.nodes, names, outputs, self._known_function):
             if TABLE.find(proto.op) is None:
@@ -225,7 +229,7 @@ UNKNOWN: Any = object()
 
 def unknown(op: str, where: str) -> UnsupportedOpError:
     """The error for an operator without an importer."""
-    reason = REFUSED.get(op, "")
+    reason = REFUSED.get(op) or reason_for(op)
     return UnsupportedOpError(f"{op} ({reason})" if reason else op, where=where)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -55,6 +56,7 @@ def program_of(
     example_inputs: Any = None,
     *,
     signature: str | None = None,
+    tags: str | Sequence[str] | None = None,
     inputs: Sequence[str] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Program:
@@ -65,8 +67,8 @@ def program_of(
             path = path.parent
         if path.is_dir():
             _refuse(path, inputs=inputs, outputs=outputs, example_inputs=example_inputs)
-            return _saved_model(path, signature)
-        _refuse(path, signature=signature)
+            return _saved_model(path, signature, tags)
+        _refuse(path, signature=signature, tags=tags)
         if path.suffix.lower() == ".keras":
             source = _keras_file(path)
         else:
@@ -74,7 +76,7 @@ def program_of(
             return _frozen(_graph_file(path), path.stem, inputs, outputs)
     if type(source).__name__ == "GraphDef":
         return _frozen(source, "graph", inputs, outputs)
-    _refuse(type(source).__name__, signature=signature, inputs=inputs, outputs=outputs)
+    _refuse(type(source).__name__, signature=signature, tags=tags, inputs=inputs, outputs=outputs)
     if is_keras(source):
         return _keras_model(source, example_inputs)
     return of_function(_concrete(source, example_inputs), str(getattr(source, "__name__", "function")))
@@ -268,6 +270,8 @@ def _keras_file(path: Path) -> Any:
     """The model in a .keras file. Nothing that the file holds is run: Lambda layers and the like are refused."""
     import keras
 
+    if not zipfile.is_zipfile(path):
+        raise ParseError("the file is no archive of Keras, or a damaged one", where=str(path), remedy="save it again")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
@@ -290,11 +294,17 @@ def _layers(variables: Iterable[str], model: Any) -> frozenset[str]:
 # --- SavedModels ------------------------------------------------------------------------------------------------------
 
 
-def _saved_model(path: Path, signature: str | None) -> Program:
+def _saved_model(path: Path, signature: str | None, tags: str | Sequence[str] | None) -> Program:
+    wanted = tags.split(",") if isinstance(tags, str) else tags
     try:
-        loaded = tf.saved_model.load(str(path))
+        loaded = tf.saved_model.load(str(path), tags=wanted)
     except Exception as error:
-        raise ParseError(f"TensorFlow does not read the SavedModel: {_first_lines(error)}", where=str(path)) from error
+        several = "MetaGraph" in str(error)
+        raise ParseError(
+            f"TensorFlow does not read the SavedModel: {_first_lines(error)}",
+            where=str(path),
+            remedy='choose one of its graphs with tags="..."' if several else "",
+        ) from error
     return replace(of_function(signature_of(loaded, signature, str(path)), path.name), owner=loaded)
 
 

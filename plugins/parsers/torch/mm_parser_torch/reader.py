@@ -10,15 +10,16 @@ import torch
 
 from mm_core.errors import InputError, ParseError, UnsupportedOpError, VerifyError
 from mm_core.ir import Graph, Location, Network, Value
+from mm_core.parsing import Unsupported
 from mm_core.types import Dim, TensorData, TensorType
 from mm_parser_torch.call import Call, tensor_type
 from mm_parser_torch.complexes import Complex, holds_complex, real_dtype
 from mm_parser_torch.dims import dim_of
 from mm_parser_torch.importers import COMPLEX, HIGHER_ORDER, NUMBERS, TABLE
 from mm_parser_torch.tensors import dtype_of, weight_of
-from mm_parser_torch.unsupported import Unsupported
 
 SOURCE = "torch"
+_REMEDY = 'write an operator package and an importer, or let torch.compile(backend="mm") run these in PyTorch'
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 _PLACES = frozenset({"layout", "device", "pin_memory", "memory_format", "non_blocking", "generator"})
 """Arguments that change no element."""
@@ -32,7 +33,7 @@ class Reader:
         self.names: Mapping[str, Dim] = names or {}
         self.numbers: set[Value] = set()
         """Values that are Python numbers of the program and no tensors."""
-        self.unsupported = Unsupported()
+        self.unsupported = Unsupported(_REMEDY)
         self._weights: dict[tuple[Any, ...], TensorData] = {}
         self._constants: dict[tuple[Graph, tuple[Any, ...]], Value] = {}
 
@@ -227,7 +228,7 @@ def has_importer(target: object) -> bool:
 
 def refuse_unknown(modules: Iterable[torch.fx.GraphModule]) -> None:
     """One UnsupportedOpError for all operators without an importer, with counts and the modules that call them."""
-    unknown = Unsupported()
+    unknown = Unsupported(_REMEDY)
     for module in modules:
         for node in module.graph.nodes:
             if node.op == "call_function" and not has_importer(node.target):
