@@ -46,11 +46,14 @@ class ExpressionBuilder:
 
     def input(self, value: Value) -> Ref:
         """A new input."""
-        if dtype_of(value).text not in C_TYPES:
-            raise UnsupportedOpError(f"elements of type {dtype_of(value).name} are only moved on this device")
+        self._require_computable(value)
         self.inputs.append(value)
         self.refs[value] = ("input", len(self.inputs) - 1)
         return self.refs[value]
+
+    def _require_computable(self, value: Value) -> None:
+        if dtype_of(value).text not in C_TYPES:
+            raise UnsupportedOpError(f"elements of type {dtype_of(value).name} are only moved on this device")
 
     def add(self, operation: Operation) -> None:
         """Append an operation. UnsupportedOpError if expressions cannot hold it."""
@@ -60,6 +63,8 @@ class ExpressionBuilder:
         name = operation.name.removeprefix("mm.")
         values = [value for value in operation.operands if value is not None]
         dtype, result = dtype_of(values[-1]).text, dtype_of(operation.result).text
+        for value in (*values, operation.result):
+            self._require_computable(value)
         args = [self.read(value) for value in values]
         if all(kind == "scalar" for kind, _ in args):
             args[0] = self.input(outside(values[0], self.alias))
