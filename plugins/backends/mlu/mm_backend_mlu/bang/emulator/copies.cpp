@@ -45,13 +45,8 @@ Interval bounds_of(const Segments &side, int64_t size, int64_t count) {
   return bounds;
 }
 
-// Runs of segments that touch each other are one.
-bool is_dense(const Segments &side, int64_t size, int64_t count) {
-  return count == 1 || (side.inner_stride == size && (side.inner >= count || side.outer_stride == side.inner * size));
-}
-
 void make_dense(Copy &copy) {
-  if (copy.count == 1 || !is_dense(copy.dst, copy.size, copy.count) || !is_dense(copy.src, copy.size, copy.count)) return;
+  if (!copy.dst.is_dense(copy.size, copy.count) || !copy.src.is_dense(copy.size, copy.count)) return;
   copy.size *= copy.count;
   copy.count = 1;
 }
@@ -72,7 +67,7 @@ void must_not_overlap(const Copy &copy) {
 
 template <typename Check>
 void for_each_segment(const Segments &side, const Copy &copy, Check check) {
-  if (is_dense(side, copy.size, copy.count)) return check(side.base, copy.size * copy.count);
+  if (side.is_dense(copy.size, copy.count)) return check(side.base, copy.size * copy.count);
   for (int64_t index = 0; index < copy.count; ++index) check(side.at(index), copy.size);
 }
 

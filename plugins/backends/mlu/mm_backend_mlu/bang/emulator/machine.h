@@ -41,6 +41,10 @@ struct Segments {
   int64_t inner_stride, outer_stride;
   int64_t inner;
   char *at(int64_t index) const { return base + index % inner * inner_stride + index / inner * outer_stride; }
+  // Whether the segments follow each other without gaps.
+  bool is_dense(int64_t size, int64_t count) const {
+    return count == 1 || (inner_stride == size && (inner >= count || outer_stride == inner * size));
+  }
 };
 
 struct Copy {

@@ -25,24 +25,28 @@ void compute(double cycles, double latency) {
   clocks.compute_done = clocks.compute + latency;
 }
 
-// Bytes of whole DRAM units under the segments of one side, and how many units are covered in part only.
-struct Units {
+// What moves at the side of a copy that is DRAM: bytes of whole units, and of units that are covered in part only.
+struct Moved {
   uint64_t bytes, partial;
 };
-Units units_of(const Segments &side, const Copy &copy) {
-  const uint64_t unit = machine.target().gdram_alignment;
-  Units units = {0, 0};
-  uintptr_t covered = 0;  // the units of segments that follow each other are shared
-  for (int64_t index = 0; index < copy.count; ++index) {
-    const Interval segment = interval_of(side.at(index), copy.size);
-    uintptr_t begin = segment.begin / unit * unit;
-    const uintptr_t end = (segment.end + unit - 1) / unit * unit;
-    units.partial += (segment.begin % unit != 0 && begin != covered - unit) + (segment.end % unit != 0);
-    if (begin < covered && covered <= end) begin = covered;
-    units.bytes += end - begin;
-    covered = end;
+Moved moved_at(const Segments &side, const Copy &copy) {
+  const uintptr_t unit = machine.target().gdram_alignment;
+  const bool dense = side.is_dense(copy.size, copy.count);
+  const int64_t count = dense ? 1 : copy.count, size = dense ? copy.size * copy.count : copy.size;
+  uint64_t units = 0, partial = 0;
+  uintptr_t previous = 0;  // the last unit of the segment before, which this one may share
+  for (int64_t index = 0; index < count; ++index) {
+    const Interval segment = interval_of(side.at(index), size);
+    const uintptr_t first = segment.begin / unit, last = (segment.end - 1) / unit;
+    const bool shared = first == previous, first_partial = segment.begin % unit, last_partial = segment.end % unit;
+    units += last - first + 1 - shared;
+    if (first == last)
+      partial += !shared && (first_partial || last_partial);
+    else
+      partial += (!shared && first_partial) + last_partial;
+    previous = last;
   }
-  return units;
+  return {units * unit, partial * unit};
 }
 
 }  // namespace
@@ -72,21 +76,21 @@ void time_tensor(double operations, double operations_per_cycle) {
 void time_copy(const Copy &copy, bool asynchronous) {
   const mm_emulated_target &target = machine.target();
   Task &task = *machine.task;
-  double bytes = double(copy.size) * copy.count, cycles;
+  const double bytes = double(copy.size) * copy.count;
+  double cycles;
   double latency = target.on_chip_latency_cycles;
   if (copy.is_io()) {
     uint64_t moved = 0;
     if (copy.src_space == Space::kGdram) {
-      const Units units = units_of(copy.src, copy);
-      machine.counters().dram_read_bytes += units.bytes;
-      moved += units.bytes;
+      moved = moved_at(copy.src, copy).bytes;
+      machine.counters().dram_read_bytes += moved;
     }
     if (copy.dst_space == Space::kGdram) {
-      const Units units = units_of(copy.dst, copy);
-      const uint64_t read_back = units.partial * target.gdram_alignment;
-      machine.counters().dram_written_bytes += units.bytes;
-      machine.counters().dram_read_bytes += read_back;
-      moved += units.bytes + read_back;
+      // A unit that is written in part is read first.
+      const Moved stored = moved_at(copy.dst, copy);
+      machine.counters().dram_written_bytes += stored.bytes;
+      machine.counters().dram_read_bytes += stored.partial;
+      moved += stored.bytes + stored.partial;
     }
     machine.clusters[task.cluster].dram_bytes += moved;
     latency = target.dram_latency_cycles;
