@@ -9,6 +9,7 @@ from statistics import median
 from benchmarks.schedule import Measurement
 
 OURS = "mm"
+OURS_ELSEWHERE = "mm-torch-compile"
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Row:
     """One engine on one model, times in milliseconds.
 
     ratio: its time over the best peer's (the fastest engine that is not ours), as the median of the ratios of
-    each round; below 1 is faster than every peer.
+    each round; below 1 is faster than every peer. Without a peer it is the time over that of `mm`.
     """
 
     model: str
@@ -34,8 +35,8 @@ class Row:
 def summarise(model: str, measurements: Sequence[Measurement]) -> list[Row]:
     """Rows of one model, fastest first, failures last."""
     per_round = {entry.engine: [median(times) for times in entry.rounds] for entry in measurements if entry.rounds}
-    peers = {engine: median(times) for engine, times in per_round.items() if engine != OURS}
-    best = per_round[min(peers, key=peers.__getitem__)] if peers else None
+    peers = [engine for engine in per_round if engine not in (OURS, OURS_ELSEWHERE)]
+    best = per_round[min(peers, key=lambda engine: median(per_round[engine]))] if peers else per_round.get(OURS)
     rows = []
     for entry in measurements:
         times = per_round.get(entry.engine)
