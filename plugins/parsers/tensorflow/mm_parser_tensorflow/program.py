@@ -34,9 +34,7 @@ def read_program(program: Program, input_shapes: InputShapes) -> Network:
             )
         dtype = dtype_of(code, port.name)
         scope.define(name, index, network.add_input(port.name, dtype, shapes[port.name]))
-    reader.refuse_unknown(
-        [port.tensor for port in program.inputs], [port.tensor for port in program.outputs], scope
-    )
+    reader.refuse_unknown([port.tensor for port in program.inputs], [port.tensor for port in program.outputs], scope)
     outputs = reader.read(scope, [port.tensor for port in program.outputs])
     reader.unsupported.raise_all()
     for port, value in zip(program.outputs, outputs):

@@ -206,7 +206,10 @@ def on_a_gpu(rows: Any) -> Any:
         (on_a_gpu, r"CudnnRNNV3 .it exists on accelerators only"),
         (lambda rows: tf.io.read_file("data") + tf.as_string(rows[0]), r"2 operators .*ReadFile .it reads .* files"),
         (lambda rows: tf.random.normal((3,)) + rows, r"RandomStandardNormal .a random stream with state"),
-        (lambda rows: tf.random.get_global_generator().normal((3,)) + rows, r"RngReadAndSkip .a random stream with state"),
+        (
+            lambda rows: tf.random.get_global_generator().normal((3,)) + rows,
+            r"RngReadAndSkip .a random stream with state",
+        ),
         (lambda rows: tf.strings.upper(tf.as_string(rows)), r"AsString .text"),
     ],
     ids=["py_function", "numpy_function", "queue", "dataset", "gpu", "file", "random", "generator", "text"],
