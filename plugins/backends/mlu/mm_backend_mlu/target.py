@@ -86,7 +86,7 @@ _MLU370_S4 = Target(
 )  # fmt: skip
 
 # No speed, count of clusters or size of DRAM of it has been published (executor holds zeros): those below are of a
-# stand-in, and its times are not shown as predictions. Its NRAM is what mlu-ops' kernel.h computes, 512 KiB less 128 KiB;
+# stand-in, and its times are not shown as predictions. Its NRAM is what mlu-ops' kernel.h computes, 512 KiB less 128;
 # the guide's 320 KiB are inconsistent with that.
 _MLU590 = replace(
     _MLU370_S4, arch="mtp_592", bang_arch=592, name="MLU590", clusters=12,

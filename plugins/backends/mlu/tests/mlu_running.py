@@ -102,9 +102,10 @@ def source_of(
     types = [parameter.rpartition("*")[0].strip() + " *" for parameter in parameters.split(",") if parameter.strip()]
     arguments = "".join(f", ({kind})buffers[{index}]" for index, kind in enumerate(types))
     texts = [f"__mlu_global__ void kernel_{n}({parameters}) {{\n{body}\n}}" for n, body in enumerate(bodies)]
-    table = [f"MM_MLU_KERNEL({number}, kernel_{number}{arguments})" for number in range(len(bodies))]
+    table = [f"MM_MLU_KERNEL({n}, kernel_{n}{arguments})" for n in range(len(bodies))]
     return "\n".join((
-        "#include <bang.h>", '#include "launch.h"', f"__nram__ char mm_nram[{nram}];", f"__wram__ char mm_wram[{wram}];",
+        "#include <bang.h>", '#include "launch.h"',
+        f"__nram__ char mm_nram[{nram}];", f"__wram__ char mm_wram[{wram}];",
         f"__mlu_shared__ char mm_sram[{sram}];", head, *texts, "MM_MLU_KERNELS_BEGIN", *table,
         f"MM_MLU_KERNELS_END({len(bodies)})", "",
     ))  # fmt: skip

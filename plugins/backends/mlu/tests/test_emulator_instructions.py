@@ -69,7 +69,8 @@ _BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "xor": lambda a, b: _flag((a != 0) ^ (b != 0)),
 }  # fmt: skip
 _SCALAR = {
-    "add_scalar": "add", "sub_scalar": "sub", "mul_scalar": "mul", "maxeq_scalar": "maxequal", "mineq_scalar": "minequal",
+    "add_scalar": "add", "sub_scalar": "sub", "mul_scalar": "mul",
+    "maxeq_scalar": "maxequal", "mineq_scalar": "minequal",
     "eq_scalar": "eq", "ne_scalar": "ne", "lt_scalar": "lt", "le_scalar": "le", "gt_scalar": "gt", "ge_scalar": "ge",
 }  # fmt: skip
 _UNARY: dict[str, Callable[[Array], Array]] = {
@@ -143,7 +144,8 @@ def test_unary(name: str, kind: str) -> None:
         with np.errstate(all="ignore"):
             expected = _UNARY[name](_exact(a)).astype(dtype)
         # A unit in the last place is left to functions that go through double.
-        _check(_run(_UNARY_SOURCE, kernel, [a], n, 0, np.zeros(n, dtype)), expected, close=1.2e-7 if dtype == np.float32 else 0)
+        close = 1.2e-7 if dtype == np.float32 else 0
+        _check(_run(_UNARY_SOURCE, kernel, [a], n, 0, np.zeros(n, dtype)), expected, close)
 
 
 @pytest.mark.parametrize("kind", list(_TYPES))
@@ -199,7 +201,10 @@ _CONVERSIONS: list[tuple[str, str, type, type, Callable[[Array], Array]]] = [
 _CONVERSION_SOURCE = _source([(kind, text) for kind, text, *_ in _CONVERSIONS], 1)
 
 
-@pytest.mark.parametrize("kernel", range(len(_CONVERSIONS)), ids=[text.partition("(")[0] for _, text, *_ in _CONVERSIONS])
+_CONVERSION_NAMES = [text.partition("(")[0] for _, text, *_ in _CONVERSIONS]
+
+
+@pytest.mark.parametrize("kernel", range(len(_CONVERSIONS)), ids=_CONVERSION_NAMES)
 def test_conversion(kernel: int) -> None:
     _, _, source, target, convert = _CONVERSIONS[kernel]
     for n in _COUNTS:
@@ -236,7 +241,8 @@ def test_halves_of_scalar_code() -> None:
       for (int i = 0; i < 4096; ++i) { half h = wide[i]; h += 1.0f; to[65536 + i] = h * (half)2 - h; }
     """
     patterns = np.arange(65536, dtype=np.uint16).view(np.float16)
-    wide = (np.random.default_rng(0).normal(size=4096) * 10.0 ** np.random.default_rng(1).integers(-8, 6, 4096)).astype(np.float32)
+    random = np.random.default_rng(0)
+    wide = (random.normal(size=4096) * 10.0 ** random.integers(-8, 6, 4096)).astype(np.float32)
     found = np.zeros(65536 + 4096, np.float16)
     size = np.zeros(4, np.int32)
     kernels(source_of([body], _PARAMETERS)).run(patterns, wide, size, size, found)
@@ -260,7 +266,9 @@ def test_argmax_and_argmin(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(_TYPES))
-@pytest.mark.parametrize(("c", "h", "w", "kh", "kw", "sx", "sy"), [(16, 5, 7, 3, 2, 2, 1), (33, 4, 4, 4, 4, 1, 1), (1, 6, 5, 1, 3, 3, 2)])
+@pytest.mark.parametrize(
+    ("c", "h", "w", "kh", "kw", "sx", "sy"), [(16, 5, 7, 3, 2, 2, 1), (33, 4, 4, 4, 4, 1, 1), (1, 6, 5, 1, 3, 3, 2)]
+)
 def test_pooling(kind: str, c: int, h: int, w: int, kh: int, kw: int, sx: int, sy: int) -> None:
     dtype = _TYPES[kind]
     names = ("sumpool", "avgpool", "maxpool", "minpool")
@@ -293,7 +301,8 @@ def test_movement(kind: str, dtype: type) -> None:
 
 
 _TENSOR_HEAD = """
-template <typename Out, typename In> __mlu_func__ void product(const void *x, const void *y, const int *size, void *out) {
+template <typename Out, typename In>
+__mlu_func__ void product(const void *x, const void *y, const int *size, void *out) {
   if (taskId) return;
   const int m = size[0], k = size[1], n = size[2];
   In *left = (In *)mm_nram, *rows = left + 16384, *lanes = rows + 16384;
@@ -395,7 +404,8 @@ def test_strided_copies(asynchronous: str) -> None:
       __sync_compute();
       __memcpy{asynchronous}(mm_nram, x, 12, GDRAM2NRAM, 20, 5, 160, 3, 12, 2, 60, 7);
       __sync();
-      __bang_write_value((float *)(mm_nram + 8192), 32, 0.f); __sync_compute(); __memcpy{asynchronous}(mm_nram + 8192, mm_nram, 20, NRAM2NRAM, 24, 160, 3);
+      __bang_write_value((float *)(mm_nram + 8192), 32, 0.f); __sync_compute();
+      __memcpy{asynchronous}(mm_nram + 8192, mm_nram, 20, NRAM2NRAM, 24, 160, 3);
       __sync();
       __memcpy(out, mm_nram, 640, NRAM2GDRAM);
       __memcpy(out + 160, mm_nram + 8192, 92, NRAM2GDRAM);

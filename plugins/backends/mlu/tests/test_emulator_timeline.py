@@ -66,7 +66,8 @@ _CASES = {
 
 @pytest.fixture(scope="module")
 def code():
-    return kernels(source_of([body for body, _ in _CASES.values()], "const float *x, float *y", head=_HEAD, nram=262144))
+    bodies = [body for body, _ in _CASES.values()]
+    return kernels(source_of(bodies, "const float *x, float *y", head=_HEAD, nram=262144))
 
 
 def _run(body: str, tasks: int = 1, kind: int = 0, nram: int = 262144) -> Ran:
