@@ -11,6 +11,7 @@ from mm_backend_mlu.lowering import (
     contraction,
     convolution,
     elementwise,
+    indexing,
     movement,
     normalization,
     pooling,
@@ -21,10 +22,10 @@ from mm_backend_mlu.lowering.rule import Preference, Rule
 from mm_backend_mlu.lowering.values import elements
 from mm_backend_mlu.target import Target
 from mm_core.errors import CompileError
-from mm_core.ir import Operation, Value
-from mm_core.types import TensorType, symbols
+from mm_core.ir import Operation, Value, known_value
+from mm_core.types import Array, TensorType, symbols
 
-_MODULES = (elementwise, movement, reduction, attention, contraction, convolution, normalization, pooling)
+_MODULES = (elementwise, movement, indexing, reduction, attention, contraction, convolution, normalization, pooling)
 RULES: Mapping[str, Rule] = ChainMap(*(dict(module.RULES) for module in _MODULES))
 
 
@@ -37,6 +38,8 @@ def rule_for(operation: Operation) -> Rule | None:
 
 def refusal(operation: Operation, target: Target) -> str:
     """Why an operation cannot run on the device; empty if it can."""
+    if known_results(operation) is not None:
+        return ""
     rule = rule_for(operation)
     if rule is None:
         kind = f" of kind {operation.attributes['kind']}" if operation.name == "mm.fused" else ""
@@ -59,6 +62,11 @@ def preference(operation: Operation) -> Preference:
 def lower_operation(low: Lowering, operation: Operation) -> None:
     """Append the launches of an operation. One whose results are all empty needs none."""
     low.current = operation
+    known = known_results(operation)
+    if known is not None:
+        for value, array in zip(operation.results, known):
+            low.alias(value, low.constant(array, ("known", value)))
+        return
     rule = rule_for(operation)
     if rule is None:
         raise CompileError(f"{operation.name} was accepted but has no kernel", where=operation.where)
@@ -68,6 +76,19 @@ def lower_operation(low: Lowering, operation: Operation) -> None:
         for value in operation.results:
             low.result(value)
     low.trace(operation)
+
+
+def known_results(operation: Operation) -> list[Array] | None:
+    """The results of an operation that computes with sizes only; None if they are not all known when building."""
+    arrays = []
+    for value in operation.results:
+        known = known_value(value)
+        if known is None or not isinstance(value.type, TensorType):
+            return None
+        if not all(isinstance(element, (int, bool)) for element in known.reshape(-1)):
+            return None
+        arrays.append(known.astype(value.type.dtype.numpy))
+    return arrays or None
 
 
 def _unfit(value: Value) -> str:
