@@ -15,6 +15,7 @@ from mm_parser_tensorflow.importers import (
     normalization,
     pooling,
     quantization,
+    ragged,
     reduction,
     segment,
     shape,
@@ -29,7 +30,7 @@ TABLE = Table(
     module.FAMILY
     for module in (
         activation, contraction, control, convolution, einsum, elementwise, image, indexing, lists, matrix, movement,
-        normalization, pooling, quantization, reduction, segment, shape, slicing, source, spectral, table,
+        normalization, pooling, quantization, ragged, reduction, segment, shape, slicing, source, spectral, table,
     )
 )  # fmt: skip
 REFUSED = source.REFUSED
