@@ -17,17 +17,19 @@ def native_multi_head_attention(
     mask_type: int | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Attention of [batch, rows, embed_dim]; gives the weights too where they are wanted, else nothing."""
-    batch, heads = query.shape[0], []
-    for source, weight, bias in zip((query, key, value), qkv_weight.chunk(3), qkv_bias.chunk(3)):
-        heads.append(F.linear(source, weight, bias).view(batch, -1, num_head, embed_dim // num_head).transpose(1, 2))
+    batch = query.shape[0]
+    q, k, v = (
+        F.linear(source, weight, bias).view(batch, -1, num_head, embed_dim // num_head).transpose(1, 2)
+        for source, weight, bias in zip((query, key, value), qkv_weight.chunk(3), qkv_bias.chunk(3))
+    )
     allowed = None if mask is None else _allowed(mask, mask_type)
     if need_weights:
-        scores = heads[0] @ heads[1].transpose(2, 3) * (embed_dim // num_head) ** -0.5
+        scores = q @ k.transpose(2, 3) * (embed_dim // num_head) ** -0.5
         weights = (scores if allowed is None else scores.masked_fill(~allowed, float("-inf"))).softmax(-1)
-        mixed = weights @ heads[2]
+        mixed = weights @ v
         told = weights.mean(1) if average_attn_weights else weights
     else:
-        mixed = F.scaled_dot_product_attention(*heads, attn_mask=allowed)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
         told = query.new_empty(0)
     return F.linear(mixed.transpose(1, 2).reshape(batch, -1, embed_dim), proj_weight, proj_bias), told
 

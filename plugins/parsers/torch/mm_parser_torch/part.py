@@ -199,10 +199,10 @@ def _transposed(network: Network, value: Any, order: Sequence[int]) -> Any:
     return network.transpose(value, permutation=tuple(order)) if _moves(order) else value
 
 
-def _array(argument: torch.Tensor, order: Sequence[int] | None = None) -> Any:
+def _array(argument: torch.Tensor, order: tuple[int, ...] | None = None) -> Any:
     """The tensor's elements in row-major order of its (permuted) axes, in place if they lie so."""
     return array_of((argument if order is None else argument.permute(order)).contiguous())
 
 
-def _tensor(array: Any, order: Sequence[int]) -> torch.Tensor:
+def _tensor(array: Any, order: tuple[int, ...]) -> torch.Tensor:
     return tensor_of(array).permute(order)

@@ -40,7 +40,7 @@ class Weights:
         """Which tensors are not."""
         now = Weights(tensors)
         lengths = [probe.numel() for probe in self._probes]
-        values = [] if self._values is None else self._values.split(lengths)
+        values = [] if self._values is None else self._values.split(lengths)  # type: ignore[no-untyped-call]
         return [
             index
             for index, probe in enumerate(now._probes)
