@@ -27,7 +27,8 @@ def halved_product(p: PatternBuilder, x: Term, gate: Term) -> Term:
 
 
 def _gelu_erf(p: PatternBuilder, x: Term) -> Term:
-    return halved_product(p, x, p.add(p.erf(scaled(p, x, math.sqrt(0.5))), 1.0))
+    complement = p.sub(1.0, p.erf(scaled(p, p.neg(x), math.sqrt(0.5))))  # TensorFlow's erfc(-x / sqrt(2)).
+    return halved_product(p, x, p.one_of(p.add(p.erf(scaled(p, x, math.sqrt(0.5))), 1.0), complement))
 
 
 def _gelu_tanh(p: PatternBuilder, x: Term) -> Term:

@@ -19,7 +19,7 @@ def inverse_root(p: PatternBuilder, x: Term, variance: Term) -> Term:
 
 
 def square(p: PatternBuilder, x: Term) -> Term:
-    return p.one_of(p.mul(x, x), p.pow(x, 2.0))
+    return p.one_of(p.mul(x, x), p.pow(x, 2.0), p.square(x))
 
 
 def mean(p: PatternBuilder, x: Term, axes: str) -> Term:
@@ -33,6 +33,15 @@ def _layer_norm(p: PatternBuilder, x: Term) -> Term:
         inverse_root(p, centred, mean(p, square(p, centred), "variance_axes")),
         inverse_root(p, centred, mean(p, square(p, again), "variance_axes")),
     )
+
+
+def _scaled_and_shifted(p: PatternBuilder, x: Term, scale: Term, bias: Term) -> Term:
+    """x * factor + (bias - mean * factor), as TensorFlow writes it; the factor is scale / sqrt(variance + epsilon)."""
+    middle = mean(p, x, "axes")
+    variance = mean(p, square(p, p.sub(x, middle)), "variance_axes")
+    factor = p.mul(p.rsqrt(p.add(variance, p.any_constant("epsilon"))), scale)
+    shift = p.one_of(p.add(p.mul(p.neg(middle), factor), bias), p.sub(bias, p.mul(middle, factor)))
+    return p.add(p.mul(x, factor), shift)
 
 
 def _rms_norm(p: PatternBuilder, x: Term) -> Term:
@@ -66,6 +75,30 @@ def _parameter_fits(match: Match) -> Reason | None:
         return "a rank is unknown"
     count = -norm.attributes["axis"] if norm.attributes["axis"] < 0 else len(shape) - norm.attributes["axis"]
     return None if parameter == shape[-count:] else "the parameter is not one for each normalized element"
+
+
+def _parameters_lie_along(match: Match) -> Reason | None:
+    """Both parameters have the shape of the normalized axes, whatever axes of size 1 are before these."""
+    problem = _normalizes(match)
+    if problem is not None:
+        return problem
+    normalized = shape_of(match["x"])[trailing_axis(match) :]  # type: ignore[index]
+    for name in ("scale", "bias"):
+        shape = shape_of(match[name])
+        if shape is None or shape[-len(normalized) :] != normalized or set(shape[: -len(normalized)]) - {1}:
+            return f"the {name} is not one for each normalized element"
+    return None
+
+
+def _layer_norm_of(g: Rewriter, x: Value, scale: Value, bias: Value, match: Match) -> Value:
+    axis = trailing_axis(match)
+    normalized = shape_of(x)[axis:]  # type: ignore[index]
+    parameters = [
+        parameter if shape_of(parameter) == normalized else g.reshape(parameter, normalized)
+        for parameter in (scale, bias)
+    ]
+    made: Value = g.layer_norm(x, *parameters, axis=axis, epsilon=match.number("epsilon"))
+    return made
 
 
 def _with(norm: str, position: int) -> Any:
@@ -103,6 +136,7 @@ PATTERNS: tuple[Rule, ...] = (
         lambda g, x, match: g.layer_norm(x, axis=trailing_axis(match), epsilon=match.number("epsilon")),
         _normalizes,
     ),
+    Pattern("layer-norm-shifted", _scaled_and_shifted, _layer_norm_of, _parameters_lie_along),
     Pattern(
         "layer-norm-scale",
         lambda p, x, parameter: p.mul(p.layer_norm(x, name="norm"), parameter),
