@@ -18,6 +18,7 @@ PARTS = {
     "load": "benchmarks.micro.load_time",
     "memory": "benchmarks.micro.large_model",
     "frameworks": "benchmarks.micro.frameworks",
+    "torch": "benchmarks.micro.torch_calls",
     "tensorflow": "benchmarks.micro.tensorflow_calls",
 }
 

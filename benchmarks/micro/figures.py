@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -32,6 +32,19 @@ def fastest(action: Callable[[], object], repeats: int = 3) -> float:
         action()
         times.append(time.perf_counter() - started)
     return min(times)
+
+
+def in_turn(actions: Mapping[str, Callable[[], object]], repeats: int = 1, turns: int = 15) -> dict[str, float]:
+    """Median seconds of each action; they run in turn. The first runs, which may compile, do not count."""
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for turn in range(turns + 1):
+        for name, action in actions.items():
+            started = time.perf_counter()
+            for _ in range(repeats):
+                action()
+            if turn:
+                times[name].append((time.perf_counter() - started) / repeats)
+    return {name: median(found) for name, found in times.items()}
 
 
 def fresh(code: str, *arguments: str, repeats: int = 5, environment: dict[str, str] | None = None) -> float:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import numpy as np
 
-from benchmarks.micro.figures import Figure
+from benchmarks.micro.figures import Figure, in_turn
 
-TURNS, TOKENS = 15, 128
+TOKENS = 128
 
 
 def measure() -> list[Figure]:
@@ -34,7 +32,7 @@ def _overhead() -> list[Figure]:
     model = keras.Model(x, keras.layers.Dense(4)(x))
     calls = _callables(model)
     (inputs,) = _tensors([np.ones((1, 4), np.float32)])
-    took = _in_turn({name: lambda call=call: call(inputs) for name, call in calls.items()}, repeats=100)
+    took = in_turn({name: lambda call=call: call(inputs) for name, call in calls.items()}, repeats=100)
     return [Figure(f"one small layer, {name}", 1e6 * seconds, unit="us") for name, seconds in took.items()]
 
 
@@ -43,7 +41,7 @@ def _speed(label: str, model: Any, arrays: list[Any]) -> list[Figure]:
     inputs = tensors[0] if len(tensors) == 1 else tensors
     calls = _callables(model)
     del calls["model(x)"]
-    took = _in_turn({name: lambda call=call: call(inputs) for name, call in calls.items()}, repeats=1)
+    took = in_turn({name: lambda call=call: call(inputs) for name, call in calls.items()}, repeats=1)
     base = took.pop("tf.function")
     return [
         Figure(f"{label} in tf.function", 1e3 * base, unit="ms"),
@@ -81,16 +79,3 @@ def _tensors(arrays: list[Any]) -> list[Any]:
     import tensorflow as tf
 
     return [tf.constant(array) for array in arrays]
-
-
-def _in_turn(actions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each action; the first run, which compiles, does not count."""
-    times: dict[str, list[float]] = {name: [] for name in actions}
-    for turn in range(TURNS + 1):
-        for name, action in actions.items():
-            started = time.perf_counter()
-            for _ in range(repeats):
-                action()
-            if turn:
-                times[name].append((time.perf_counter() - started) / repeats)
-    return {name: median(found) for name, found in times.items()}
