@@ -79,6 +79,12 @@ def _dynamic_axes(path: str, tensor: torch.Tensor, given: Sequence[int | str | N
     for axis, (wanted, size) in enumerate(zip(given, tensor.shape)):
         if isinstance(wanted, int) and wanted != size:
             raise ParseError(f"input_shapes says {wanted} for axis {axis}, the example has {size}", where=path)
+        if not isinstance(wanted, int) and size < 2:
+            raise ParseError(
+                f"axis {axis} is to stay open and the example has the size {size}, which PyTorch takes for a constant",
+                where=path,
+                remedy="give an example whose open sizes are 2 or more",
+            )
     return {axis: torch.export.Dim.DYNAMIC for axis, wanted in enumerate(given) if not isinstance(wanted, int)}
 
 

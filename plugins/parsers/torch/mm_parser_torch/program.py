@@ -47,7 +47,11 @@ def read_program(
         except MMError:
             raise
         except Exception as error:
-            raise ParseError(f"PyTorch cannot decompose the program: {error}", where=name) from error
+            raise ParseError(
+                f"PyTorch cannot decompose the program: {error}",
+                where=name,
+                remedy="export it by torch.export.export(..., strict=True) and parse what that gives",
+            ) from error
     refuse_unknown(submodules(program.graph_module))
     network = Network(name)
     names = dict(zip(_user_arguments(program), arguments))

@@ -33,7 +33,7 @@ def names_of(
     for where, size, wanted in pairs:
         for symbol, dim in _settled(size, as_dim(wanted)):
             if names.setdefault(symbol, dim) != dim:
-                raise ParseError(f"input_shapes gives one size two names, {names[symbol]} and {dim}", where=where)
+                raise ParseError(f"input_shapes says both {names[symbol]} and {dim} of one size", where=where)
     _check_limits(program, names)
     names = dict(_given(examples.values())) | names
     for where, size, wanted in pairs:
