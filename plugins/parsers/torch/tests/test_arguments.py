@@ -1,4 +1,4 @@
-"""What a forward may take and give: nested containers, numbers, None; state that it keeps; keys and values of caches."""
+"""What a forward may take and give: nested containers, numbers, None; state that it keeps; caches of decoders."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_containers_are_flat_and_open_sizes_have_names_inside(value: Any, leaves
         def forward(self, p: Any) -> Any:
             return forward(self, p)
 
-    network = mm.parse(Takes(), example_inputs=((value,), {}), input_shapes={name: ("N", 4) for name in leaves})
+    network = mm.parse(Takes(), example_inputs=((value,), {}), input_shapes=dict.fromkeys(leaves, ("N", 4)))
     assert names(network)[0] == leaves
     given = {"Pair": ["left", "right"], "Sample": ["image", "label"]}.get(type(value).__name__, ["s.0", "s.1"])
     assert names(network)[1] == given
@@ -91,7 +91,8 @@ def test_a_number_that_is_left_open_is_an_input() -> None:
 
     shapes = {"x": None, "times": torch.export.Dim.DYNAMIC}
     network = mm.parse(Repeats(), example_inputs=(X, 3), dynamic_shapes=shapes)
-    product, numbers = build(network).create_engine().create_context().run({"x": X.numpy(), "times": np.array(5)}).values()
+    context = build(network).create_engine().create_context()
+    product, numbers = context.run({"x": X.numpy(), "times": np.array(5)}).values()
     np.testing.assert_array_equal(product, X * 5)
     assert numbers.tolist() == [0, 1, 2, 3, 4]
 

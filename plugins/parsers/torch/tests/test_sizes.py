@@ -63,7 +63,8 @@ def test_names_and_limits_of_dim_are_those_of_the_network_and_are_checked() -> N
 
 
 def test_sizes_that_must_be_equal_are_one_name_and_are_checked() -> None:
-    program = exported(add, torch.ones(4, 3), torch.ones(4, 3), x={0: Dim.AUTO, 1: Dim.AUTO}, y={0: Dim.AUTO, 1: Dim.AUTO})
+    both = {0: Dim.AUTO, 1: Dim.AUTO}
+    program = exported(add, torch.ones(4, 3), torch.ones(4, 3), x=both, y=both)
     network = mm.parse(program, input_shapes={"x": ("N", "C")})
     assert set(types(network.inputs)) == {'tensor<?x?xf32, ["N", "C"]>'}
     context = build(network).create_engine().create_context()
@@ -113,7 +114,7 @@ def test_a_size_inside_an_expression_can_be_set() -> None:
 
 
 def test_examples_of_size_one_cannot_stay_open() -> None:
-    with pytest.raises(ParseError, match="the example has the size 1.*open sizes are 2 or more"):
+    with pytest.raises(ParseError, match=r"the example has the size 1.*open sizes are 2 or more"):
         mm.parse(torch.nn.ReLU(), example_inputs=(torch.ones(1, 3),), input_shapes={"input": ("N", 3)})
 
 
