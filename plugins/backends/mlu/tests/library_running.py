@@ -1,4 +1,4 @@
-"""Runs networks through the stages of the compiler, kernel by kernel on the emulator, with the source at hand to change."""
+"""Runs networks through the stages of the compiler, kernel by kernel on the emulator; their source can be changed."""
 
 from __future__ import annotations
 

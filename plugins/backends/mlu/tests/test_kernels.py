@@ -1,12 +1,13 @@
-"""Library kernels against the operators' definitions: odd shapes, both float types, orders of tasks, numbers that are none."""
+"""Library kernels against the operators' definitions: odd shapes, both float types, orders of tasks, infinities and NaN."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from library_running import CARDS, Runner, one_operation
+
+import mm_core as mm
+from mm_core.types import as_dtype
 
 Array = np.ndarray
 TOLERANCE = {np.float32: 4e-6, np.float16: 2e-3}
@@ -32,79 +33,90 @@ class Make:
         return array
 
 
-def compare(
-    name: str, inputs: list[Array | None], constants: tuple[int, ...] = (), **attributes: object
-) -> None:
-    """The kernel's results under two orders of tasks on two cards against the definition in numpy."""
-    network, feeds = one_operation(name, inputs, constants, **attributes)
-    (operation,) = (operation for operation in network.operations if operation.name == name)
-    given = operation.definition
-    with np.errstate(all="ignore"):
-        wanted = given.reference(*inputs, **operation.attributes)
-    runner = Runner(network)
-    first = inputs[0]
-    assert first is not None
-    for seed, card in enumerate(CARDS):
-        (got,) = runner.run(feeds, seed, card)
-        assert got.shape == wanted.shape
-        assert got.dtype == wanted.dtype
-        np.testing.assert_array_equal(np.isnan(got), np.isnan(wanted))
-        infinite = np.isinf(wanted)
-        np.testing.assert_array_equal(got[infinite], wanted[infinite])
-        finite = np.isfinite(wanted)
-        scale = max(1.0, float(np.abs(wanted[finite]).max(initial=0)))
-        error = np.abs(got[finite].astype(np.float64) - wanted[finite]).max(initial=0)
-        assert error <= TOLERANCE[first.dtype.type] * scale, f"{error} of {scale}"
+class Cases:
+    """Operations in one network, so that one compilation serves them all."""
+
+    def __init__(self) -> None:
+        self.network = mm.Network("cases")
+        self.feeds: dict[str, Array] = {}
+        self.wanted: list[tuple[str, Array, float]] = []
+
+    def add(
+        self, label: str, name: str, inputs: list[Array], constants: tuple[int, ...] = (), **attributes: object
+    ) -> None:
+        """One operation; operands at the places `constants` are constants."""
+        operands = []
+        for place, array in enumerate(inputs):
+            if place in constants:
+                operands.append(self.network.constant(array))
+                continue
+            self.feeds[f"x{len(self.feeds)}"] = array
+            operands.append(self.network.add_input(f"x{len(self.feeds) - 1}", as_dtype(array.dtype), array.shape))
+        result = self.network.op(name, *operands, **attributes)
+        self.network.mark_output(result, f"y{len(self.wanted)}")
+        operation = result.defining_op
+        with np.errstate(all="ignore"):
+            wanted = operation.definition.reference(*inputs, **operation.attributes)
+        self.wanted.append((f"{name}, {label}", wanted, TOLERANCE[inputs[0].dtype.type]))
+
+    def compare(self) -> None:
+        """The results under two orders of tasks on two cards against the definitions in numpy."""
+        runner = Runner(self.network)
+        for seed, card in enumerate(CARDS):
+            for got, (label, wanted, tolerance) in zip(runner.run(self.feeds, seed, card), self.wanted):
+                assert got.shape == wanted.shape, label
+                assert got.dtype == wanted.dtype, label
+                np.testing.assert_array_equal(np.isnan(got), np.isnan(wanted), label)
+                infinite, finite = np.isinf(wanted), np.isfinite(wanted)
+                np.testing.assert_array_equal(got[infinite], wanted[infinite], label)
+                scale = max(1.0, float(np.abs(wanted[finite]).max(initial=0)))
+                error = np.abs(got[finite].astype(np.float64) - wanted[finite]).max(initial=0)
+                assert error <= tolerance * scale, f"{label}: {error} of {scale}"
 
 
-# --- products -----------------------------------------------------------------------------------------------------------
+# --- products ---------------------------------------------------------------------------------------------------------
+
+PRODUCTS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+    ((5, 7), (7, 9)),
+    ((1, 1), (1, 1)),
+    ((7,), (7, 3)),
+    ((3, 4, 7), (7,)),
+    ((130, 300), (300, 200)),
+    ((2, 3, 17, 70), (2, 3, 70, 65)),
+    ((2, 1, 5, 33), (3, 33, 4)),
+)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("constants", [(), (1,)], ids=["running", "packed"])
-@pytest.mark.parametrize(
-    ("a", "b"),
-    [
-        ((5, 7), (7, 9)),
-        ((1, 1), (1, 1)),
-        ((7,), (7, 3)),
-        ((3, 4, 7), (7,)),
-        ((130, 300), (300, 200)),
-        ((2, 3, 17, 70), (2, 3, 70, 65)),
-        ((2, 1, 5, 33), (3, 33, 4)),
-    ],
-    ids=str,
-)
-def test_matmul(dtype: type, constants: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]) -> None:
-    make = Make(dtype)
-    compare("mm.matmul", [make(*a), make(*b)], constants)
+def test_products(dtype: type) -> None:
+    make, cases = Make(dtype), Cases()
+    for constants in ((), (1, 2)):
+        for a, b in PRODUCTS:
+            cases.add(f"{a} by {b}, constants {constants}", "mm.matmul", [make(*a), make(*b)], constants[:1])
+        cases.add("linear", "mm.linear", [make(2, 19, 70), make(100, 70), make(100)], constants)
+        cases.add("gemm", "mm.gemm", [make(19, 70), make(100, 70), make(1, 100)], constants, trans_b=True)
+        cases.add("gemm", "mm.gemm", [make(19, 70), make(70, 100)], constants[:1])
+    cases.compare()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_long_products_are_summed_in_float(dtype: type) -> None:
     """Several chunks of K. Summed in half, thousands of ones would stop at 2048."""
-    compare("mm.matmul", [np.ones((3, 9000), dtype), np.ones((9000, 5), dtype)], (1,))
-    make = Make(dtype)
-    compare("mm.matmul", [make(40, 5000), make(5000, 70) * dtype(0.1)])
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("constants", [(), (1, 2)], ids=["running", "packed"])
-def test_linear_and_gemm(dtype: type, constants: tuple[int, ...]) -> None:
-    make = Make(dtype)
-    compare("mm.linear", [make(2, 19, 70), make(100, 70), make(100)], constants)
-    compare("mm.gemm", [make(19, 70), make(100, 70), make(1, 100)], constants, trans_b=True)
-    compare("mm.gemm", [make(19, 70), make(70, 100)], constants[:1])
+    make, cases = Make(dtype), Cases()
+    cases.add("ones", "mm.matmul", [np.ones((3, 9000), dtype), np.ones((9000, 5), dtype)], (1,))
+    cases.add("running", "mm.matmul", [make(40, 5000), make(5000, 70) * dtype(0.1)])
+    cases.compare()
 
 
 def test_what_is_outside_of_a_product_does_not_reach_it() -> None:
     """Infinite numbers beside the tile would become NaN where they meet the zeros that pad it."""
-    a = np.full((5, 13), np.inf, np.float32)
-    compare("mm.matmul", [a, np.ones((13, 3), np.float32)], (1,))
-    compare("mm.matmul", [a, np.ones((13, 3), np.float32)])
+    cases, a = Cases(), np.full((5, 13), np.inf, np.float32)
+    cases.add("packed", "mm.matmul", [a, np.ones((13, 3), np.float32)], (1,))
+    cases.add("running", "mm.matmul", [a, np.ones((13, 3), np.float32)])
+    cases.compare()
 
 
-# --- convolutions -------------------------------------------------------------------------------------------------------
+# --- convolutions -----------------------------------------------------------------------------------------------------
 
 CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, object]]] = {
     "plain": ((2, 5, 9, 11), (7, 5, 3, 3), {"pads": (1, 1, 1, 1)}),
@@ -129,11 +141,11 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, object
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", CONVOLUTIONS)
-def test_convolution(dtype: type, case: str) -> None:
-    make = Make(dtype)
-    x, w, attributes = CONVOLUTIONS[case]
-    compare("mm.conv", [make(*x), make(*w), make(w[0])], (1, 2), **attributes)
+def test_convolutions(dtype: type) -> None:
+    make, cases = Make(dtype), Cases()
+    for label, (x, w, attributes) in CONVOLUTIONS.items():
+        cases.add(label, "mm.conv", [make(*x), make(*w), make(w[0])], (1, 2), **attributes)
+    cases.compare()
 
 
 def test_padding_of_images_stays_out_of_convolutions() -> None:
@@ -148,7 +160,7 @@ def test_padding_of_images_stays_out_of_convolutions() -> None:
     np.testing.assert_array_equal(z, np.full((1, 3, 4, 4), 5, np.float32))
 
 
-# --- pooling ------------------------------------------------------------------------------------------------------------
+# --- pooling ----------------------------------------------------------------------------------------------------------
 
 POOLS: dict[str, tuple[tuple[int, ...], dict[str, object]]] = {
     "halving": ((2, 70, 8, 10), {"kernel_shape": (2, 2), "strides": (2, 2)}),
@@ -162,33 +174,29 @@ POOLS: dict[str, tuple[tuple[int, ...], dict[str, object]]] = {
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", POOLS)
-def test_pools(dtype: type, case: str) -> None:
-    shape, attributes = POOLS[case]
-    make = Make(dtype)
-    compare("mm.max_pool", [make.odd(*shape)], **attributes)
-    compare("mm.average_pool", [make.odd(*shape)], **attributes)
-    compare("mm.average_pool", [make(*shape)], count_include_pad=True, **attributes)
+def test_pools(dtype: type) -> None:
+    make, cases = Make(dtype), Cases()
+    for label, (shape, attributes) in POOLS.items():
+        cases.add(label, "mm.max_pool", [make.odd(*shape)], **attributes)
+        cases.add(label, "mm.average_pool", [make.odd(*shape)], **attributes)
+        cases.add(label, "mm.average_pool", [make(*shape)], count_include_pad=True, **attributes)
+    for shape in ((2, 70, 19, 11), (1, 3, 1, 1), (30, 33, 7, 7), (1, 64, 150, 160), (2, 5, 30)):
+        cases.add(str(shape), "mm.global_average_pool", [make(*shape)])
+        cases.add(str(shape), "mm.global_max_pool", [make.odd(*shape)])
+    cases.compare()
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(2, 70, 19, 11), (1, 3, 1, 1), (30, 33, 7, 7), (1, 64, 150, 160), (2, 5, 30)], ids=str)
-def test_pools_of_whole_images(dtype: type, shape: tuple[int, ...]) -> None:
-    make = Make(dtype)
-    compare("mm.global_average_pool", [make(*shape)])
-    compare("mm.global_max_pool", [make.odd(*shape)])
-
-
-# --- rows ---------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(37, 100), (3, 5, 64), (1, 1000), (700, 3), (2, 1), (1, 20000), (5, 7, 1)], ids=str)
-def test_softmax(dtype: type, shape: tuple[int, ...]) -> None:
-    make = Make(dtype)
-    axis = -2 if shape[-1] == 1 and len(shape) > 2 else -1
-    compare("mm.softmax", [make.odd(*shape) if shape[-1] > 3 else make(*shape)], axis=axis)
-    compare("mm.log_softmax", [make(*shape)], axis=axis)
+def test_softmax(dtype: type) -> None:
+    make, cases = Make(dtype), Cases()
+    for shape in ((37, 100), (3, 5, 64), (1, 1000), (700, 3), (2, 1), (1, 20000)):
+        cases.add(str(shape), "mm.softmax", [make.odd(*shape) if shape[-1] > 3 else make(*shape)], axis=-1)
+        cases.add(str(shape), "mm.log_softmax", [make(*shape)], axis=-1)
+    cases.add("an axis of one element behind", "mm.softmax", [make(5, 7, 1)], axis=1)
+    cases.compare()
 
 
 def test_softmax_of_large_numbers_and_masked_rows() -> None:
@@ -196,22 +204,23 @@ def test_softmax_of_large_numbers_and_masked_rows() -> None:
     x[1, 3] = 5
     x[2] = np.linspace(-1e30, 1e30, 70)
     x[3] = 3e38
-    compare("mm.softmax", [x])
+    cases = Cases()
+    cases.add("extremes", "mm.softmax", [x])
+    cases.compare()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(37, 100), (3, 7, 768), (1, 1), (200, 64), (2, 9000)], ids=str)
-def test_normalizations(dtype: type, shape: tuple[int, ...]) -> None:
-    make = Make(dtype)
-    width = shape[-1]
-    compare("mm.layer_norm", [make(*shape) + dtype(3), make(width), make(width)], (1, 2))
-    compare("mm.layer_norm", [make(*shape)])
-    compare("mm.rms_norm", [make(*shape), make(width)], (1,), epsilon=1e-3)
-
-
-def test_normalization_over_several_axes_with_scale_known_when_running() -> None:
-    make = Make(np.float32)
-    compare("mm.layer_norm", [make(5, 6, 7), make(6, 7), make(6, 7)], axis=1)
+def test_normalizations(dtype: type) -> None:
+    make, cases = Make(dtype), Cases()
+    for shape in ((37, 100), (3, 7, 768), (1, 1), (200, 64), (2, 9000)):
+        width = shape[-1]
+        operands = [make(*shape) + dtype(3), make(width), make(width)]
+        cases.add(str(shape), "mm.layer_norm", operands, (1, 2))
+        cases.add(str(shape), "mm.layer_norm", [make(*shape)])
+        cases.add(str(shape), "mm.rms_norm", [make(*shape), make(width)], (1,), epsilon=1e-3)
+    if dtype is np.float32:
+        cases.add("several axes", "mm.layer_norm", [make(5, 6, 7), make(6, 7), make(6, 7)], axis=1)
+    cases.compare()
 
 
 ATTENTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int, dict[str, object]]] = {
@@ -225,11 +234,11 @@ ATTENTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int, dict[str, obj
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", ATTENTIONS)
-def test_attention(dtype: type, case: str) -> None:
-    q, k, value_size, attributes = ATTENTIONS[case]
-    make = Make(dtype)
-    compare("mm.attention", [make(*q), make(*k), make(*k[:3], value_size)], **attributes)
+def test_attention(dtype: type) -> None:
+    make, cases = Make(dtype), Cases()
+    for label, (q, k, value_size, attributes) in ATTENTIONS.items():
+        cases.add(label, "mm.attention", [make(*q), make(*k), make(*k[:3], value_size)], **attributes)
+    cases.compare()
 
 
 def _added(make: Make, *shape: int) -> Array:
@@ -241,16 +250,18 @@ def _keeping(make: Make, *shape: int) -> Array:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("mask", [_added, _keeping], ids=["added", "keeping"])
-@pytest.mark.parametrize("shape", [(9, 70), (2, 1, 1, 70), (3, 9, 70), (2, 3, 9, 70), (70,)], ids=str)
-def test_attention_with_a_mask(dtype: type, mask: Callable[..., Array], shape: tuple[int, ...]) -> None:
-    make = Make(dtype)
-    q, k, v = make(2, 3, 9, 32), make(2, 3, 70, 32), make(2, 3, 70, 32)
-    compare("mm.attention", [q, k, v, mask(make, *shape)])
+def test_attention_with_a_mask(dtype: type) -> None:
+    make, cases = Make(dtype), Cases()
+    for shape in ((9, 70), (2, 1, 1, 70), (3, 9, 70), (2, 3, 9, 70), (70,)):
+        for mask in (_added(make, *shape), _keeping(make, *shape)):
+            q, k, v = make(2, 3, 9, 32), make(2, 3, 70, 32), make(2, 3, 70, 32)
+            cases.add(f"{mask.dtype} {shape}", "mm.attention", [q, k, v, mask])
+    cases.compare()
 
 
 def test_rows_that_see_no_key_give_zeros() -> None:
-    make = Make(np.float32)
+    make, cases = Make(np.float32), Cases()
     keep = np.ones((5, 8), bool)
     keep[2] = False
-    compare("mm.attention", [make(1, 1, 5, 16), make(1, 1, 8, 16), make(1, 1, 8, 16), keep])
+    cases.add("one row", "mm.attention", [make(1, 1, 5, 16), make(1, 1, 8, 16), make(1, 1, 8, 16), keep])
+    cases.compare()
