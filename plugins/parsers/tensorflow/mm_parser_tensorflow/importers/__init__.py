@@ -22,6 +22,7 @@ from mm_parser_tensorflow.importers import (
     slicing,
     source,
     spectral,
+    stateless,
     table,
 )
 from mm_parser_tensorflow.table import Table
@@ -30,7 +31,8 @@ TABLE = Table(
     module.FAMILY
     for module in (
         activation, contraction, control, convolution, einsum, elementwise, image, indexing, lists, matrix, movement,
-        normalization, pooling, quantization, ragged, reduction, segment, shape, slicing, source, spectral, table,
+        normalization, pooling, quantization, ragged, reduction, segment, shape, slicing, source, spectral, stateless,
+        table,
     )
 )  # fmt: skip
 REFUSED = source.REFUSED
