@@ -38,7 +38,7 @@ def strided_copy(spec: StridedCopy, name: str, target: Target) -> tuple[Kernel, 
     The innermost three axes that one copy instruction can follow are a box; the others are loops.
     """
     outer, box, unit = _arranged(spec)
-    ctype = UNITS[unit]
+    ctype, parts = UNITS[unit], spec.itemsize // unit
     blocks, rows, columns = _tile(box, unit, target, prod(size for size, _, _ in outer))
     counts = [-(-axis[0] // size) for axis, size in zip(box, (blocks, rows, columns))]
     tiles = prod(size for size, _, _ in outer) * prod(counts)
@@ -64,8 +64,8 @@ def strided_copy(spec: StridedCopy, name: str, target: Target) -> tuple[Kernel, 
     extents += f", mm::minimum({columns}, {box[2][0]} - c0)"
     body = [
         *lines,
-        f"Tile at = {{{extents}, {' + '.join(source)} + {spec.source_offset},",
-        f"           {' + '.join(destination)} + {spec.target_offset}}};",
+        f"Tile at = {{{extents}, {' + '.join(source)} + {spec.source_offset * parts},",
+        f"           {' + '.join(destination)} + {spec.target_offset * parts}}};",
         "return at;",
     ]
     text = "\n".join(f"    {line}" for line in body)
