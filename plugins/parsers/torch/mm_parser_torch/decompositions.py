@@ -58,7 +58,7 @@ def _of_quantization() -> dict[Any, Callable[..., Any]]:
 
 @cache
 def _further() -> Iterable[tuple[Any, Callable[..., Any]]]:
-    """Rules that PyTorch has beside those of its core set."""
+    """Rules that PyTorch has beside those of its core set"""
     return tuple(
         (operator, rule)
         for operator, rule in decomposition_table.items()

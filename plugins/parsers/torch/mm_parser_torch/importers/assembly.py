@@ -9,6 +9,7 @@ from typing import Any
 from mm_core.ir import Graph, Value
 from mm_core.types import BY_NAME
 from mm_parser_torch.call import Call, as_value, cast
+from mm_parser_torch.complexes import Complex
 from mm_parser_torch.sizes import Size, full, sizes_of
 from mm_parser_torch.table import Family
 
@@ -40,6 +41,8 @@ def filled_like(g: Graph, call: Call, x: Value, *ignored: Any) -> Any:
 
 @op("scalar_tensor")
 def scalar_tensor(g: Graph, call: Call, value: Any, *dtype: Any) -> Any:
+    if call.examples[0].dtype.is_complex:
+        return Complex(*(as_value(g, part, call.dtype()) for part in (complex(value).real, complex(value).imag)))
     return g.identity(as_value(g, value, call.dtype()))
 
 

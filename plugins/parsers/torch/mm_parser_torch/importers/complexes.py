@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mm_core.ir import Graph, Value
-from mm_core.types import BY_NAME
+from mm_core.types import BY_NAME, DType
 from mm_parser_torch.call import Call, as_value, axes_of, cast, dtype, rank
 from mm_parser_torch.complexes import Complex, by_parts
 from mm_parser_torch.importers import elementwise, indexing, movement, numbers, reduction
@@ -19,6 +19,8 @@ FAMILY = Family()
 COMPLEX: dict[str, Callable[..., Any]] = {}
 """Importers of calls that have a complex argument."""
 _BOOL = BY_NAME["bool"]
+_PRODUCTS = 4
+"""The largest power that is a chain of products."""
 
 _ALIKE = (
     (movement, (
@@ -26,7 +28,7 @@ _ALIKE = (
         "unsqueeze", "select.int", "slice.Tensor", "split_with_sizes", "split.Tensor", "unbind.int", "cat", "stack",
         "flip", "repeat", "diagonal", "select_scatter", "slice_scatter", "constant_pad_nd", "unfold",
     )),
-    (elementwise, ("clone", "alias", "detach", "contiguous", "neg", "copy", "lift_fresh_copy")),
+    (elementwise, ("clone", "alias", "detach", "contiguous", "neg", "_neg_view", "copy", "lift_fresh_copy")),
     (indexing, ("index.Tensor", "index_select", "gather", "embedding")),
     (reduction, ("sum", "sum.dim_IntList", "mean", "mean.dim", "cumsum")),
 )  # fmt: skip
@@ -47,8 +49,12 @@ def on(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def _pair(g: Graph, call: Call, operand: Any) -> tuple[Value, Value]:
-    """Both parts of an operand in the result's type; those of a real one have no imaginary part."""
-    to = call.dtype()
+    """Both parts of an operand in the result's type."""
+    return _parts(g, operand, call.dtype())
+
+
+def _parts(g: Graph, operand: Any, to: DType) -> tuple[Value, Value]:
+    """Both parts of an operand in a type; a real one has no imaginary part."""
     if isinstance(operand, Complex):
         return cast(g, operand.real, to), cast(g, operand.imaginary, to)
     if isinstance(operand, Value):
@@ -97,11 +103,7 @@ def conj(g: Graph, call: Call, x: Complex) -> Any:
 
 @on("abs")
 def abs_(g: Graph, call: Call, x: Complex) -> Any:
-    """The length, scaled by the larger part so that squares neither overflow nor vanish."""
-    left, right = g.abs(x.real), g.abs(x.imaginary)
-    large, small = g.maximum(left, right), g.minimum(left, right)
-    ratio = g.select(g.equal(large, 0.0), 0.0, g.div(small, large))
-    return g.mul(large, g.sqrt(g.add(g.square(ratio), 1.0)))
+    return elementwise.length(g, x.real, x.imaginary)
 
 
 @on("angle")
@@ -131,12 +133,16 @@ def sub(g: Graph, call: Call, a: Any, b: Any, alpha: Any) -> Any:
 
 def _sum(g: Graph, call: Call, name: str, a: Any, b: Any, alpha: Any) -> Any:
     if alpha != 1:
-        raise call.unsupported("a factor alpha of complex numbers is not offered")
+        b = _times(g, call, b, alpha)
     return Complex(*(g.op(f"mm.{name}", x, y) for x, y in zip(_pair(g, call, a), _pair(g, call, b))))
 
 
 @on("mul.Tensor", "mul.Scalar")
 def mul(g: Graph, call: Call, a: Any, b: Any) -> Any:
+    return _times(g, call, a, b)
+
+
+def _times(g: Graph, call: Call, a: Any, b: Any) -> Complex:
     (a_real, a_imaginary), (b_real, b_imaginary) = _pair(g, call, a), _pair(g, call, b)
     return Complex(
         g.sub(g.mul(a_real, b_real), g.mul(a_imaginary, b_imaginary)),
@@ -170,10 +176,106 @@ def exp(g: Graph, call: Call, x: Complex) -> Any:
     return polar(g, call, g.exp(x.real), x.imaginary)
 
 
+@on("reciprocal")
+def reciprocal(g: Graph, call: Call, x: Complex) -> Any:
+    return div(g, call, 1, x)
+
+
+@on("square")
+def square(g: Graph, call: Call, x: Complex) -> Any:
+    return _times(g, call, x, x)
+
+
+@on("log")
+def log(g: Graph, call: Call, x: Complex) -> Any:
+    return Complex(g.log(abs_(g, call, x)), angle(g, call, x))
+
+
+@on("sqrt")
+def sqrt(g: Graph, call: Call, x: Complex) -> Any:
+    """The root with a real part that is not negative; the smaller part is made from the larger one."""
+    large = g.sqrt(g.mul(g.add(abs_(g, call, x), g.abs(x.real)), 0.5))
+    small = g.select(g.equal(large, 0.0), large, g.div(g.abs(x.imaginary), g.mul(large, 2.0)))
+    right = g.greater_or_equal(x.real, 0.0)
+    size = g.select(right, small, large)
+    return Complex(g.select(right, large, small), g.select(elementwise.is_negative(g, x.imaginary), g.neg(size), size))
+
+
+@on("pow.Tensor_Scalar")
+def power(g: Graph, call: Call, x: Complex, exponent: Any) -> Any:
+    """Small whole powers are products; others, e^(exponent * log x)."""
+    if isinstance(exponent, int) and 0 < exponent <= _PRODUCTS:
+        y = x
+        for _ in range(exponent - 1):
+            y = _times(g, call, y, x)
+        return y
+    return exp(g, call, _times(g, call, log(g, call, x), exponent))
+
+
+@on("sin")
+def sin(g: Graph, call: Call, x: Complex) -> Any:
+    return Complex(g.mul(g.sin(x.real), g.cosh(x.imaginary)), g.mul(g.cos(x.real), g.sinh(x.imaginary)))
+
+
+@on("cos")
+def cos(g: Graph, call: Call, x: Complex) -> Any:
+    return Complex(g.mul(g.cos(x.real), g.cosh(x.imaginary)), g.neg(g.mul(g.sin(x.real), g.sinh(x.imaginary))))
+
+
+@on("tanh")
+def tanh(g: Graph, call: Call, x: Complex) -> Any:
+    """By tanh of the real part and tan of the other, which do not overflow."""
+    t, s = g.tanh(x.real), g.tan(x.imaginary)
+    size = g.add(g.square(g.mul(t, s)), 1.0)
+    rest = g.sub(1.0, g.square(t))
+    return Complex(g.div(g.mul(t, g.add(g.square(s), 1.0)), size), g.div(g.mul(s, rest), size))
+
+
+@on("sigmoid")
+def sigmoid(g: Graph, call: Call, x: Complex) -> Any:
+    power = exp(g, call, Complex(g.neg(x.real), g.neg(x.imaginary)))
+    return div(g, call, 1, Complex(g.add(power.real, 1.0), power.imaginary))
+
+
+@on("sgn")
+def sgn(g: Graph, call: Call, x: Complex) -> Any:
+    """x over its length; 0 stays."""
+    size = abs_(g, call, x)
+    size = g.select(g.equal(size, 0.0), 1.0, size)
+    return Complex(g.div(x.real, size), g.div(x.imaginary, size))
+
+
+@on("eq.Tensor", "eq.Scalar")
+def eq(g: Graph, call: Call, a: Any, b: Any) -> Any:
+    return g.logical_and(*_compared(g, a, b))
+
+
+@on("ne.Tensor", "ne.Scalar")
+def ne(g: Graph, call: Call, a: Any, b: Any) -> Any:
+    return g.logical_not(g.logical_and(*_compared(g, a, b)))
+
+
+def _compared(g: Graph, a: Any, b: Any) -> list[Value]:
+    """Which real and which imaginary parts are equal, in the wider type of both."""
+    kinds = [dtype(x.real) if isinstance(x, Complex) else dtype(x) for x in (a, b) if isinstance(x, (Complex, Value))]
+    to = max((kind for kind in kinds if kind.is_float), key=lambda kind: kind.bits)
+    return [g.equal(x, y) for x, y in zip(_parts(g, a, to), _parts(g, b, to))]
+
+
+@on("isnan")
+def isnan(g: Graph, call: Call, x: Complex) -> Any:
+    return g.logical_or(g.is_nan(x.real), g.is_nan(x.imaginary))
+
+
 @on("where.self")
 def where(g: Graph, call: Call, condition: Value, a: Any, b: Any) -> Any:
     truth = cast(g, condition, _BOOL)
     return Complex(*(g.select(truth, x, y) for x, y in zip(_pair(g, call, a), _pair(g, call, b))))
+
+
+@on("scalar_tensor")
+def scalar_tensor(g: Graph, call: Call, value: complex, *ignored: Any) -> Any:
+    return Complex(*(as_value(g, part, call.dtype()) for part in (value.real, value.imag)))
 
 
 @on("full", "full_like", "fill.Scalar")

@@ -16,17 +16,20 @@ from mm_parser_torch.table import Family, Importer
 
 FAMILY = Family()
 op = FAMILY.op
-_BOOL = BY_NAME["bool"]
+_BOOL, _WIDE = BY_NAME["bool"], BY_NAME["float64"]
 _TO_FLOAT = (
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "exp", "log", "reciprocal", "rsqrt",
     "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh",
 )  # fmt: skip
-_SAME = ("abs", "neg", "sign")
+_SAME = ("abs", "neg")
 _ROUNDING = ("ceil", "floor", "round", "trunc")
 _COMPARISONS = (
     ("eq", "equal"), ("ne", "not_equal"), ("lt", "less"), ("le", "less_or_equal"), ("gt", "greater"),
     ("ge", "greater_or_equal"),
 )  # fmt: skip
+_ERFC_STEPS = {32: 20, 64: 80}
+"""Steps of the continued fraction that an element type's digits need from 1.5 on."""
+_WINITZKI, _HALLEY_STEPS = 0.147, 3
 _BITS = ("bitwise_and", "bitwise_or", "bitwise_xor")
 
 
@@ -53,6 +56,19 @@ def binary(name: str, kind: Kind = Kind.DEFAULT) -> Importer:
     return build
 
 
+def _number_of_two(name: str) -> Importer:
+    """The larger or smaller one; beside NaN, the other."""
+
+    def build(g: Graph, call: Call, a: Any, b: Any) -> Value:
+        def choose(a: Value, b: Value) -> Any:
+            found = g.op(f"mm.{name}", a, b)
+            return g.select(g.is_nan(a), b, g.select(g.is_nan(b), a, found)) if dtype(a).is_float else found
+
+        return pointwise(g, call, choose, a, b)
+
+    return build
+
+
 def _compare(name: str) -> Importer:
     def build(g: Graph, call: Call, a: Any, b: Any) -> Value:
         return pointwise(g, call, lambda a, b: g.op(f"mm.{name}", a, b), a, b, kind=Kind.ALWAYS_BOOL)
@@ -71,6 +87,7 @@ for _name in _TO_FLOAT:
     op(_name)(_unary(_name, Kind.INT_TO_FLOAT))
 for _name in _SAME:
     op(_name)(_unary(_name, Kind.DEFAULT))
+op("_neg_view")(_unary("neg", Kind.DEFAULT))
 for _name in _ROUNDING:
     op(_name)(_rounding(_name))
 for _name, _ours in _COMPARISONS:
@@ -81,9 +98,21 @@ for _name in ("logical_and", "logical_or", "logical_xor", "logical_not"):
     op(_name)(_logic(_name))
 for _name in ("maximum", "minimum"):
     op(_name)(binary(_name))
+for _name, _ours in (("fmax", "maximum"), ("fmin", "minimum")):
+    op(_name)(_number_of_two(_ours))
 op("mul.Tensor", "mul.Scalar")(binary("mul"))
 op("fmod.Tensor", "fmod.Scalar")(binary("fmod"))
 op("remainder.Tensor", "remainder.Scalar", "remainder.Scalar_Tensor")(binary("mod"))
+
+
+@op("sign", "sgn")
+def sign(g: Graph, call: Call, x: Value) -> Value:
+    """-1, 0 or 1; PyTorch counts NaN as 0."""
+
+    def build(x: Value) -> Any:
+        return g.select(g.is_nan(x), 0.0, g.sign(x)) if dtype(x).is_float else g.sign(x)
+
+    return pointwise(g, call, build, x)
 
 
 @op("add.Tensor", "add.Scalar")
@@ -167,6 +196,43 @@ def exp2(g: Graph, call: Call, x: Value) -> Value:
     return pointwise(g, call, lambda x: g.pow(as_value(g, 2.0, dtype(x)), x), x, kind=Kind.INT_TO_FLOAT)
 
 
+@op("erfc", "special_erfc")
+def erfc(g: Graph, call: Call, x: Value) -> Value:
+    """1 - erf(x) up to 1.5; beyond, e^(-x^2) over a continued fraction, whose digits do not cancel."""
+
+    def build(x: Value) -> Any:
+        size = g.maximum(x, 1.5)
+        tail = size
+        for step in range(_ERFC_STEPS[dtype(x).bits], 0, -1):
+            tail = g.add(size, g.div(as_value(g, step / 2, dtype(x)), tail))
+        far = g.div(g.exp(g.neg(g.square(size))), g.mul(tail, math.sqrt(math.pi)))
+        return g.select(g.greater(x, 1.5), far, g.sub(1.0, g.erf(x)))
+
+    return pointwise(g, call, build, x, kind=Kind.INT_TO_FLOAT)
+
+
+@op("erfinv")
+def erfinv(g: Graph, call: Call, x: Value) -> Value:
+    """A first guess by logarithms (Winitzki's), then Halley's steps on erf."""
+
+    def build(x: Value) -> Any:
+        def number(value: float) -> Value:
+            return as_value(g, value, dtype(x))
+
+        size = g.abs(x)
+        tail = g.log(g.mul(g.sub(1.0, size), g.add(1.0, size)))
+        middle = g.add(g.mul(tail, 0.5), number(2 / (math.pi * _WINITZKI)))
+        y = g.sqrt(g.sub(g.sqrt(g.sub(g.square(middle), g.div(tail, _WINITZKI))), middle))
+        for _ in range(_HALLEY_STEPS):
+            wrong = g.div(g.sub(g.erf(y), size), g.mul(g.exp(g.neg(g.square(y))), 2 / math.sqrt(math.pi)))
+            y = g.sub(y, g.div(wrong, g.add(g.mul(y, wrong), 1.0)))
+        y = g.select(g.equal(size, 1.0), math.inf, y)
+        return g.select(g.less(x, 0.0), g.neg(y), y)
+
+    wide = as_value(g, x, _WIDE)
+    return cast(g, build(wide), call.dtype())
+
+
 @op("expm1")
 def expm1(g: Graph, call: Call, x: Value) -> Value:
     """Kahan's way to keep the digits near zero: (e^x - 1) * x / log(e^x)."""
@@ -217,15 +283,44 @@ def atan2(g: Graph, call: Call, y: Any, x: Any) -> Value:
         angle = g.atan(quotient)
         right, straight = (as_value(g, number, dtype(x)) for number in (math.pi / 2, math.pi))
         angle = g.select(g.greater(up, across), g.sub(right, angle), angle)
-        angle = g.select(_is_negative(g, x), g.sub(straight, angle), angle)
-        return g.select(_is_negative(g, y), g.neg(angle), angle)
+        angle = g.select(is_negative(g, x), g.sub(straight, angle), angle)
+        return g.select(is_negative(g, y), g.neg(angle), angle)
 
     return pointwise(g, call, build, y, x, kind=Kind.INT_TO_FLOAT)
 
 
-def _is_negative(g: Graph, x: Value) -> Any:
+def is_negative(g: Graph, x: Value) -> Any:
     """Whether the sign bit is set; that of a zero shows in its reciprocal."""
+    if not dtype(x).is_float:
+        return g.less(x, 0)
     return g.logical_or(g.less(x, 0.0), g.logical_and(g.equal(x, 0.0), g.less(g.reciprocal(x), 0.0)))
+
+
+@op("signbit")
+def signbit(g: Graph, call: Call, x: Value) -> Any:
+    return g.not_equal(x, x) if dtype(x) is _BOOL else is_negative(g, x)
+
+
+@op("copysign.Tensor", "copysign.Scalar")
+def copysign(g: Graph, call: Call, size: Any, sign: Any) -> Value:
+    def build(size: Value, sign: Value) -> Any:
+        return g.select(is_negative(g, sign), g.neg(g.abs(size)), g.abs(size))
+
+    return pointwise(g, call, build, size, sign, kind=Kind.INT_TO_FLOAT)
+
+
+@op("hypot")
+def hypot(g: Graph, call: Call, x: Value, y: Value) -> Value:
+    return pointwise(g, call, lambda x, y: length(g, x, y), x, y)
+
+
+def length(g: Graph, x: Value, y: Value) -> Any:
+    """sqrt(x * x + y * y), scaled by the larger of both so that squares neither overflow nor vanish; of inf, inf."""
+    left, right = g.abs(x), g.abs(y)
+    large, small = g.maximum(left, right), g.minimum(left, right)
+    ratio = g.select(g.equal(large, small), g.cast(g.not_equal(large, 0.0), to=dtype(x)), g.div(small, large))
+    found = g.mul(large, g.sqrt(g.add(g.square(ratio), 1.0)))
+    return g.select(g.logical_or(g.is_inf(x), g.is_inf(y)), math.inf, found)
 
 
 # --- choice, predicates, bits -----------------------------------------------------------------------------------------
@@ -276,13 +371,25 @@ def bitwise_not(g: Graph, call: Call, x: Value) -> Any:
     return g.logical_not(x) if dtype(x) is _BOOL else g.bitwise_not(x)
 
 
-for _name, _ours in (("left", "shift_left"), ("right", "shift_right")):
-    op(*(f"bitwise_{_name}_shift.{overload}" for overload in ("Tensor", "Tensor_Scalar", "Scalar_Tensor")))(
-        binary(_ours)
-    )
+for _name, _short, _ours in (("left", "lshift", "shift_left"), ("right", "rshift", "shift_right")):
+    op(
+        *(f"bitwise_{_name}_shift.{overload}" for overload in ("Tensor", "Tensor_Scalar", "Scalar_Tensor")),
+        *(f"__{_short}__.{overload}" for overload in ("Tensor", "Scalar")),
+    )(binary(_ours))
 
 
 # --- copies and casts -------------------------------------------------------------------------------------------------
+
+
+@op("round.decimals")
+def round_decimals(g: Graph, call: Call, x: Value, decimals: int) -> Any:
+    """Scaled, rounded and scaled back; a negative number of digits divides first."""
+    if not dtype(x).is_float:
+        return g.identity(x)
+    scale = 10.0 ** abs(decimals)
+    if decimals < 0:
+        return pointwise(g, call, lambda x: g.mul(g.round(g.div(x, scale)), scale), x)
+    return pointwise(g, call, lambda x: g.div(g.round(g.mul(x, scale)), scale), x)
 
 
 @op("clone", "alias", "detach", "contiguous", "lift_fresh_copy", "lift_fresh")

@@ -147,6 +147,20 @@ def diagonal(g: Graph, call: Call, x: Value, offset: int, first: int, second: in
     return g.gather(flat, g.constant(places, "int64"), axis=len(others))
 
 
+@op("diagonal_scatter")
+def diagonal_scatter(g: Graph, call: Call, x: Value, source: Value, offset: int, first: int, second: int) -> Any:
+    """source, whose last axis runs along the diagonal, in its place: a scatter to pairs of places."""
+    front = [axis_of(x, first), axis_of(x, second)]
+    order = (*front, *(axis for axis in range(rank(x)) if axis not in front))
+    back = tuple(sorted(range(rank(x)), key=order.__getitem__))
+    along = rank(source) - 1
+    updates = g.transpose(cast(g, source, dtype(x)), permutation=(along, *range(along)))
+    length = g.reshape(g.shape(source, start=along, end=along + 1), [])
+    numbers = g.unsqueeze(g.range(g.constant(0, "int64"), length, g.constant(1, "int64")), axes=(1,))
+    places = g.concat(g.add(numbers, max(-offset, 0)), g.add(numbers, max(offset, 0)), axis=1)
+    return g.transpose(g.scatter_nd(g.transpose(x, permutation=order), places, updates), permutation=back)
+
+
 @op("as_strided", "as_strided_copy")
 def as_strided(
     g: Graph, call: Call, x: Value, sizes: Sequence[Size], strides: Sequence[Size], offset: Size | None
