@@ -1,4 +1,4 @@
-"""Library kernels against the operators' definitions: odd shapes, both float types, orders of tasks, infinities and NaN."""
+"""Library kernels against the operators' definitions: odd shapes, both float types, orders of tasks, NaN."""
 
 from __future__ import annotations
 
