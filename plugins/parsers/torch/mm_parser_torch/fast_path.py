@@ -30,6 +30,8 @@ def native_multi_head_attention(
         told = weights.mean(1) if average_attn_weights else weights
     else:
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        if allowed is not None:  # What may look nowhere gets NaN here, where that function gives 0.
+            mixed = mixed.masked_fill(~allowed.any(-1, keepdim=True), float("nan"))
         told = query.new_empty(0)
     return F.linear(mixed.transpose(1, 2).reshape(batch, -1, embed_dim), proj_weight, proj_bias), told
 

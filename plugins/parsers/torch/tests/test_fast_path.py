@@ -12,9 +12,11 @@ from torch import nn
 __all__ = ["fresh"]
 
 PADDING = torch.tensor([[False] * 5, [False, False, False, True, True]])
+NOTHING = torch.tensor([[False] * 5, [True] * 5])
 CAUSAL = nn.Transformer.generate_square_subsequent_mask(5)
 MASKS: dict[str, dict[str, Any]] = {
     "none": {}, "padding": {"src_key_padding_mask": PADDING}, "causal": {"src_mask": CAUSAL},
+    "nothing": {"src_key_padding_mask": NOTHING},
     "both": {"src_mask": CAUSAL, "src_key_padding_mask": PADDING},
 }  # fmt: skip
 
