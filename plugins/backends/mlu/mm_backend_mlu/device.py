@@ -106,6 +106,11 @@ class MluDevice(Device):
                 f"the model was built for {plan.arch} and {self.name} is a {self.driver.target.arch}",
                 remedy=f"build it with mlu_arch={self.driver.target.arch}",
             )
+        if problem := self.driver.problem_with(executable.requires):
+            raise DeviceError(
+                f"the model's code for the emulator does not run on this host: {problem}", where=self.name,
+                remedy="build the model on this machine, or on one like it",
+            )  # fmt: skip
         clusters = architecture.clusters_on(self.driver.target.clusters)
         if tuple(array.nbytes for array in constants) != plan.constants:
             raise ModelFileError("the part's constants have other sizes than its program says", where=self.name)

@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import logging
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from mm_core.errors import CompileError
 
+from .host import host_features, instruction_level
 from .target import Target
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ _EMULATOR_FLAGS = (*_COMMON_FLAGS, "-O3", "-fno-math-errno", "-fno-trapping-math
 _KERNEL_FLAGS = (*_COMMON_FLAGS, "-O1", "-fsanitize=thread", "-fno-tree-vectorize")
 _LINK_FLAGS = ("-shared", "-s", "-Wl,--build-id=none", "-lm")
 _VENDOR_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared")
+# x86-64-v3 in words that all compilers know.
+_LEVEL_FLAGS = ("-mavx2", "-mbmi", "-mbmi2", "-mf16c", "-mfma", "-mlzcnt", "-mmovbe", "-mpopcnt")
 _PROCESSES = 2
 _TIMEOUT_SECONDS = 600
 _ERROR_LINES = 12
@@ -77,35 +79,6 @@ class EmulatedObject:
     requires: Mapping[str, str]
 
 
-def host_features() -> dict[str, str]:
-    """What this host offers to an `EmulatedObject`: compare with its `requires`."""
-    return {"system": platform.system(), "machine": platform.machine(), "level": _instruction_level()}
-
-
-def missing_on_host(requires: Mapping[str, str]) -> str:
-    """Why an object with these requirements cannot run here, or nothing."""
-    host = host_features()
-    for key in ("system", "machine"):
-        if requires.get(key, host[key]) != host[key]:
-            built = f"{requires.get('system')} on {requires.get('machine')}"
-            return f"it was built for {built}, and this is {host['system']} on {host['machine']}"
-    if requires.get("level") and requires["level"] != host["level"]:
-        return f"it was built for processors of level {requires['level']}, and this one lacks some of its instructions"
-    return ""
-
-
-@memoise
-def _instruction_level() -> str:
-    """`x86-64-v3` where the processor has all of it (AVX2, FMA, F16C), otherwise nothing: the compiler's baseline."""
-    if platform.machine() != "x86_64":
-        return ""
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split())
-    except OSError:
-        return ""
-    return "x86-64-v3" if {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"} <= flags else ""
-
-
 def find_host_compiler() -> Toolchain:
     """The first C++ compiler that answers: $CXX, g++, clang++, c++, the ziglang package. CompileError if none does."""
     return _find_host_compiler(os.environ.get("CXX", ""))
@@ -142,8 +115,8 @@ def compile_emulated(source: str, target: Target, cache: ObjectCache | None = No
     """A generated source as a shared object on the emulator: the same bytes for the same source. CompileError else."""
     compiler = find_host_compiler()
     cache = cache or ObjectCache()
-    level = _instruction_level()
-    machine = (f"-march={level}",) if level else ()
+    level = instruction_level()
+    machine = _LEVEL_FLAGS if level else ()
     emulator = _emulator_texts()
     headers = "\0".join(text for name, text in emulator.items() if name.endswith(".h"))
     common = "\0".join((compiler.version, *compiler.command, *machine, headers))

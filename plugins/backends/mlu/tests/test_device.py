@@ -296,6 +296,15 @@ def test_models_for_other_devices_are_refused(bench: Bench, code: bytes, changes
         bench.first.load(executable(code, **changes), [WEIGHTS], None)
 
 
+def test_code_for_another_host_is_refused_where_it_would_run(bench: Bench, code: bytes) -> None:
+    elsewhere = replace(executable(code), requires={"system": "Linux", "machine": "z80"})
+    if bench.kind == "emulated":
+        with pytest.raises(DeviceError, match="does not run on this host: it was built for Linux on z80"):
+            bench.first.load(elsewhere, [WEIGHTS], None)
+    else:
+        bench.first.load(elsewhere, [WEIGHTS], None)
+
+
 def test_launches_too_wide_for_the_clusters(bench: Bench, code: bytes) -> None:
     launches = (PROGRAM.launches[0], replace(PROGRAM.launches[1], kind=8))
     queue = bench.first.create_queue()

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlu_running import Kernels, source_of
-from mm_backend_mlu import toolchain
+from mm_backend_mlu import host, toolchain
+from mm_backend_mlu.drivers.emulated import EmulatedDriver
+from mm_backend_mlu.host import missing_on_host
 from mm_backend_mlu.target import find_card
 from mm_backend_mlu.toolchain import (
     BANG_FOLDER,
@@ -20,7 +22,6 @@ from mm_backend_mlu.toolchain import (
     compile_vendor,
     find_host_compiler,
     find_vendor_compiler,
-    missing_on_host,
 )
 
 from mm_core.errors import CompileError
@@ -125,7 +126,7 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"system": "Plan 9", "machine": "x86_64"}, "built for Plan 9 on x86_64"),
         ({"level": "x86-64-v9"}, "processors of level x86-64-v9"),
-        (dict(toolchain.host_features()), ""),
+        (dict(host.host_features()), ""),
         ({}, ""),
     ],
 )
@@ -135,7 +136,10 @@ def test_requirements(requires: dict[str, str], words: str) -> None:
 
 
 def test_requirements_are_met_where_it_was_built() -> None:
-    assert missing_on_host(compile_emulated(_SOURCE, _S4).requires) == ""
+    requires = compile_emulated(_SOURCE, _S4).requires
+    driver = EmulatedDriver("mlu:0", _S4)
+    assert driver.problem_with(requires) == ""
+    assert "built for other on" in driver.problem_with({**requires, "system": "other"})
 
 
 _RECORDING = """

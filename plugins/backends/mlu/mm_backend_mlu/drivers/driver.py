@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,10 @@ class Driver(ABC):
     @abstractmethod
     def copy(self, target: Stretch, source: Stretch, stream: Any) -> None:
         """Copy within the card."""
+
+    def problem_with(self, requires: Mapping[str, str]) -> str:
+        """Why code with these requirements of the host cannot run on this device, or nothing."""
+        return ""
 
     @abstractmethod
     def load(self, code: bytes) -> Module:

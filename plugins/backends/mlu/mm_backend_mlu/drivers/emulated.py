@@ -6,7 +6,7 @@ import ctypes
 import platform
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from mm_backend_mlu import packed
 from mm_backend_mlu.drivers.driver import Driver, Memory, Module, Stretch
 from mm_backend_mlu.drivers.objects import LoadedObject
+from mm_backend_mlu.host import missing_on_host
 from mm_backend_mlu.target import Target
 from mm_core.errors import DeviceError
 from mm_core.types import Array
@@ -36,8 +37,8 @@ _TARGET_WORDS = (
 _TARGET_REALS = (
     "clock_hz", "dram_bytes_per_second", "cluster_dram_bytes_per_second", "vector_bytes_per_cycle",
     "move_bytes_per_cycle", "tensor_float_float", "tensor_half_half", "scalar_cycles", "scalar_dram_cycles",
-    "dram_latency_cycles", "on_chip_latency_cycles", "descriptor_cycles", "segment_cycles", "issue_cycles", "transcendental_cycles",
-    "vector_latency_cycles", "tensor_latency_cycles", "barrier_cycles", "launch_seconds",
+    "dram_latency_cycles", "on_chip_latency_cycles", "descriptor_cycles", "segment_cycles", "issue_cycles",
+    "transcendental_cycles", "vector_latency_cycles", "tensor_latency_cycles", "barrier_cycles", "launch_seconds",
 )  # fmt: skip
 _COUNTERS = (
     "dram_read_bytes", "dram_written_bytes", "on_chip_bytes", "vector_bytes", "vector_instructions",
@@ -190,6 +191,9 @@ class EmulatedDriver(Driver):
     def copy(self, target: Stretch, source: Stretch, stream: Any) -> None:
         _cells(target)[...] = _cells(source)
         _memory(target).marked(target.offset, target.size)
+
+    def problem_with(self, requires: Mapping[str, str]) -> str:
+        return missing_on_host(requires)
 
     def load(self, code: bytes) -> Module:
         content = packed.unpack(code).get(packed.EMULATED)

@@ -237,7 +237,7 @@ void create_tasks(unsigned dim_x, unsigned kind) {
   machine.task_dim = dim_x;
   machine.memory_cores_work = false;
   machine.tasks.assign(dim_x + (kind ? clusters : 0), Task());
-  machine.clusters.resize(clusters);
+  if (machine.clusters.size() < size_t(clusters)) machine.clusters.resize(clusters);  // kept, as their memories are
   machine.group_epochs.assign(kind ? clusters / kind : clusters, 0);
   for (size_t number = 0; number < machine.tasks.size(); ++number) {
     Task &task = machine.tasks[number];
