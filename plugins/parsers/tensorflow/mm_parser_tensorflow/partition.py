@@ -13,10 +13,11 @@ from tensorflow.python.ops.handle_data_util import copy_handle_data
 from mm_core.errors import MMError
 from mm_core.ir import Network
 from mm_parser_tensorflow.elements import dtype_of
+from mm_parser_tensorflow.importers import TABLE
 from mm_parser_tensorflow.inline import Inlined
 from mm_parser_tensorflow.names import tensor_name
 from mm_parser_tensorflow.needed import CHANGES, called_functions
-from mm_parser_tensorflow.reader import Reader, Scope
+from mm_parser_tensorflow.reader import Reader, Scope, unknown
 from mm_parser_tensorflow.report import CompileReport, Left
 from mm_parser_tensorflow.resources import Resource
 from mm_parser_tensorflow.source import Program, of_call
@@ -24,6 +25,8 @@ from mm_parser_tensorflow.source import Program, of_call
 _FREE = frozenset({"Const", "Placeholder", "NoOp"})
 _READ = "ReadVariableOp"
 _ARGUMENT = "mm_argument_"
+_CHECKS = frozenset({"Assert", "PrintV2"})
+"""What networks leave out, and a function does not."""
 _HANDLES = (tf.resource, tf.variant)
 
 
@@ -62,7 +65,9 @@ def whole_of(function: Any, name: str, model: Any = None) -> Whole:
         for tensor, new in zip(graph.inputs, placeholders.values()):
             arguments[f"{new}:0"] = argument = tf.compat.v1.placeholder(tensor.dtype, tensor.shape, new)
             copy_handle_data(tensor, argument)  # Without it the shapes of variables are lost.
-        tf.graph_util.import_graph_def(inlined.graph, arguments, name="")
+        read = {source for node in inlined.graph.node for source in node.input}
+        given = {name: argument for name, argument in arguments.items() if name in read}
+        tf.graph_util.import_graph_def(inlined.graph, given, name="")
 
     whole = tf.compat.v1.wrap_function(build, [])
     captures = {placeholders[name]: tensor for name, tensor in program.captures.items()}
@@ -120,6 +125,23 @@ class Free:
         if operation.type == _READ:
             return operation.inputs[0].op.type == "Placeholder" and operation.inputs[0].name not in self._changed
         return operation.type in _FREE
+
+    def effect_within(self, node: Any) -> str:
+        """Why a branch or loop has to be TensorFlow's: what its functions do besides giving values; empty if nothing.
+
+        Nodes of such kinds in the graph itself stand alone; within a function nobody asks for them.
+        """
+        pending, seen = called_functions(node), set()
+        while pending:
+            name = pending.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            for inner in self._library.get(name, ()):
+                if inner.op in _CHECKS or TABLE.find(inner.op) is None:
+                    return unknown(inner.op, "").what
+                pending |= called_functions(inner)
+        return ""
 
     def _changes(self, node: Any) -> bool:
         if CHANGES.fullmatch(node.op):
@@ -217,6 +239,9 @@ def _supported(whole: Whole, free: Free, report: CompileReport) -> set[str]:
         except MMError as error:
             trial.refused[operation.name] = error
     for operation in operations:
+        effect = free.effect_within(operation.node_def)
+        if effect:
+            trial.refused.setdefault(operation.name, MMError(f"it holds {effect}"))
         if operation.type == _READ and operation not in free:
             trial.refused.setdefault(operation.name, MMError("it reads a variable that the function changes"))
         if operation not in free and not operation.outputs:

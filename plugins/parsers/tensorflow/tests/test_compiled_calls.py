@@ -314,3 +314,57 @@ def test_control_flow_and_custom_gradients_run() -> None:
         tape.watch(x)
         y = compiled(x)
     assert tape.gradient(y, x) is not None
+
+
+def test_effects_within_branches_happen() -> None:
+    state = tf.Variable(0.0)
+
+    def function(x: Any) -> Any:
+        def count() -> Any:
+            state.assign_add(1.0)
+            return x * 2.0
+
+        return tf.cond(tf.reduce_sum(x) > 0, count, lambda: x) + tf.nn.relu(x)
+
+    compiled = mm_parser_tensorflow.compile(function)
+    for turn, x in enumerate((np.ones(2, np.float32), -np.ones(2, np.float32), np.ones(2, np.float32))):
+        assert_close(compiled(x).numpy(), np.where(x > 0, 3 * x, x))
+        assert state.numpy() == (turn + 2) // 2
+    (left,) = compiled.reports[0].left
+    assert (left.operator, "AssignAddVariableOp" in left.reason) == ("If", True)
+
+
+def test_checks_hold() -> None:
+    def function(x: Any) -> Any:
+        tf.debugging.assert_less(tf.reduce_max(x), 0.5, message="too large")
+        return tf.nn.relu(x)
+
+    compiled = mm_parser_tensorflow.compile(function)
+    assert compiled(np.zeros(3, np.float32)).numpy().tolist() == [0, 0, 0]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too large"):
+        compiled(np.ones(3, np.float32))
+    product = mm_parser_tensorflow.compile(tf.matmul)
+    for size in (2, 3):
+        product(array(size, 4), array(4, size))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        product(array(2, 3), array(4, 2))
+
+
+def test_lists_grow_as_they_are_written() -> None:
+    def function(x: Any) -> Any:
+        rows = tf.TensorArray(F32, size=0, dynamic_size=True)
+        for index in tf.range(tf.shape(x)[0]):
+            rows = rows.write(index * 2, x[index] + 1.0)
+        return rows.stack()
+
+    compiled = mm_parser_tensorflow.compile(function)
+    for rows in (1, 4):
+        x = array(rows, 2)
+        assert_close(compiled(x).numpy(), tf.function(function)(x))
+    assert compiled.reports[0].left == []
+
+
+def test_functions_without_arguments_or_results() -> None:
+    nothing = mm_parser_tensorflow.compile(lambda x: None)
+    assert nothing(array(2)) is None
+    assert mm_parser_tensorflow.compile(lambda: tf.ones(2) * 3.0)().numpy().tolist() == [3, 3]

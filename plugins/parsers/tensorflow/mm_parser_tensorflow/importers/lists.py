@@ -8,7 +8,7 @@ from mm_core.ir import Graph, Value
 from mm_core.types import DType
 from mm_parser_tensorflow.node import Node
 from mm_parser_tensorflow.table import Family
-from mm_parser_tensorflow.views import rank_of
+from mm_parser_tensorflow.views import dtype_of, rank_of
 
 FAMILY = Family()
 op = FAMILY.op
@@ -91,8 +91,17 @@ def get_item(g: Graph, node: Node) -> Any:
 def set_item(g: Graph, node: Node) -> Any:
     found, element = list_of(node), node.input(2)
     place = g.reshape(g.cast(node.input(1), to="int64"), [1, 1])
-    rows = g.scatter_nd(found.filled(g, element), place, g.unsqueeze(element, axes=(0,)))
-    return TensorList(found.dtype, rows=rows)
+    rows = found.filled(g, element)
+    if node.flag("resize_if_index_out_of_bounds"):
+        rows = _grown(g, rows, g.add(g.reshape(place, [1]), 1))
+    return TensorList(found.dtype, rows=g.scatter_nd(rows, place, g.unsqueeze(element, axes=(0,))))
+
+
+def _grown(g: Graph, rows: Value, count: Value) -> Value:
+    """The rows with zeros behind them, so that there are at least `count`."""
+    missing = g.maximum(g.sub(count, g.shape(rows, end=1)), 0)
+    zeros = g.expand(g.constant(0, dtype_of(rows)), g.concat(missing, g.shape(rows, start=1), axis=0))
+    return g.concat(rows, zeros, axis=0)  # type: ignore[no-any-return]
 
 
 @op("TensorListPushBack")
