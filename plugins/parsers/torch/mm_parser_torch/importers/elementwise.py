@@ -235,12 +235,12 @@ def erfinv(g: Graph, call: Call, x: Value) -> Value:
 
 @op("expm1")
 def expm1(g: Graph, call: Call, x: Value) -> Value:
-    """Kahan's way to keep the digits near zero: (e^x - 1) * x / log(e^x)."""
+    """Kahan's way to keep the digits near zero: (e^x - 1) * (x / log(e^x))."""
 
     def build(x: Value) -> Any:
         power = g.exp(x)
         less = g.sub(power, 1.0)
-        exact = g.div(g.mul(less, x), g.log(power))
+        exact = g.mul(less, g.div(x, g.log(power)))
         far = g.logical_or(g.equal(less, -1.0), g.is_inf(power))
         return g.select(g.equal(power, 1.0), x, g.select(far, less, exact))
 
@@ -254,7 +254,7 @@ def log1p(g: Graph, call: Call, x: Value) -> Value:
     def build(x: Value) -> Any:
         u = g.add(x, 1.0)
         exact = g.div(g.mul(g.log(u), x), g.sub(u, 1.0))
-        return g.select(g.equal(u, 1.0), x, g.select(g.is_inf(u), u, exact))
+        return g.select(g.equal(u, 1.0), x, g.select(g.is_inf(u), g.log(u), exact))
 
     return pointwise(g, call, build, x, kind=Kind.INT_TO_FLOAT)
 
