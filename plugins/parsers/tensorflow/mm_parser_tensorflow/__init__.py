@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorFlowParser", "compile"]
 
-_SUFFIXES = frozenset({".keras", ".pbtxt"})
+_SUFFIXES = frozenset({".keras", ".h5", ".hdf5", ".pbtxt"})
 _BASES = frozenset(
     {
         ("keras.src.models.model", "Model"),
@@ -28,7 +28,7 @@ _OPTIONS = ("signature", "tags", "inputs", "outputs")
 
 
 class TensorFlowParser(Parser):
-    """Reads TensorFlow: SavedModel folders, .keras and frozen .pb files, keras.Model, functions, GraphDef."""
+    """Reads TensorFlow: SavedModel folders, .keras, .h5 and frozen .pb files, keras.Model, functions, GraphDef."""
 
     name: ClassVar[str] = "tensorflow"
 

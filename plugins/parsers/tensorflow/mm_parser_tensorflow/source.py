@@ -15,10 +15,12 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from mm_core.errors import ParseError
+from mm_parser_tensorflow.legacy import without_branches
 from mm_parser_tensorflow.names import tensor_name
 
 _DEFAULT_SIGNATURE = "serving_default"
 _BATCH = "N"
+KERAS_SUFFIXES = frozenset({".keras", ".h5", ".hdf5"})
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def program_of(
             _refuse(path, inputs=inputs, outputs=outputs, example_inputs=example_inputs)
             return _saved_model(path, signature, tags)
         _refuse(path, signature=signature, tags=tags)
-        if path.suffix.lower() == ".keras":
+        if path.suffix.lower() in KERAS_SUFFIXES:
             source = _keras_file(path)
         else:
             _refuse(path, example_inputs=example_inputs)
@@ -107,7 +109,7 @@ def of_call(function: Any, name: str, *, model: Any = None, batch: str | None = 
     variables = {id(variable.handle): _plain(variable.name) for variable in graph.variables}
     return Program(
         name,
-        graph.as_graph_def(),
+        without_branches(graph.as_graph_def(), (tensor.name for tensor in given)),
         tuple(Port(name, tensor.name, _shape(tensor, batch)) for name, tensor in zip(names, given)),
         (),
         captures,
@@ -267,7 +269,7 @@ def _keras_model(model: Any, example_inputs: Any) -> Program:
 
 
 def _keras_file(path: Path) -> Any:
-    """The model in a .keras file. Nothing that the file holds is run: Lambda layers and the like are refused."""
+    """The model in a .keras or .h5 file. Nothing that the file holds is run: Lambda layers and the like are refused."""
     import keras
 
     if not zipfile.is_zipfile(path):
@@ -370,6 +372,7 @@ def _frozen(graph: Any, name: str, inputs: Sequence[str] | None, outputs: Sequen
         node = nodes[tensor_name(tensor)[0]]
         return Port(tensor, tensor, stated_shape(node))
 
+    graph = without_branches(graph, inputs)
     return Program(name, graph, tuple(map(port, inputs)), tuple(Port(tensor, tensor) for tensor in outputs))
 
 

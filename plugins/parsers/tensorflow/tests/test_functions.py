@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -274,24 +276,66 @@ def test_custom_gradients_are_left_out() -> None:
     check(lambda x: straight_through(x) * 2.0, array(4))
 
 
-def test_control_flow_of_tensorflow_1_is_refused() -> None:
+@contextmanager
+def tensorflow_1() -> Iterator[Any]:
+    """A graph whose branches and loops are written as TensorFlow 1 wrote them."""
     with tf.Graph().as_default() as graph:
         tf.compat.v1.disable_control_flow_v2()
+        try:
+            yield graph
+        finally:
+            tf.compat.v1.enable_control_flow_v2()
+
+
+def test_branches_of_tensorflow_1_are_choices() -> None:
+    with tensorflow_1() as graph:
+        x = tf.compat.v1.placeholder(F32, (3,), name="x")
+        training = tf.compat.v1.placeholder_with_default(False, (), name="training")
+        x = tf.cond(training, lambda: x + tf.random.uniform((3,)), lambda: x * 0.5)
+        total = tf.reduce_sum(x)
+
+        def positive() -> Any:
+            return tf.cond(total > 2.0, lambda: x * 10.0, lambda: x + total)
+
+        tf.identity(tf.cond(total > 0.0, positive, lambda: tf.abs(x)), name="y")
+    network = mm.parse(graph.as_graph_def())
+    assert (count(network, "mm.select"), [spec.name for spec in network.inputs]) == (2, ["x"])
+    for x in np.float32([[1, 2, 3], [1, -2, 2], [-1, -2, 1]]):
+        with tf.compat.v1.Session(graph=graph) as session:
+            assert_close(outputs(network, {"x": x})["y"], session.run("y:0", {"x:0": x}))
+    with pytest.raises(UnsupportedOpError, match="RandomUniform"):
+        mm.parse(graph.as_graph_def(), inputs=["x", "training"])
+
+
+def test_loops_of_tensorflow_1_are_refused() -> None:
+    with tensorflow_1() as graph:
         x = tf.compat.v1.placeholder(F32, (), name="x")
         tf.identity(tf.compat.v1.while_loop(lambda v: v < 10.0, lambda v: v + x, [x]), name="y")
-        tf.compat.v1.enable_control_flow_v2()
-    with pytest.raises(UnsupportedOpError, match="control flow of TensorFlow 1"):
+    with pytest.raises(UnsupportedOpError, match=r"Enter .a loop of TensorFlow 1"):
         mm.parse(graph.as_graph_def())
 
 
-def test_lambda_layers_in_files_are_never_run(tmp_path: Path) -> None:
+def test_old_files_of_keras(tmp_path: Path) -> None:
+    x = keras.Input((3,), name="x")
+    model = keras.Model(x, keras.layers.Dense(2, activation="relu")(x))
+    model.save(tmp_path / "model.h5")
+    rows = array(4, 3)
+    (ours,) = outputs(mm.parse(tmp_path / "model.h5"), {"x": rows}).values()
+    assert_close(ours, model(rows))
+    model.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(ParseError, match=r"model\.weights\.h5: Keras does not read the file"):
+        mm.parse(tmp_path / "model.weights.h5")
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_lambda_layers_in_files_are_never_run(name: str, tmp_path: Path) -> None:
     x = keras.Input((3,))
-    keras.Model(x, keras.layers.Lambda(lambda v: v + 1.0)(x)).save(tmp_path / "model.keras")
-    with pytest.raises(ParseError, match=r"model\.keras: Keras does not read the file.*never run"):
-        mm.parse(tmp_path / "model.keras")
+    keras.Model(x, keras.layers.Lambda(lambda v: v + 1.0)(x)).save(tmp_path / name)
+    with pytest.raises(ParseError, match=rf"{name}: Keras does not read the file.*never run"):
+        mm.parse(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["model.keras", "graph.pb", "graph.pbtxt"])
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "graph.pb", "graph.pbtxt"])
 def test_damaged_files_are_errors(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"\x00not a model" * 9)
     with pytest.raises(ParseError, match=name.replace(".", r"\.")):

@@ -16,7 +16,7 @@ op = FAMILY.op
 REFUSED = {
     **dict.fromkeys(
         ("Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "RefSwitch", "RefMerge", "RefEnter"),
-        "control flow of TensorFlow 1: freeze the model with lower_control_flow=False, or convert it to functions",
+        "a loop of TensorFlow 1: freeze the model with lower_control_flow=False, or build it with control flow v2",
     ),
     **dict.fromkeys(
         ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd", "AssignSub"),
