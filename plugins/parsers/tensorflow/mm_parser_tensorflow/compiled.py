@@ -70,7 +70,8 @@ class Compiled:
             structure = str(tf.nest.map_structure(lambda _: 0, (args, kwargs)))
         strange = next(filter(_is_strange, leaves), None)
         if strange is not None:
-            return self._leave(f"an argument is a {type(strange).__name__}", self._function, args, kwargs)
+            function = self._call if _is_symbolic(strange) else self._function
+            return self._leave(f"an argument is a {type(strange).__name__}", function, args, kwargs)
         tensors = [_array(leaf) for leaf in leaves if _is_tensor(leaf)]
         key = structure, tuple(map(_kind, leaves))
         return self._find(key, args, kwargs, [tuple(tensor.shape) for tensor in tensors])(tensors)
@@ -136,7 +137,13 @@ def _is_strange(leaf: Any) -> bool:
     """Whether an argument is no value that a trace could be found by: a variable, a ragged or symbolic tensor."""
     if _is_tensor(leaf):
         return False
-    return isinstance(leaf, (tf.Variable, tf.__internal__.CompositeTensor)) or not isinstance(leaf, Hashable)
+    kinds = (tf.Variable, tf.__internal__.CompositeTensor)
+    return _is_symbolic(leaf) or isinstance(leaf, kinds) or not isinstance(leaf, Hashable)
+
+
+def _is_symbolic(leaf: Any) -> bool:
+    """Whether an argument stands for a tensor of a Keras model that is being built."""
+    return type(leaf).__name__ == "KerasTensor"
 
 
 def _dtype(leaf: Any) -> Any:

@@ -100,10 +100,13 @@ class Watch:
         self._read = tf.function(read, autograph=False).get_concrete_function() if reads else list
 
     def has_changed(self) -> bool:
-        for tensor, known in zip(self._read(), self._known):
-            array = array_of(tensor)
-            if not np.may_share_memory(array, known) and not np.array_equal(array, known):
+        for place, tensor in enumerate(self._read()):
+            array, known = array_of(tensor), self._known[place]
+            if np.may_share_memory(array, known):
+                continue
+            if not np.array_equal(array, known):
                 return True
+            self._known[place] = array  # The same elements elsewhere: next time that is seen at once.
         return False
 
 

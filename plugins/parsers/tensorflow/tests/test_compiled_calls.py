@@ -130,6 +130,9 @@ def test_ragged_arguments_and_results_and_variables_as_arguments() -> None:
     state = tf.Variable(3.0)
     assert compiled(state).numpy() == 6.0
     assert compiled.left_calls == {"an argument is a RaggedTensor": 1, "an argument is a ResourceVariable": 1}
+    image = keras.Input((3,))
+    model = keras.Model(image, compiled(image))
+    assert_close(model(np.ones((2, 3), np.float32)).numpy(), np.full((2, 3), 2, np.float32))
     splits = mm_parser_tensorflow.compile(lambda x: tf.RaggedTensor.from_row_splits(x + 1.0, [0, 1, 3]))
     assert splits(np.zeros(3, np.float32)).to_list() == [[1.0], [1.0, 1.0]]
 
