@@ -123,7 +123,7 @@ def lower_attention(low: Lowering, operation: Operation) -> None:
         ("kernels/attention.h",),
         nram=tiles.nram,
         wram=tiles.wram,
-        note=f"{batch} x {heads} heads, {rows} rows of {size}, {keys} keys; tiles of {tiles.rows} rows by {tiles.keys} keys",
+        note=f"{batch} x {heads} heads, {rows} rows of {size}, {keys} keys; tiles of {tiles.rows} by {tiles.keys}",
     )
     reads = [low.dense(value) for value in (q, k, v, mask) if value is not None]
     low.launch(kernel, reads, [low.result(operation.result)], tiles.tasks)

@@ -18,7 +18,14 @@ from mm_backend_mlu.lowering.epilogues import (
 )
 from mm_backend_mlu.lowering.filters import packed_matrices
 from mm_backend_mlu.lowering.layout import round_up
-from mm_backend_mlu.lowering.library import ctype_of, epilogue_buffers, not_float, shape_text
+from mm_backend_mlu.lowering.library import (
+    ctype_of,
+    epilogue_buffers,
+    launch_kind,
+    not_float,
+    shape_text,
+    together_note,
+)
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.rule import Rule
 from mm_backend_mlu.lowering.tiling import LANES, MatmulTiles, matmul_tiles
@@ -161,21 +168,24 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
             "epilogue": epilogue.cost.sizes(results, tiles.n),
         },
     )  # fmt: skip
-    ctype = ctype_of(left)
+    ctype, memory = ctype_of(left), tiles.on_chip
+    call = f"mm::matmul<{ctype}>(shape, mm::{form}, a, b, c, epilogue, mm_nram, mm_wram);"
+    if memory.together:
+        call = f"mm::matmul_together<{ctype}>(shape, a, b, c, epilogue, mm_nram, mm_wram, mm_sram);"
     kernel = Kernel(
         "_".join(["matmul", *(op.name.removeprefix("mm.") for op in contraction.rest[:2])]),
         (f"const {ctype} *a", f"const {ctype} *b", *epilogue.code.parameters, f"{ctype} *c"),
-        f"{text}\n{epilogue.code.declaration}\n"
-        f"mm::matmul<{ctype}>(shape, mm::{form}, a, b, c, epilogue, mm_nram, mm_wram);",
+        f"{text}\n{epilogue.code.declaration}\n{call}",
         ("kernels/matmul.h", *epilogue.code.includes),
         epilogue.code.definitions,
-        nram=tiles.nram,
-        wram=tiles.wram,
+        nram=memory.nram,
+        wram=memory.wram,
+        sram=memory.sram,
         note=f"{product.count} x [{product.m}, {product.k}] x [{product.k}, {product.n}], "
-        f"tiles of {tiles.m} x {tiles.n} x {tiles.k}",
+        f"tiles of {tiles.m} x {tiles.n} x {tiles.k}{together_note(memory)}",
     )
     reads = [low.dense(left), right_buffer, *epilogue_buffers(low, epilogue, product.n, low.dense)]
-    low.launch(kernel, reads, [low.result(operation.result)], tiles.tasks)
+    low.launch(kernel, reads, [low.result(operation.result)], memory.tasks, launch_kind(memory))
 
 
 def product_rows(left: Value) -> int:

@@ -14,11 +14,13 @@ from mm_backend_mlu.lowering.library import (
     epilogue_buffers,
     image_shape,
     is_image,
+    launch_kind,
     not_float,
     padded_vector,
     pitch_of,
     read_image,
     shape_text,
+    together_note,
     written_image,
 )
 from mm_backend_mlu.lowering.lowering import Lowering
@@ -26,6 +28,7 @@ from mm_backend_mlu.lowering.rule import Preference, Rule
 from mm_backend_mlu.lowering.tiling import ConvProblem, ConvTiles, WindowProblem, WindowTiles, conv_tiles, window_tiles
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, shape_of
 from mm_backend_mlu.lowering.windows import Window, window_of
+from mm_backend_mlu.program import BLOCK
 from mm_backend_mlu.target import Target
 from mm_core.ir import Operation, Value
 from mm_core.types import Array
@@ -114,18 +117,18 @@ def lower_conv(low: Lowering, operation: Operation) -> None:
     """A convolution as one launch, on images that lie channels last."""
     conv = _conv(operation)
     epilogue = epilogue_of(conv.contraction)
-    kernel, weights, tasks = (_depthwise if conv.is_depthwise else _dense)(low, conv, epilogue)
+    kernel, weights, tasks, kind = (_depthwise if conv.is_depthwise else _dense)(low, conv, epilogue)
     values = epilogue_buffers(low, epilogue, pitch_of(conv.result), lambda value: read_image(low, value))
     x = read_image(low, conv.x)
     with written_image(low, operation.result) as y:
-        low.launch(kernel, [x, weights, *values], [y], tasks)
+        low.launch(kernel, [x, weights, *values], [y], tasks, kind)
 
 
 def _name(kind: str, conv: _Conv) -> str:
     return "_".join([kind, *(op.name.removeprefix("mm.") for op in conv.contraction.rest[:2])])
 
 
-def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int, int]:
+def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int, int, int]:
     tiles = _conv_tiles(conv, epilogue, low.target)
     assert tiles is not None
     batch, _, height, width = image_shape(conv.x)
@@ -144,17 +147,21 @@ def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int,
             "epilogue": epilogue.cost.sizes(tiles.h * tiles.w * tiles.o, tiles.o),
         },
     )  # fmt: skip
-    ctype = ctype_of(conv.x)
+    ctype, memory = ctype_of(conv.x), tiles.on_chip
+    call = f"mm::conv<{ctype}>(shape, x, w, y, epilogue, mm_nram, mm_wram);"
+    if memory.together:
+        call = f"mm::conv_together<{ctype}>(shape, x, w, y, epilogue, mm_nram, mm_wram, mm_sram);"
     kernel = Kernel(
         _name("conv", conv),
         (f"const {ctype} *x", f"const {ctype} *w", *epilogue.code.parameters, f"{ctype} *y"),
-        f"{text}\n{epilogue.code.declaration}\nmm::conv<{ctype}>(shape, x, w, y, epilogue, mm_nram, mm_wram);",
+        f"{text}\n{epilogue.code.declaration}\n{call}",
         ("kernels/conv.h", *epilogue.code.includes),
         epilogue.code.definitions,
-        nram=tiles.nram,
-        wram=tiles.wram,
+        nram=memory.nram,
+        wram=memory.wram,
+        sram=memory.sram,
         note=f"{list(shape_of(conv.x))} by {list(shape_of(conv.w))}, tiles of {tiles.h} x {tiles.w} x {tiles.o}, "
-        f"{tiles.c} channels{', tap by tap' if tiles.by_tap else ''}",
+        f"{tiles.c} channels{', tap by tap' if tiles.by_tap else ''}{together_note(memory)}",
     )
     kh, kw = conv.window.kernel
 
@@ -163,10 +170,10 @@ def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int,
         return packed_filters(filters, stored, tiles.o, tiles.c, tiles.by_tap)
 
     key = ("conv", conv.groups, stored, tiles.o, tiles.c, tiles.by_tap)
-    return kernel, low.packed(conv.w, key, pack), tiles.tasks
+    return kernel, low.packed(conv.w, key, pack), memory.tasks, launch_kind(memory)
 
 
-def _depthwise(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int, int]:
+def _depthwise(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int, int, int]:
     tiles = _depthwise_tiles(conv, epilogue, low.target)
     assert tiles is not None
     pitch = pitch_of(conv.x)
@@ -186,7 +193,7 @@ def _depthwise(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, 
         taps = array.reshape(array.shape[0], -1).T.astype(np.float32)
         return np.stack([padded_vector(tap, pitch) for tap in taps])
 
-    return kernel, low.packed(conv.w, ("depthwise", pitch), pack), tiles.tasks
+    return kernel, low.packed(conv.w, ("depthwise", pitch), pack), tiles.tasks, BLOCK
 
 
 def window_fields(

@@ -12,7 +12,9 @@ from mm_backend_mlu.codegen.expression import C_TYPES, FLOATS
 from mm_backend_mlu.lowering.epilogues import Epilogue
 from mm_backend_mlu.lowering.layout import Layout, lanes, physical_shape, round_up
 from mm_backend_mlu.lowering.lowering import Lowering
+from mm_backend_mlu.lowering.tiling import ContractionMemory
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, shape_of
+from mm_backend_mlu.program import BLOCK
 from mm_core.ir import Value
 from mm_core.types import Array
 
@@ -52,6 +54,15 @@ def _places(name: str, value: Field | Mapping[str, Field]) -> Iterator[tuple[str
     else:
         for number, item in enumerate(value):
             yield f"{name}[{number}]", str(item)
+
+
+def launch_kind(memory: ContractionMemory) -> int:
+    """The kind of a contraction's launch: one cluster in union where cores share weights."""
+    return 1 if memory.together else BLOCK
+
+
+def together_note(memory: ContractionMemory) -> str:
+    return ", weights shared by clusters" if memory.together else ""
 
 
 # --- images -----------------------------------------------------------------------------------------------------------

@@ -46,29 +46,42 @@ NO_EPILOGUE = EpilogueCost()
 
 
 @dataclass(frozen=True, slots=True)
+class ContractionMemory:
+    """Bytes that a contraction takes of each memory, and how many tasks have work.
+
+    With `sram`, the cores of a cluster share the blocks of the right operand: the launch is a union of one cluster.
+    """
+
+    nram: int
+    wram: int
+    sram: int
+    tasks: int
+
+    @property
+    def together(self) -> bool:
+        return bool(self.sram)
+
+
+@dataclass(frozen=True, slots=True)
 class MatmulTiles:
-    """Tiles of a matrix product, the bytes that they take, and how many there are."""
+    """Tiles of a matrix product, and what they take."""
 
     m: int
     n: int
     k: int
-    nram: int
-    wram: int
-    tasks: int
+    on_chip: ContractionMemory
 
 
 @dataclass(frozen=True, slots=True)
 class ConvTiles:
-    """Tiles of a convolution: rows and columns of the result, lanes, input channels of a chunk."""
+    """Tiles of a convolution: rows and columns of the result, lanes, input channels of a chunk; and what they take."""
 
     h: int
     w: int
     o: int
     c: int
     by_tap: bool
-    nram: int
-    wram: int
-    tasks: int
+    on_chip: ContractionMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +147,43 @@ def _pipelined(rounds: int, copying: float, computing: float, edges: float, targ
     return rounds * slower + edges + 2 * target.dram_latency_cycles
 
 
-def _estimate(work: _Work, itemsize: int, epilogue: EpilogueCost, target: Target) -> float:
-    """Cycles of the slowest core."""
-    mine = ceil(work.tiles / target.cores)
+def _estimate(work: _Work, together: bool, itemsize: int, epilogue: EpilogueCost, target: Target) -> float:
+    """Cycles of the slowest core; `together`, of the slowest cluster."""
+    columns = work.tiles // work.column_tiles
+    if together:
+        turns, workers = columns * ceil(work.column_tiles / target.cores_per_cluster), target.clusters
+        column_turns, tasks = ceil(work.column_tiles / target.cores_per_cluster), turns * target.cores_per_cluster
+    else:
+        turns, workers, column_turns, tasks = work.tiles, target.cores, work.column_tiles, work.tiles
+    mine = ceil(turns / workers)
     rounds = mine * work.chunks
-    rate = _dram_rate(work.tiles, target)
+    rate = _dram_rate(tasks, target)
     kind = "half" if itemsize == 2 else "float"
     macs_per_cycle = target.tensor_operations_per_cycle[kind, kind] / 2
-    columns = 1 + (mine - 1) / work.column_tiles
-    blocks = rounds if work.chunks > 1 else columns
-    copied = rounds * work.left + blocks * work.right + mine * work.results * (1 + epilogue.tensors / itemsize)
+    blocks = rounds if work.chunks > 1 else 1 + (mine - 1) / column_turns
+    own = rounds * work.left + mine * work.results * (1 + epilogue.tensors / itemsize)
+    weights = blocks * work.right
+    copied = own + (weights / target.cores_per_cluster if together else weights)
     passes = epilogue.scratch + epilogue.tensors + epilogue.channels + (2 + 4 * work.chunks if work.chunks > 1 else 0)
     computing = mine * (work.macs / macs_per_cycle + work.results * passes * 2 / target.vector_bytes_per_cycle)
     edges = (work.left + work.right + work.results) * itemsize / rate
+    if together:
+        moved = weights * itemsize / target.move_bytes_per_cycle
+        computing = max(computing, moved)
+        edges += rounds * target.barrier_cycles + 2 * target.dram_latency_cycles
     return _pipelined(rounds, copied * itemsize / rate / rounds, computing / rounds, edges, target)
+
+
+def _ways(
+    work: _Work, nram: int, itemsize: int, may_share: bool, epilogue: EpilogueCost, target: Target
+) -> Iterator[tuple[float, ContractionMemory]]:
+    """The ways to run a contraction, with their estimates: each core by itself, or those of a cluster together."""
+    right = 2 * work.right * itemsize
+    yield _estimate(work, False, itemsize, epilogue, target), ContractionMemory(nram, right, 0, work.tiles)
+    if may_share and right <= target.sram_bytes and work.column_tiles >= target.cores_per_cluster:
+        turns = work.tiles // work.column_tiles * ceil(work.column_tiles / target.cores_per_cluster)
+        memory = ContractionMemory(nram, right, right, turns * target.cores_per_cluster)
+        yield _estimate(work, True, itemsize, epilogue, target), memory
 
 
 def matmul_tiles(
@@ -161,8 +197,7 @@ def matmul_tiles(
     lanes, align = round_up(n, LANES), TENSOR_BYTES // itemsize
     for chunks, tile_n in product(range(1, _MOST_CHUNKS), _lane_blocks(lanes)):
         tile_k = round_up(-(-k // chunks), align)
-        wram = 2 * tile_n * tile_k * itemsize
-        if wram > target.wram_bytes or -(-k // tile_k) != chunks:
+        if 2 * tile_n * tile_k * itemsize > target.wram_bytes or -(-k // tile_k) != chunks:
             continue
         for tile_m in sizes_up_to(min(m, 2048)):
             results = tile_m * tile_n
@@ -177,9 +212,9 @@ def matmul_tiles(
             tiles = batch * -(-lanes // tile_n) * column
             left, right = tile_m * tile_k, tile_n * tile_k
             work = _Work(left, right, results, chunks, results * tile_k * chunks, tiles, column)
-            cost = _estimate(work, itemsize, epilogue, target)
-            if best is None or cost < best[0]:
-                best = cost, MatmulTiles(tile_m, tile_n, tile_k, nram, wram, tiles)
+            for cost, memory in _ways(work, nram, itemsize, not arranged, epilogue, target):
+                if best is None or cost < best[0]:
+                    best = cost, MatmulTiles(tile_m, tile_n, tile_k, memory)
         if best is not None and chunks > 3:
             break
     return None if best is None else best[1]
@@ -251,9 +286,9 @@ def _conv_tiles(problem: ConvProblem, by_tap: bool, epilogue: EpilogueCost, targ
             column = problem.n * -(-problem.oh // tile_h) * -(-problem.ow // tile_w)
             tiles = problem.groups * -(-lanes // tile_o) * column
             work = _Work(left, right, results, chunks, results * taps * tile_c * chunks, tiles, column)
-            cost = _estimate(work, itemsize, epilogue, target)
-            if best is None or cost < best[0]:
-                best = cost, ConvTiles(tile_h, tile_w, tile_o, tile_c, by_tap, nram, 2 * right * itemsize, tiles)
+            for cost, memory in _ways(work, nram, itemsize, True, epilogue, target):
+                if best is None or cost < best[0]:
+                    best = cost, ConvTiles(tile_h, tile_w, tile_o, tile_c, by_tap, memory)
         if best is not None and depth_chunks > 3:
             break
     return None if best is None else best[1]

@@ -2,18 +2,22 @@
 //
 // A contraction multiplies tiles of a left operand in NRAM (rows of a matrix, or a patch of an image) with blocks of a
 // right operand in WRAM (weights). Its results form tiles, and the sum over the inner axis is cut into chunks where
-// operands would not fit otherwise: step = tile * chunks + chunk. Tiles that need the same block of the right operand are
-// neighbours (a "column"), and tasks take contiguous ranges of tiles, so with one chunk a block is loaded once for a column.
+// operands would not fit otherwise. Tiles that need the same block of the right operand are neighbours (a "column").
 //
+// Loop nest     for turn, for chunk. In each turn a core works on one tile. By itself (`contract`), a core takes a
+//               contiguous range of tiles. With its cluster (`contract_together`), the cores take neighbouring tiles of a
+//               column, and clusters take ranges of turns. With one chunk, a block is loaded once for a column.
 // Memories      NRAM  left operand and result, two slots each; epilogue's operands, two slots each; with several chunks
 //                     a sum and a partial product in float
 //               WRAM  two blocks of the right operand
+//               SRAM  together: two blocks of the right operand, which the memory core loads once for the cluster
 // Accumulation  one chunk: the tensor unit's own, float inside, rounded once. More: products in float, added in float,
 //               rounded once after the last.
-// Pipeline      load operands of step i | multiply step i - 1 | store the tile that step i - 2 finished.
+// Pipeline      (memory core: block of step i + 1 to SRAM |) load operands of step i | multiply step i - 1 | store the tile
+//               that step i - 2 finished; step = turn * chunks + chunk.
 //
-// `Operands` says what is multiplied (see matmul.h, conv.h): the struct `Place` with `tile`, `chunk`, `lanes` and what it
-// needs itself; `place(step)`, `tile_of(place)`, `load_left`, `load_right`, `arrange_right`, `multiply`; the counts
+// `Operands` says what is multiplied (see matmul.h, conv.h): the struct `Place` with `lanes` and what it needs itself;
+// `place(tile, chunk)`, `tile_of(place)`, `load_left`, `packed_right`, `load_right`, `arrange_right`, `multiply`; the counts
 // `chunks`, `column_tiles` (tiles in a column) and `tiles`; and the largest numbers of elements of a tile of each operand.
 #ifndef MM_KERNELS_CONTRACTION_H_
 #define MM_KERNELS_CONTRACTION_H_
@@ -28,27 +32,42 @@ struct EpilogueBytes {
   int channels, tensors, scratch;
 };
 
+// A block of the right operand as it lies in device memory, in the order of WRAM.
+template <typename T>
+struct Packed {
+  const T *source;
+  int bytes;
+};
+
 template <typename T, typename Operands, typename Epilogue>
 struct Contraction {
-  typedef typename Operands::Place Place;
-
   Operands operands;
   Epilogue epilogue;
   T *result;
-  int first_tile;
+  int cores;         // how many work on a column together
+  int core;          // which of them this is
+  int column_turns;  // turns that a column takes
+  int first_turn;
 
-  T *left[2], *results[2], *weights[2];
+  T *left[2], *results[2], *weights[2], *shared[2];
   char *channels[2], *tensors[2], *scratch;
   float *sum, *partial;
 
-  __mlu_device__ void prepare(const EpilogueBytes &bytes, char *nram, char *wram) {
-    Carver on_chip = {nram}, in_wram = {wram};
+  struct Place {
+    int turn, chunk;
+    bool exists;  // in the last turn of a column there may be fewer tiles than cores
+    typename Operands::Place at;
+  };
+
+  __mlu_device__ void prepare(const EpilogueBytes &bytes, char *nram, char *wram, char *sram) {
+    Carver on_chip = {nram}, in_wram = {wram}, in_sram = {sram};
     for (int slot = 0; slot < 2; ++slot) {
       left[slot] = on_chip.take<T>(operands.left_count);
       results[slot] = on_chip.take<T>(operands.result_count);
       channels[slot] = on_chip.take<char>(bytes.channels);
       tensors[slot] = on_chip.take<char>(bytes.tensors);
       weights[slot] = in_wram.take<T>(operands.right_count);
+      shared[slot] = in_sram.take<T>(operands.right_count);
     }
     scratch = on_chip.take<char>(bytes.scratch);
     if (operands.chunks > 1) {
@@ -58,55 +77,80 @@ struct Contraction {
     operands.prepare(on_chip);
   }
 
-  // Which of the columns that this task walks through a tile is in.
-  __mlu_device__ int column(int tile) const {
-    return tile / operands.column_tiles - first_tile / operands.column_tiles;
+  __mlu_device__ Place place(int step) const {
+    Place place;
+    place.turn = step / operands.chunks;
+    place.chunk = step % operands.chunks;
+    const int in_column = place.turn % column_turns * cores + core;
+    place.exists = in_column < operands.column_tiles;
+    place.at = operands.place(place.turn / column_turns * operands.column_tiles + in_column, place.chunk);
+    return place;
   }
-  // Which of the blocks of the right operand that this task loads a step uses.
-  __mlu_device__ int block(const Place &at) const {
-    return operands.chunks > 1 ? (at.tile - first_tile) * operands.chunks + at.chunk : column(at.tile);
+
+  // Which of the columns that are walked through a turn is in, and which of the blocks that are loaded a step uses.
+  __mlu_device__ int column(int turn) const { return turn / column_turns - first_turn / column_turns; }
+  __mlu_device__ int block(const Place &place) const {
+    return operands.chunks > 1 ? (place.turn - first_turn) * operands.chunks + place.chunk : column(place.turn);
   }
-  __mlu_device__ bool begins_column(const Place &at) const {
-    return at.tile == first_tile || at.tile % operands.column_tiles == 0;
+  __mlu_device__ bool begins_column(const Place &place) const {
+    return place.turn == first_turn || place.turn % column_turns == 0;
   }
-  __mlu_device__ bool begins_block(const Place &at) const { return operands.chunks > 1 || begins_column(at); }
-  __mlu_device__ bool is_last(const Place &at) const { return at.chunk == operands.chunks - 1; }
+  __mlu_device__ bool begins_block(const Place &place) const { return operands.chunks > 1 || begins_column(place); }
+  __mlu_device__ bool is_last(const Place &place) const { return place.chunk == operands.chunks - 1; }
+
+  // The memory core's stage.
+  __mlu_device__ void fetch(int step) {
+    const Place here = place(step);
+    if (!begins_block(here)) return;
+    const Packed<T> packed = operands.packed_right(here.at);
+    __memcpy_async(shared[block(here) % 2], packed.source, packed.bytes, GDRAM2SRAM);
+  }
 
   __mlu_device__ void load(int step) {
-    const Place at = operands.place(step);
-    operands.load_left(at, left[step % 2]);
-    if (begins_block(at)) operands.load_right(at, weights[block(at) % 2], block(at) % 2);
-    if (!is_last(at)) return;
-    const Tile tile = operands.tile_of(at);
-    if (begins_column(at)) epilogue.load_channels(channels[column(at.tile) % 2], tile);
-    epilogue.load_tile(tensors[at.tile % 2], tile);
+    const Place here = place(step);
+    if (!here.exists) return;
+    operands.load_left(here.at, left[step % 2]);
+    if (begins_block(here)) {
+      const int slot = block(here) % 2;
+      if (cores > 1) {
+        __memcpy_async(weights[slot], shared[slot], operands.packed_right(here.at).bytes, SRAM2WRAM);
+      } else {
+        operands.load_right(here.at, weights[slot], slot);
+      }
+    }
+    if (!is_last(here)) return;
+    const Tile tile = operands.tile_of(here.at);
+    if (begins_column(here)) epilogue.load_channels(channels[column(here.turn) % 2], tile);
+    epilogue.load_tile(tensors[here.turn % 2], tile);
   }
 
   __mlu_device__ void compute(int step) {
-    const Place at = operands.place(step);
-    const Tile tile = operands.tile_of(at);
-    T *right = weights[block(at) % 2];
-    if (begins_block(at)) operands.arrange_right(at, right, block(at) % 2);
-    T *values = results[at.tile % 2];
+    const Place here = place(step);
+    if (!here.exists) return;
+    const Tile tile = operands.tile_of(here.at);
+    T *right = weights[block(here) % 2];
+    if (begins_block(here)) operands.arrange_right(here.at, right, block(here) % 2);
+    T *values = results[here.turn % 2];
     if (operands.chunks == 1) {
-      operands.multiply(at, values, left[step % 2], right);
+      operands.multiply(here.at, values, left[step % 2], right);
     } else {
-      operands.multiply(at, at.chunk == 0 ? sum : partial, left[step % 2], right);
-      if (at.chunk > 0) __bang_add(sum, sum, partial, tile.count());
-      if (!is_last(at)) return;
+      operands.multiply(here.at, here.chunk == 0 ? sum : partial, left[step % 2], right);
+      if (here.chunk > 0) __bang_add(sum, sum, partial, tile.count());
+      if (!is_last(here)) return;
       narrow(values, sum, tile.count());
     }
-    epilogue.apply(values, channels[column(at.tile) % 2], tensors[at.tile % 2], scratch, tile);
+    epilogue.apply(values, channels[column(here.turn) % 2], tensors[here.turn % 2], scratch, tile);
   }
 
   __mlu_device__ void store(int step) {
-    const Place at = operands.place(step);
-    if (!is_last(at)) return;
-    const Tile tile = operands.tile_of(at);
-    copy_box(result + tile.offset(), results[at.tile % 2], tile.box(), NRAM2GDRAM);
+    const Place here = place(step);
+    if (!here.exists || !is_last(here)) return;
+    const Tile tile = operands.tile_of(here.at);
+    copy_box(result + tile.offset(), results[here.turn % 2], tile.box(), NRAM2GDRAM);
   }
 };
 
+// Each core by itself.
 template <typename T, typename Operands, typename Epilogue>
 __mlu_func__ void contract(const Operands &operands, const EpilogueBytes &bytes, const Epilogue &epilogue, T *result,
                            char *nram, char *wram) {
@@ -114,10 +158,44 @@ __mlu_func__ void contract(const Operands &operands, const EpilogueBytes &bytes,
   kernel.operands = operands;
   kernel.epilogue = epilogue;
   kernel.result = result;
-  kernel.prepare(bytes, nram, wram);
+  kernel.cores = 1;
+  kernel.core = 0;
+  kernel.column_turns = operands.column_tiles;
+  kernel.prepare(bytes, nram, wram, nullptr);
   const Share share = task_share(operands.tiles);
-  kernel.first_tile = share.begin;
+  kernel.first_turn = share.begin;
   run_pipeline(kernel, share.begin * operands.chunks, share.end * operands.chunks);
+}
+
+// The cores of a cluster together: a launch of kind Union1. Every round ends with a barrier of the cluster, after which the
+// block that the memory core loaded is there, and the slot that the cores have read is free.
+template <typename T, typename Operands, typename Epilogue>
+__mlu_func__ void contract_together(const Operands &operands, const EpilogueBytes &bytes, const Epilogue &epilogue,
+                                    T *result, char *nram, char *wram, char *sram) {
+  Contraction<T, Operands, Epilogue> kernel;
+  kernel.operands = operands;
+  kernel.epilogue = epilogue;
+  kernel.result = result;
+  kernel.cores = coreDim;
+  kernel.core = __is_mpu() ? 0 : coreId;
+  kernel.column_turns = divide_up(operands.column_tiles, coreDim);
+  kernel.prepare(bytes, nram, wram, sram);
+  const int turns = operands.tiles / operands.column_tiles * kernel.column_turns;
+  const Share share = share_of(turns, taskId / coreDim, taskDim / coreDim);
+  kernel.first_turn = share.begin;
+  const int begin = share.begin * operands.chunks, end = share.end * operands.chunks;
+  for (int round = begin; round < end + 3 && begin < end; ++round) {
+    if (__is_mpu()) {
+      if (round < end) kernel.fetch(round);
+      __sync_io();
+    } else {
+      if (round - 1 >= begin && round - 1 < end) kernel.load(round - 1);
+      if (round - 2 >= begin && round - 2 < end) kernel.compute(round - 2);
+      if (round - 3 >= begin) kernel.store(round - 3);
+      __sync();
+    }
+    __sync_cluster();
+  }
 }
 
 }  // namespace mm

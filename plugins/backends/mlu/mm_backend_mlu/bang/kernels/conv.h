@@ -33,7 +33,7 @@ struct ConvShape {
 template <typename T>
 struct ConvOperands {
   struct Place {
-    int tile, chunk, lanes;
+    int chunk, lanes;
     int group, image, y, x, rows, columns, channel, channels;
     int depth_begin, depth, top, left, patch_h, patch_w;
   };
@@ -68,15 +68,14 @@ struct ConvOperands {
 
   __mlu_device__ void prepare(Carver &) {}
 
-  __mlu_device__ Place place(int step) const {
+  __mlu_device__ Place place(int tile, int chunk) const {
     Place at;
-    at.tile = step / chunks;
-    at.chunk = step % chunks;
-    const int tap = at.chunk / depth_chunks;
-    at.x = at.tile % x_tiles * shape.tile_w;
-    at.y = at.tile / x_tiles % y_tiles * shape.tile_h;
-    at.image = at.tile / x_tiles / y_tiles % shape.n;
-    const int column = at.tile / column_tiles;
+    at.chunk = chunk;
+    const int tap = chunk / depth_chunks;
+    at.x = tile % x_tiles * shape.tile_w;
+    at.y = tile / x_tiles % y_tiles * shape.tile_h;
+    at.image = tile / x_tiles / y_tiles % shape.n;
+    const int column = tile / column_tiles;
     at.channel = column % blocks * shape.tile_o;
     at.group = column / blocks;
     at.rows = minimum(shape.tile_h, shape.oh - at.y);
@@ -107,11 +106,16 @@ struct ConvOperands {
     load_patch(patch, image, shape.h, shape.w, shape.x_pitch, where, (T)0);
   }
 
-  __mlu_device__ void load_right(const Place &at, T *wram, int) const {
+  __mlu_device__ Packed<T> packed_right(const Place &at) const {
     const int depth = taps * shape.tile_c;
     const int64_t lane = (int64_t)at.group * round_up(stored_o, kLanes) + at.channel;
-    const T *source = w + (lane * chunks + (int64_t)at.lanes * at.chunk) * depth;
-    __memcpy_async(wram, source, at.lanes * depth * (int)sizeof(T), GDRAM2WRAM);
+    Packed<T> packed = {w + (lane * chunks + (int64_t)at.lanes * at.chunk) * depth, at.lanes * depth * (int)sizeof(T)};
+    return packed;
+  }
+
+  __mlu_device__ void load_right(const Place &at, T *wram, int) const {
+    const Packed<T> packed = packed_right(at);
+    __memcpy_async(wram, packed.source, packed.bytes, GDRAM2WRAM);
   }
 
   __mlu_device__ void arrange_right(const Place &, T *, int) const {}
@@ -127,15 +131,27 @@ struct ConvOperands {
   }
 };
 
-template <typename T, typename Epilogue>
-__mlu_func__ void conv(const ConvShape &shape, const T *x, const T *w, T *y, const Epilogue &epilogue, char *nram,
-                       char *wram) {
+template <typename T>
+__mlu_func__ ConvOperands<T> conv_operands(const ConvShape &shape, const T *x, const T *w) {
   ConvOperands<T> operands;
   operands.shape = shape;
   operands.x = x;
   operands.w = w;
   operands.plan();
-  contract(operands, shape.epilogue, epilogue, y, nram, wram);
+  return operands;
+}
+
+template <typename T, typename Epilogue>
+__mlu_func__ void conv(const ConvShape &shape, const T *x, const T *w, T *y, const Epilogue &epilogue, char *nram,
+                       char *wram) {
+  contract(conv_operands(shape, x, w), shape.epilogue, epilogue, y, nram, wram);
+}
+
+// With weights that the cores of a cluster share.
+template <typename T, typename Epilogue>
+__mlu_func__ void conv_together(const ConvShape &shape, const T *x, const T *w, T *y, const Epilogue &epilogue,
+                                char *nram, char *wram, char *sram) {
+  contract_together(conv_operands(shape, x, w), shape.epilogue, epilogue, y, nram, wram, sram);
 }
 
 }  // namespace mm

@@ -33,7 +33,7 @@ struct MatmulShape {
 template <typename T>
 struct MatmulOperands {
   struct Place {
-    int tile, chunk, lanes;
+    int chunk, lanes;
     int batch, row, rows, column, columns, depth_begin, depth;
   };
 
@@ -62,14 +62,13 @@ struct MatmulOperands {
     if (kind == kRows) transposed = on_chip.take<T>(right_count);
   }
 
-  __mlu_device__ Place place(int step) const {
+  __mlu_device__ Place place(int tile, int chunk) const {
     Place at;
-    at.tile = step / chunks;
-    at.chunk = step % chunks;
-    at.batch = at.tile / column_tiles / column_blocks;
-    at.row = at.tile % column_tiles * shape.tile_m;
+    at.chunk = chunk;
+    at.batch = tile / column_tiles / column_blocks;
+    at.row = tile % column_tiles * shape.tile_m;
     at.rows = minimum(shape.tile_m, shape.m - at.row);
-    at.column = at.tile / column_tiles % column_blocks * shape.tile_n;
+    at.column = tile / column_tiles % column_blocks * shape.tile_n;
     at.columns = minimum(shape.tile_n, shape.stored_n - at.column);
     at.lanes = round_up(at.columns, kLanes);
     at.depth_begin = at.chunk * shape.tile_k;
@@ -93,13 +92,19 @@ struct MatmulOperands {
     load_rows(tile, source, at.rows, at.depth, shape.tile_k, shape.a_pitch);
   }
 
+  __mlu_device__ Packed<T> packed_right(const Place &at) const {
+    const int64_t offset = ((int64_t)at.column * chunks + (int64_t)at.lanes * at.chunk) * shape.tile_k;
+    Packed<T> packed = {b + batch_offset(at.batch, shape.b_step) + offset, at.lanes * shape.tile_k * (int)sizeof(T)};
+    return packed;
+  }
+
   __mlu_device__ void load_right(const Place &at, T *wram, int slot) const {
-    const T *source = b + batch_offset(at.batch, shape.b_step);
     if (kind == kPacked) {
-      source += ((int64_t)at.column * chunks + (int64_t)at.lanes * at.chunk) * shape.tile_k;
-      __memcpy_async(wram, source, at.lanes * shape.tile_k * (int)sizeof(T), GDRAM2WRAM);
+      const Packed<T> packed = packed_right(at);
+      __memcpy_async(wram, packed.source, packed.bytes, GDRAM2WRAM);
       return;
     }
+    const T *source = b + batch_offset(at.batch, shape.b_step);
     const int columns = minimum(at.lanes, shape.n - at.column);
     if (columns < at.lanes || at.depth < shape.tile_k) fill(raw[slot], at.lanes * shape.tile_k, (T)0);
     if (kind == kColumns) {
@@ -131,16 +136,28 @@ struct MatmulOperands {
   }
 };
 
-template <typename T, typename Epilogue>
-__mlu_func__ void matmul(const MatmulShape &shape, RightOperand kind, const T *a, const T *b, T *c,
-                         const Epilogue &epilogue, char *nram, char *wram) {
+template <typename T>
+__mlu_func__ MatmulOperands<T> matmul_operands(const MatmulShape &shape, RightOperand kind, const T *a, const T *b) {
   MatmulOperands<T> operands;
   operands.shape = shape;
   operands.kind = kind;
   operands.a = a;
   operands.b = b;
   operands.plan();
-  contract(operands, shape.epilogue, epilogue, c, nram, wram);
+  return operands;
+}
+
+template <typename T, typename Epilogue>
+__mlu_func__ void matmul(const MatmulShape &shape, RightOperand kind, const T *a, const T *b, T *c,
+                         const Epilogue &epilogue, char *nram, char *wram) {
+  contract(matmul_operands(shape, kind, a, b), shape.epilogue, epilogue, c, nram, wram);
+}
+
+// With weights that the cores of a cluster share; they are packed.
+template <typename T, typename Epilogue>
+__mlu_func__ void matmul_together(const MatmulShape &shape, const T *a, const T *b, T *c, const Epilogue &epilogue,
+                                  char *nram, char *wram, char *sram) {
+  contract_together(matmul_operands(shape, kPacked, a, b), shape.epilogue, epilogue, c, nram, wram, sram);
 }
 
 }  // namespace mm
