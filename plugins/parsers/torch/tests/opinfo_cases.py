@@ -367,6 +367,10 @@ UNORDERED = frozenset({"aten.topk.default", "aten.sort.default"})
 """Which of equal elements comes first is not specified: places must lead to the values."""
 
 
+SUMS = frozenset({"aten.convolution.default"})
+"""Long sums whose order is free: terms may cancel, so that the largest result is the measure in float32."""
+
+
 def _is_complex(value: object) -> bool:
     return isinstance(value, torch.Tensor) and value.is_complex()
 
@@ -406,4 +410,6 @@ def compare(case: Case, results: list[torch.Tensor]) -> None:
             assert (mine.dtype, mine.shape) == (theirs.dtype, theirs.shape)
             continue
         relative, absolute = TOLERANCE.get(theirs.dtype, (None, None))
+        if str(case.overload) in SUMS and theirs.dtype is torch.float32 and theirs.numel():
+            absolute = max(1e-5, 1e-6 * float(theirs.abs().max()))
         torch.testing.assert_close(mine, theirs, rtol=relative, atol=absolute, equal_nan=True)
