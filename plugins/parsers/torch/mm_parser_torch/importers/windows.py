@@ -32,8 +32,9 @@ class Window:
         `transposed`: for each result, the places whose windows would cover it.
         """
         found: Places = np.zeros((1, 1), np.int64)
-        for size, count, *axis in zip(sizes, results, self.kernel, self.strides, self.pads, self.dilations):
-            here = _along(size, count, *axis, transposed)
+        axes = zip(sizes, results, self.kernel, self.strides, self.pads, self.dilations)
+        for size, count, kernel, stride, pad, dilation in axes:
+            here = _along(size, count, kernel, stride, pad, dilation, transposed)
             both = found[:, None, :, None] * size + here[None, :, None, :]
             both[np.broadcast_to((found < 0)[:, None, :, None] | (here < 0)[None, :, None, :], both.shape)] = OUTSIDE
             found = both.reshape(both.shape[0] * both.shape[1], -1)
