@@ -31,17 +31,20 @@ class TorchParser(Parser):
 
         `example_inputs` (for modules and TorchScript): a tensor, a tuple of positional arguments, a dict of keyword
         arguments, or a pair of both. `input_shapes` names dynamic dimensions. Option `dynamic_shapes`: as
-        torch.export.export takes it.
+        torch.export.export takes it. Option `random_numbers`: what the program draws from PyTorch's random numbers is
+        drawn from mm's, of the same distribution; else such a program is refused.
         """
         dynamic_shapes = options.pop("dynamic_shapes", None)
+        random_numbers = bool(options.pop("random_numbers", False))
         if options:
             raise ParseError(
-                f"the PyTorch parser has no option {', '.join(map(repr, options))}", available="dynamic_shapes"
+                f"the PyTorch parser has no option {', '.join(map(repr, options))}",
+                available="dynamic_shapes, random_numbers",
             )
         require_torch()
         from mm_parser_torch.source import read_source
 
-        return read_source(source, dict(input_shapes or {}), example_inputs, dynamic_shapes)
+        return read_source(source, dict(input_shapes or {}), example_inputs, dynamic_shapes, random_numbers)
 
     def self_test(self) -> str:
         """For `mm_plugins check`: a module of one layer is read."""

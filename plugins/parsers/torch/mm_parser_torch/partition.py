@@ -13,7 +13,7 @@ from torch.fx.passes.operator_support import OperatorSupportBase
 
 from mm_core.errors import MMError, UnsupportedOpError
 from mm_core.ir import Graph
-from mm_parser_torch.reader import Reader, module_path
+from mm_parser_torch.reader import Reader, draws, module_path
 from mm_parser_torch.report import CompileReport, Left
 
 MakePart = Callable[[torch.fx.GraphModule, Set[int]], Any]
@@ -125,7 +125,7 @@ def refusal(node: torch.fx.Node) -> str:
         return "complex tensors do not cross the border of the engine"
     if node.op != "call_function" or node.target is operator.getitem:
         return ""
-    if _draws(node):
+    if draws(node):
         return "it draws from PyTorch's random numbers"
     reader, graph = Reader(), Graph()
     environment: dict[torch.fx.Node, Any] = {}
@@ -138,17 +138,6 @@ def refusal(node: torch.fx.Node) -> str:
     except Exception as error:  # An importer's mistake leaves one node to PyTorch, not the user without a program.
         return f"its importer failed: {type(error).__name__}: {error}"
     return reader.unsupported.first()
-
-
-def _draws(node: torch.fx.Node) -> bool:
-    """Whether results are random: torch.manual_seed must hold for them, so PyTorch makes them."""
-    target = node.target
-    if not isinstance(target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded not in target.tags:
-        return False
-    schema = target._schema.arguments
-    given = {argument.name: argument.default_value for argument in schema}
-    given |= dict(zip(given, node.args)) | node.kwargs
-    return given.get("train") is not False and not any(given.get(name) == 0 for name in ("p", "dropout", "dropout_p"))
 
 
 def _is_complex(node: torch.fx.Node) -> bool:

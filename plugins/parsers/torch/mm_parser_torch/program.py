@@ -23,7 +23,7 @@ from mm_core.parsing import InputShapes
 from mm_parser_torch.complexes import Complex
 from mm_parser_torch.decompositions import decompositions
 from mm_parser_torch.quiet import quiet
-from mm_parser_torch.reader import Reader, refuse_unknown, submodules
+from mm_parser_torch.reader import Reader, refuse, submodules
 from mm_parser_torch.symbols import names_of, ranges_of
 from mm_parser_torch.trees import paths
 
@@ -32,7 +32,11 @@ _STATE = frozenset({OutputKind.BUFFER_MUTATION, OutputKind.PARAMETER_MUTATION, O
 
 
 def read_program(
-    program: torch.export.ExportedProgram, input_shapes: InputShapes, name: str, parameters: Sequence[str] = ()
+    program: torch.export.ExportedProgram,
+    input_shapes: InputShapes,
+    name: str,
+    parameters: Sequence[str] = (),
+    random_numbers: bool = False,
 ) -> Network:
     """The network of a program. `parameters` names its arguments where the program's own names are not the user's.
 
@@ -52,7 +56,7 @@ def read_program(
                 where=name,
                 remedy="export it by torch.export.export(..., strict=True) and parse what that gives",
             ) from error
-    refuse_unknown(submodules(program.graph_module))
+    refuse(submodules(program.graph_module), random_numbers)
     network = Network(name)
     names = dict(zip(_user_arguments(program), arguments))
     examples = {names[argument]: tensor for argument, tensor in _user_inputs(program)}

@@ -23,6 +23,7 @@ _REMEDY = 'write an operator package and an importer, or let torch.compile(backe
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 _PLACES = frozenset({"layout", "device", "pin_memory", "memory_format", "non_blocking", "generator"})
 """Arguments that change no element."""
+_DRAWN = "pass what is drawn as an input, or parse with random_numbers=True for numbers of the same distribution"
 _NUMBER_TYPES = ((torch.SymInt, "int64"), (torch.SymFloat, "float64"), (torch.SymBool, "bool"))
 
 
@@ -226,11 +227,28 @@ def has_importer(target: object) -> bool:
     return target is operator.getitem or target in NUMBERS or TABLE.find(target) is not None or str(target) in COMPLEX
 
 
-def refuse_unknown(modules: Iterable[torch.fx.GraphModule]) -> None:
-    """One UnsupportedOpError for all operators without an importer, with counts and the modules that call them."""
-    unknown = Unsupported(_REMEDY)
-    for module in modules:
-        for node in module.graph.nodes:
-            if node.op == "call_function" and not has_importer(node.target):
-                unknown.add(UnsupportedOpError(str(node.target), where=module_path(node) or node.name))
-    unknown.raise_all()
+def draws(node: torch.fx.Node) -> bool:
+    """Whether results are random numbers of the stream that torch.manual_seed begins."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded not in target.tags:
+        return False
+    schema = target._schema.arguments
+    given = {argument.name: argument.default_value for argument in schema}
+    given |= dict(zip(given, node.args)) | node.kwargs
+    return given.get("train") is not False and not any(given.get(name) == 0 for name in ("p", "dropout", "dropout_p"))
+
+
+def refuse(modules: Iterable[torch.fx.GraphModule], random_numbers: bool) -> None:
+    """One UnsupportedOpError for all operators without an importer, with counts and the modules that call them.
+
+    Unless `random_numbers` are wanted, those that draw any are among them.
+    """
+    refused = Unsupported(_REMEDY)
+    for node in (node for module in modules for node in module.graph.nodes if node.op == "call_function"):
+        where = module_path(node) or node.name
+        if not has_importer(node.target):
+            refused.add(UnsupportedOpError(str(node.target), where=where))
+        elif draws(node) and not random_numbers:
+            what = f"{node.target} draws from PyTorch's random numbers"
+            refused.add(UnsupportedOpError(what, where=where, remedy=_DRAWN))
+    refused.raise_all()

@@ -20,13 +20,22 @@ def export_scripted(
 
     try:
         return TS2EPConverter(module, arguments.positional, arguments.keywords).convert()
-    except Exception as error:
-        try:
-            return torch.export.export(
-                _Interpreted(module), arguments.positional, arguments.keywords, dynamic_shapes=dynamic_shapes
-            )
-        except Exception:
-            raise error from None
+    except Exception:
+        program = _traced(module, arguments, dynamic_shapes)
+        if program is None:
+            raise
+        return program
+
+
+def _traced(
+    module: torch.jit.ScriptModule, arguments: Arguments, dynamic_shapes: Any
+) -> torch.export.ExportedProgram | None:
+    try:
+        return torch.export.export(
+            _Interpreted(module), arguments.positional, arguments.keywords, dynamic_shapes=dynamic_shapes
+        )
+    except Exception:
+        return None
 
 
 class _Interpreted(torch.nn.Module):

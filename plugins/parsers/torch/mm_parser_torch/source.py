@@ -26,7 +26,9 @@ from mm_parser_torch.scripted import export_scripted
 _MAX_ENTRIES = 1 << 20
 
 
-def read_source(source: Any, input_shapes: InputShapes, example_inputs: Any, dynamic_shapes: Any) -> Network:
+def read_source(
+    source: Any, input_shapes: InputShapes, example_inputs: Any, dynamic_shapes: Any, random_numbers: bool
+) -> Network:
     """The network of a program, module or path. ParseError says what is missing."""
     _register_caches()
     if isinstance(source, (str, os.PathLike)):
@@ -46,11 +48,11 @@ def read_source(source: Any, input_shapes: InputShapes, example_inputs: Any, dyn
         shapes = arguments.dynamic_shapes(input_shapes) if dynamic_shapes is None else dynamic_shapes
         # The converter of TorchScript makes names of its own.
         own = tuple(arguments.parameters) if scripted else ()
-        return read_program(export(source, arguments, shapes), input_shapes, name, own)
+        return read_program(export(source, arguments, shapes), input_shapes, name, own, random_numbers)
     for given, what in ((example_inputs, "example_inputs"), (dynamic_shapes, "dynamic_shapes")):
         if given is not None:
             raise ParseError(f"an exported program takes no {what}", remedy="give them to torch.export.export")
-    return read_program(source, input_shapes, name)
+    return read_program(source, input_shapes, name, random_numbers=random_numbers)
 
 
 def _zeros(module: torch.jit.ScriptModule, input_shapes: InputShapes) -> tuple[torch.Tensor, ...] | None:
@@ -110,6 +112,8 @@ def _kind(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()[:_MAX_ENTRIES]
+            if min((entry.header_offset for entry in archive.infolist()), default=0):
+                raise zipfile.BadZipFile("its end is that of another archive inside it")
     except (OSError, zipfile.BadZipFile) as error:
         with path.open("rb") as file:
             if file.read(1) == b"\x80":
