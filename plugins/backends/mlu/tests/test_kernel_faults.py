@@ -42,6 +42,18 @@ def _running() -> Network:
     return network, feeds
 
 
+def _product_together() -> Network:
+    network, (a,), feeds = _network((200, 300))
+    network.mark_output(network.matmul(a, _array(300, 256)))
+    return network, feeds
+
+
+def _conv_together() -> Network:
+    network, (x,), feeds = _network((1, 32, 20, 20))
+    network.mark_output(network.conv(x, _array(64, 32, 3, 3), pads=(1, 1, 1, 1)))
+    return network, feeds
+
+
 def _conv() -> Network:
     network, (x,), feeds = _network((2, 20, 24, 30))
     network.mark_output(network.conv(x, _array(70, 20, 3, 3), _array(70), pads=(1, 1, 1, 1)))
@@ -95,6 +107,11 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "normalization": _normalization,
     "attention": _attention,
 }
+TOGETHER: dict[str, Callable[[], Network]] = {
+    "product together": _product_together,
+    "convolution together": _conv_together,
+}
+"""Kernels in which the cores of a cluster share weights."""
 
 Change = Callable[[str], str]
 
@@ -146,6 +163,35 @@ def test_fault_of_every_kernel_is_caught(kernel: str, fault: str) -> None:
     change, message = GENERAL[fault]
     with pytest.raises(Violation, match=message):
         Runner(network, change).run(feeds)
+
+
+_TURNS = "share_of(turns, taskId / coreDim, taskDim / coreDim);"
+CLUSTER: dict[str, tuple[Change, str]] = {
+    "no barrier": (_replaced("    __sync_cluster();\n", ""), "not been written|barrier|race|initialised"),
+    "tiles one element off": (GENERAL["tiles one element off"][0], "misaligned|out of bounds"),
+    "a tile larger than SRAM": (_shrunk("sram"), "SRAM|out of bounds"),
+    "every cluster does everything": (_replaced(_TURNS, "share_of(turns, 0, 1);"), "race|task"),
+    "one slot of SRAM": (_replaced("shared[block(here) % 2]", "shared[0]"), "race|barrier|before"),
+    "a block too far": (_replaced("packed.source, packed.bytes", "packed.source + 99999999, 64"), "bounds"),
+}
+
+
+@pytest.mark.parametrize("fault", CLUSTER)
+@pytest.mark.parametrize("kernel", TOGETHER)
+def test_fault_of_cores_that_share_is_caught(kernel: str, fault: str) -> None:
+    network, feeds = TOGETHER[kernel]()
+    change, message = CLUSTER[fault]
+    with pytest.raises(Violation, match=message):
+        Runner(network, change).run(feeds)
+
+
+@pytest.mark.parametrize("kernel", TOGETHER)
+def test_cores_that_share_run_in_every_order(kernel: str) -> None:
+    network, feeds = TOGETHER[kernel]()
+    runner = Runner(network)
+    assert [launch.kind for launch in runner.written.planned.launches if launch.kind] == [1]
+    results = [runner.run(feeds, seed)[0] for seed in range(4)]
+    assert all(np.array_equal(results[0], other) for other in results[1:])
 
 
 _FILL = "fill(chip, patch.rows * patch.columns * patch.chip_depth, outside);"
