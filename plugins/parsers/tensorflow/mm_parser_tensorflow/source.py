@@ -272,7 +272,7 @@ def _keras_file(path: Path) -> Any:
     """The model in a .keras or .h5 file. Nothing that the file holds is run: Lambda layers and the like are refused."""
     import keras
 
-    if not zipfile.is_zipfile(path):
+    if path.suffix.lower() == ".keras" and not zipfile.is_zipfile(path):
         raise ParseError("the file is no archive of Keras, or a damaged one", where=str(path), remedy="save it again")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
