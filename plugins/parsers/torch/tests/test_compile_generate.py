@@ -28,9 +28,13 @@ def t5() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("make", "further"), [(llama, {}), (llama, {"cache_implementation": "static"}), (t5, {})],
-    ids=["growing cache", "static cache", "encoder and decoder"],
-)  # fmt: skip
+    ("make", "further"),
+    [
+        pytest.param(llama, {}, id="growing cache"),
+        pytest.param(llama, {"cache_implementation": "static"}, id="static cache"),
+        pytest.param(t5, {}, id="encoder and decoder", marks=pytest.mark.long),
+    ],
+)
 def test_the_same_text(make: Any, further: dict[str, Any]) -> None:
     model = make().eval()
     tokens = torch.randint(3, 90, (1, 5))

@@ -38,12 +38,12 @@ class Watch:
         return sum(report.builds for report in self.fresh)
 
 
-@pytest.mark.parametrize(("dynamic", "graphs"), [(None, 2), (True, 1), (False, 4)])
+@pytest.mark.parametrize(("dynamic", "graphs"), [(None, 2), (True, 1), (False, 3)])
 def test_graphs_are_compiled_as_pytorch_asks(dynamic: bool | None, graphs: int) -> None:
     module, watch = network(), Watch()
     fast = compiled(module, dynamic=dynamic)
     for _ in range(2):
-        for batch in (2, 3, 4, 5):
+        for batch in (2, 3, 4):
             x = torch.randn(batch, 3, 8, 8)
             assert_equal(fast(x), module(x))
     assert (watch.graphs, watch.engines) == (graphs, graphs)
@@ -100,7 +100,7 @@ def scaled(x: torch.Tensor, n: Any) -> Any:
 @pytest.mark.parametrize("dynamic", [None, True])
 def test_numbers(dynamic: bool | None) -> None:
     fast, x = compiled(scaled, dynamic=dynamic), torch.randn(3)
-    for number in (1.5, 2.5, 3.5, 2, 3, 4, 5, True, np.float32(2.5), np.int64(3), np.int64(4)):
+    for number in (1.5, 2.5, 2, 3, 4, True, np.float32(2.5), np.int64(3)):
         assert_equal(fast(x, number), scaled(x, number))
 
 
@@ -112,9 +112,7 @@ def test_tensors_without_axes_and_without_elements() -> None:
     check(lambda x: (torch.tensor(3.0) * x, torch.tensor([1, 2]), None, 5), torch.randn(3))
 
 
-TYPES = (
-    torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int8, torch.uint8, torch.bool,
-)  # fmt: skip
+TYPES = (torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.uint8, torch.bool)
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)

@@ -21,8 +21,10 @@ MASKS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("masks", MASKS)
-@pytest.mark.parametrize(("norm_first", "activation"), [(False, "relu"), (True, "gelu")])
+@pytest.mark.parametrize(
+    ("masks", "norm_first", "activation"),
+    [*((masks, False, "relu") for masks in MASKS), ("none", True, "gelu"), ("both", True, "gelu")],
+)
 def test_encoder_layers(masks: str, norm_first: bool, activation: str) -> None:
     layer = nn.TransformerEncoderLayer(16, 4, 32, norm_first=norm_first, activation=activation, batch_first=True).eval()
     module = Called(layer, MASKS[masks])
@@ -30,8 +32,7 @@ def test_encoder_layers(masks: str, norm_first: bool, activation: str) -> None:
     assert (report.parts, report.left) == (1, [])
 
 
-@pytest.mark.parametrize("weights", [False, True])
-@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize(("weights", "average"), [(False, True), (True, True), (True, False)])
 def test_attention(weights: bool, average: bool) -> None:
     layer = nn.MultiheadAttention(16, 4, batch_first=True).eval()
     settings = {"need_weights": weights, "average_attn_weights": average, "key_padding_mask": PADDING}
