@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "launch_context.h"
@@ -56,19 +57,12 @@ struct Copy {
   bool is_io() const { return dst_space == Space::kGdram || src_space == Space::kGdram; }
 };
 
-// Who touched each byte last, as marks (see races.cpp); allocated when first needed, all zero.
-class Marks {
- public:
-  void reserve(size_t bytes) { bytes_ = bytes; }
-  uint32_t *writers() { return base(); }
-  uint32_t *readers() { return base() + bytes_; }
-  void forget();
-
- private:
-  uint32_t *base();
-  uint32_t *base_ = nullptr;
-  size_t bytes_ = 0;
+// Who touched which bytes last (see races.cpp): stretches of bytes with one writer and one reader, neither of them overlapping.
+struct Touched {
+  size_t end;
+  uint32_t writer, reader;
 };
+using Marks = std::map<size_t, Touched>;  // by where they begin
 
 // A stretch of memory with what is known of its bytes. `written`: 0 is uninitialised, 1 is initialised, and in NRAM anything
 // above is the epoch of the computation that wrote it. NULL: all is initialised.

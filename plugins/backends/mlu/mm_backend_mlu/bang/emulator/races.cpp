@@ -1,10 +1,9 @@
 // Two tasks that touch the same byte of shared memory, one of them writing, with no barrier between: found in any order of tasks.
 //
-// A mark says who touched a byte and when: the task's number and one, the barriers of its cluster since the last barrier of its
-// group, and the barriers of its group. A byte has a mark of its last writer and one of its last reader; several readers
-// between barriers become one mark that stands for any task of a cluster, of a group or of the launch.
-#include <sys/mman.h>
-
+// A mark says who touched a byte and when: the task's number and one, the barriers of its cluster since the last barrier of
+// its group, and the barriers of its group. A byte has a mark of its last writer and one of those who read it since; several
+// readers become one mark that stands for any task of a cluster, of a group or of the launch.
+#include <algorithm>
 #include <cstdio>
 
 #include "machine.h"
@@ -57,12 +56,6 @@ uint32_t joined(uint32_t mark, const Task &task) {
   return encode(kSeveralInCluster + cluster, cluster_epoch(mark), group_epoch(mark));
 }
 
-bool only_mine(const uint32_t *marks, size_t count, uint32_t mine) {
-  uint32_t others = 0;
-  for (size_t i = 0; i < count; ++i) others |= uint32_t(marks[i] != 0) & uint32_t(marks[i] != mine);
-  return !others;
-}
-
 [[noreturn]] void race(const Site &site, const Memory &memory, size_t offset, uint32_t mark, const char *now,
                        const char *before) {
   char other[32] = "another task";
@@ -76,56 +69,72 @@ bool only_mine(const uint32_t *marks, size_t count, uint32_t mine) {
           before);
 }
 
-void set(uint32_t *marks, size_t count, uint32_t mark) {
-  for (size_t i = 0; i < count; ++i) marks[i] = mark;
+void forget_everything() {
+  for (Cluster &cluster : machine.clusters) cluster.sram.marks.clear();
+  for (Marks &marks : machine.region_marks) marks.clear();
 }
 
-void forget_everything() {
-  for (Cluster &cluster : machine.clusters) cluster.sram.marks.forget();
-  for (Marks &marks : machine.region_marks) marks.forget();
+// Makes `at` a border between stretches, if it is inside of one. Returns the first that begins there or later.
+Marks::iterator split(Marks &marks, size_t at) {
+  auto next = marks.lower_bound(at);
+  if (next == marks.begin()) return next;
+  const auto before = std::prev(next);
+  if (before->second.end <= at) return next;
+  const Touched rest = before->second;
+  before->second.end = at;
+  return marks.emplace_hint(next, at, rest);
+}
+
+// Joins a stretch with the one before it if they are the same. Returns the joined one.
+Marks::iterator join(Marks &marks, Marks::iterator stretch) {
+  if (stretch == marks.begin()) return stretch;
+  const auto before = std::prev(stretch);
+  const Touched &left = before->second, &right = stretch->second;
+  if (left.end != stretch->first || left.writer != right.writer || left.reader != right.reader) return stretch;
+  before->second.end = right.end;
+  marks.erase(stretch);
+  return before;
 }
 
 }  // namespace
 
-uint32_t *Marks::base() {
-  if (!base_) {
-    void *pages = mmap(nullptr, bytes_ * 2 * sizeof(uint32_t), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (pages == MAP_FAILED) violate(machine.task->last, "the emulator has no memory to watch %zu bytes", bytes_);
-    base_ = static_cast<uint32_t *>(pages);
-  }
-  return base_;
-}
-
-void Marks::forget() {
-  if (base_) munmap(base_, bytes_ * 2 * sizeof(uint32_t));
-  base_ = nullptr;
-}
-
 void mark_read(const Site &site, Memory &memory, size_t offset, size_t bytes) {
   const Task &task = *machine.task;
   const uint32_t mine = mark_of(task);
-  const uint32_t *writers = memory.marks->writers() + offset;
-  uint32_t *readers = memory.marks->readers() + offset;
-  if (!only_mine(writers, bytes, mine))
-    for (size_t i = 0; i < bytes; ++i)
-      if (concurrent(writers[i], task)) race(site, memory, offset + i, writers[i], "read", "writes");
-  if (only_mine(readers, bytes, mine)) return set(readers, bytes, mine);
-  for (size_t i = 0; i < bytes; ++i) readers[i] = joined(readers[i], task);
+  Marks &marks = *memory.marks;
+  const size_t end = offset + bytes;
+  split(marks, end);
+  auto stretch = split(marks, offset);
+  for (size_t at = offset; at < end; at = stretch->second.end, ++stretch) {
+    if (stretch == marks.end() || stretch->first > at) {
+      const size_t next = stretch == marks.end() ? end : std::min(end, stretch->first);
+      stretch = marks.emplace_hint(stretch, at, Touched{next, 0, mine});
+    } else {
+      Touched &touched = stretch->second;
+      if (concurrent(touched.writer, task)) race(site, memory, at, touched.writer, "read", "writes");
+      touched.reader = joined(touched.reader, task);
+    }
+    stretch = join(marks, stretch);
+  }
+  if (stretch != marks.end()) join(marks, stretch);
 }
 
 void mark_write(const Site &site, Memory &memory, size_t offset, size_t bytes) {
   const Task &task = *machine.task;
-  const uint32_t mine = mark_of(task);
-  uint32_t *writers = memory.marks->writers() + offset;
-  const uint32_t *readers = memory.marks->readers() + offset;
-  if (!only_mine(writers, bytes, mine))
-    for (size_t i = 0; i < bytes; ++i)
-      if (concurrent(writers[i], task)) race(site, memory, offset + i, writers[i], "written", "writes");
-  if (!only_mine(readers, bytes, mine))
-    for (size_t i = 0; i < bytes; ++i)
-      if (concurrent(readers[i], task)) race(site, memory, offset + i, readers[i], "written", "reads");
-  set(writers, bytes, mine);
+  Marks &marks = *memory.marks;
+  const size_t end = offset + bytes;
+  split(marks, end);
+  const auto first = split(marks, offset);
+  auto stretch = first;
+  for (; stretch != marks.end() && stretch->first < end; ++stretch) {
+    const Touched &touched = stretch->second;
+    if (concurrent(touched.writer, task)) race(site, memory, stretch->first, touched.writer, "written", "writes");
+    if (concurrent(touched.reader, task)) race(site, memory, stretch->first, touched.reader, "written", "reads");
+  }
+  marks.erase(first, stretch);
+  // Who read before is ordered with this write, so the write stands for them.
+  stretch = join(marks, marks.emplace_hint(stretch, offset, Touched{end, mark_of(task), 0}));
+  if (++stretch != marks.end()) join(marks, stretch);
 }
 
 void advance_cluster_epoch(int cluster) {

@@ -254,7 +254,6 @@ void create_tasks(unsigned dim_x, unsigned kind) {
     if (!kind) continue;
     if (!cluster.sram.memory.written) allocate(cluster.sram, __start_mm_sram, __stop_mm_sram);
     cluster.sram.memory.marks = &cluster.sram.marks;
-    cluster.sram.marks.reserve(cluster.sram.memory.bytes);
   }
 }
 
@@ -270,7 +269,6 @@ void create_regions() {
     region.written = given.initialised;
     region.writable = given.writable;
     if (!given.writable) continue;
-    machine.region_marks[index].reserve(given.bytes);
     region.marks = &machine.region_marks[index];
   }
 }
@@ -282,9 +280,9 @@ void clean_up() {
   }
   for (Cluster &cluster : machine.clusters) {
     if (cluster.sram.memory.written) cluster.sram.reset();
-    cluster.sram.marks.forget();
+    cluster.sram.marks.clear();
   }
-  for (Marks &marks : machine.region_marks) marks.forget();
+  machine.region_marks.clear();
   resident_cluster = nullptr;
   forget_filters({0, UINTPTR_MAX});
   machine.tasks.clear();
