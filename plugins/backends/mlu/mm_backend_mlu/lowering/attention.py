@@ -111,7 +111,8 @@ def lower_attention(low: Lowering, operation: Operation) -> None:
         },
     )  # fmt: skip
     ctype = ctype_of(q)
-    kind, mask_parameter = "NoMask", ()
+    kind = "NoMask"
+    mask_parameter: tuple[str, ...] = ()
     if mask is not None:
         kind = "KeepingMask" if dtype_of(mask).text == "i1" else f"AddedMask<{ctype}>"
         mask_parameter = (f"const {'unsigned char' if dtype_of(mask).text == 'i1' else ctype} *mask",)

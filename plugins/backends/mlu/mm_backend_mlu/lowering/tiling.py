@@ -111,7 +111,8 @@ def _piece(elements: int, itemsize: int) -> int:
 
 def sizes_up_to(most: int) -> list[int]:
     """Sizes to try: equal shares of `most` that double, the largest first."""
-    parts, sizes = 1, []
+    parts = 1
+    sizes: list[int] = []
     while True:
         size = -(-most // parts)
         if not sizes or size < sizes[-1]:
