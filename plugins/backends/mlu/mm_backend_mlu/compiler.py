@@ -9,7 +9,7 @@ from mm_backend_mlu.codegen.assemble import assemble
 from mm_backend_mlu.lowering.conversion import convert
 from mm_backend_mlu.lowering.layout import Layouts, layouts
 from mm_backend_mlu.lowering.lowering import Lowering, Planned
-from mm_backend_mlu.lowering.movement import copy_bytes
+from mm_backend_mlu.lowering.movement import copy_bytes, materialise
 from mm_backend_mlu.lowering.rules import lower_operation, preference, refusal
 from mm_backend_mlu.lowering.values import dtype_of, shape_of
 from mm_backend_mlu.packed import EMULATED, SOURCE, VENDOR, pack
@@ -89,7 +89,7 @@ class MluCompiler(Compiler):
 
     def lower(self, decided: Layouts, context: CompileContext) -> Lowered:
         """Choose kernels and tiles."""
-        lowering = Lowering(decided, self.architecture.target, convert)
+        lowering = Lowering(decided, self.architecture.target, convert, materialise)
         for operation in decided.part.operations:
             if operation.name != "mm.constant":
                 lower_operation(lowering, operation)

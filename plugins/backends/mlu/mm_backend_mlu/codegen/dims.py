@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 Strides = tuple[int, ...]
 
@@ -17,8 +18,12 @@ def dense_strides(shape: Sequence[int]) -> Strides:
 
 def broadcast_strides(shape: Sequence[int], target: Sequence[int]) -> Strides:
     """Strides that read a row-major tensor of `shape` as if it had the shape `target`: 0 where it repeats."""
+    return spread_strides(shape, dense_strides(shape), target)
+
+
+def spread_strides(shape: Sequence[int], strides: Strides, target: Sequence[int]) -> Strides:
+    """Strides that read a tensor of `shape` with such strides as if it had the shape `target`."""
     missing = len(target) - len(shape)
-    strides = dense_strides(shape)
     return (0,) * missing + tuple(
         0 if size == 1 else stride for size, stride in zip(shape, strides)
     )
@@ -41,3 +46,29 @@ def coalesce(shape: Sequence[int], operands: Sequence[Strides]) -> tuple[tuple[i
             for last, stride in zip(steps, own):
                 last.append(stride)
     return tuple(sizes), [tuple(strides) for strides in steps]
+
+
+def reshaped_strides(shape: Sequence[int], strides: Strides, target: Sequence[int]) -> Strides | None:
+    """Strides of the same elements, none of them missing, in another shape; None where no strides say so."""
+    own = [(size, stride) for size, stride in zip(shape, strides) if size != 1]
+    result: list[int] = []
+    place = 0
+    while place < len(own) and len(result) < len(target):
+        first, last = place + 1, len(result) + 1
+        mine, theirs = own[place][0], target[len(result)]
+        while mine != theirs:
+            if theirs < mine:
+                theirs *= target[last]
+                last += 1
+            else:
+                mine *= own[first][0]
+                first += 1
+        joined = own[place:first]
+        if any(outer[1] != inner[0] * inner[1] for outer, inner in pairwise(joined)):
+            return None
+        steps = [joined[-1][1]]
+        for size in reversed(target[len(result) + 1 : last]):
+            steps.insert(0, steps[0] * size)
+        result += steps
+        place = first
+    return (*result, *(1 for _ in target[len(result) :]))

@@ -38,6 +38,8 @@ class Elementwise:
     operands: tuple[tuple[str, Strides], ...]
     results: tuple[str, ...]
     expression: Expression
+    offsets: tuple[int, ...] = ()
+    """The first element of each operand; all 0 if left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class _Operand:
     outer: Strides
     row_stride: int
     column_stride: int
+    offset: int
 
     @property
     def role(self) -> _Role:
@@ -61,11 +64,12 @@ class _Generator:
         self.outer, self.rows, self.columns = outer, rows, columns
         self.spec = spec
         self.operands = []
-        for (ctype, _), steps in zip(spec.operands, strides):
+        offsets = spec.offsets or (0,) * len(spec.operands)
+        for (ctype, _), steps, offset in zip(spec.operands, strides, offsets):
             row_stride, column_stride = ((0, 0) + steps)[-2:]
             if rows == 1 and column_stride:  # One row is all rows.
                 row_stride = columns
-            self.operands.append(_Operand(ctype, steps[:-2], row_stride, column_stride))
+            self.operands.append(_Operand(ctype, steps[:-2], row_stride, column_stride, offset))
         self.broadcasts = any(operand.role is not _Role.FULL for operand in self.operands)
         self.code = self._tile_code()
         self._choose_tile(target)
@@ -194,7 +198,7 @@ class _Generator:
         outer = tuple(self.rows * self.columns * prod(self.outer[axis + 1 :]) for axis in range(len(self.outer)))
         body.append(f"at.result = {_offset(indices, outer, self.columns, 1)};")
         for number, operand in enumerate(self.operands):
-            offset = _offset(indices, operand.outer, operand.row_stride, operand.column_stride)
+            offset = _offset(indices, operand.outer, operand.row_stride, operand.column_stride, operand.offset)
             body.append(f"at.operand{number} = {offset};")
         lines += [f"  {line}" for line in (*body, "return at;")] + ["}"]
         return _indented(lines)
@@ -224,7 +228,7 @@ class _Generator:
             if self._is_fixed(operand):
                 count = self.columns if operand.role is _Role.ROW else 1
                 raw = self._raw(number, double=False)
-                lines.append(f"__memcpy({raw}, in{number}, {count * size}, GDRAM2NRAM);")
+                lines.append(f"__memcpy({raw}, in{number} + {operand.offset}, {count * size}, GDRAM2NRAM);")
                 if operand.role is _Role.SINGLE:
                     lines.append(f"mm::spread({self._tile(number)}, {raw}, 1, {self.tile_elements});")
         return lines
@@ -291,11 +295,12 @@ def elementwise(spec: Elementwise, name: str, target: Target) -> tuple[Kernel, i
     return generator.kernel(name), generator.tiles
 
 
-def _offset(indices: list[str], outer: Strides, row: int, column: int) -> str:
+def _offset(indices: list[str], outer: Strides, row: int, column: int, first: int = 0) -> str:
     """The C of the first element of a tile, in elements."""
     terms = [f"{index} * {step}" for index, step in zip(indices, outer) if step]
     terms += [f"(int64_t)at.row * {row}"] if row else []
     terms += ["at.column"] if column else []
+    terms += [str(first)] if first else []
     return " + ".join(terms) or "0"
 
 

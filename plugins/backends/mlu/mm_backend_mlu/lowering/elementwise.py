@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mm_backend_mlu.codegen.dims import broadcast_strides
+from mm_backend_mlu.codegen.dims import spread_strides
 from mm_backend_mlu.codegen.elementwise import Elementwise, elementwise
 from mm_backend_mlu.codegen.expression import C_TYPES
 from mm_backend_mlu.lowering.expressions import ExpressionBuilder, refusal
@@ -12,6 +12,7 @@ from mm_backend_mlu.lowering.layout import IMAGE_RANK, Layout, physical_shape, w
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.rule import Preference, Rule
 from mm_backend_mlu.lowering.values import dtype_of, elements, outside, parts_of, shape_of
+from mm_backend_mlu.lowering.view import View
 from mm_backend_mlu.target import Target
 from mm_core.ir import Operation, Value
 
@@ -61,26 +62,30 @@ def emit_loop(
     layout = low.layout(targets[0])
     shape = shape_of(targets[0])
     physical = physical_shape(shape, dtype_of(targets[0]).itemsize, layout)
-    buffers, operands = [], []
-    for value in builder.inputs:
-        buffer, own = _operand(low, value, layout)
-        buffers.append(buffer)
-        operands.append((C_TYPES[dtype_of(value).text], broadcast_strides(own, physical)))
+    views = [_operand(low, value, layout) for value in builder.inputs]
+    operands = [
+        (C_TYPES[dtype_of(value).text], spread_strides(view.shape, view.strides, physical))
+        for value, view in zip(builder.inputs, views)
+    ]
     types = tuple(C_TYPES[dtype_of(value).text] for value in targets)
-    kernel, tasks = elementwise(Elementwise(physical, tuple(operands), types, expression), name, low.target)
-    low.launch(kernel, buffers, [low.result(value) for value in targets], tasks)
+    offsets = tuple(view.offset for view in views)
+    spec = Elementwise(physical, tuple(operands), types, expression, offsets)
+    kernel, tasks = elementwise(spec, name, low.target)
+    low.launch(kernel, [view.buffer for view in views], [low.result(value) for value in targets], tasks)
 
 
-def _operand(low: Lowering, value: Value, layout: Layout) -> tuple[int, tuple[int, ...]]:
-    """The buffer of an operand and its shape there, for a result that lies in `layout`."""
+def _operand(low: Lowering, value: Value, layout: Layout) -> View:
+    """Where an operand is read, for a result that lies in `layout`. Dense ones read views that have rows."""
     shape = shape_of(value)
     if layout is Layout.DENSE or elements(value) == 1:
-        return low.dense(value), shape
+        view = low.view(value)
+        has_rows = all(stride >= 0 for stride in view.strides) and (not shape or view.strides[-1] == 1)
+        return view if has_rows and layout is Layout.DENSE else View.dense(low.dense(value), shape)
     batch, channels, height, width = with_rank(shape, IMAGE_RANK)
     if channels == 1:  # The same for all channels: its pixels lie in the same order in both layouts.
-        return low.dense(value), (batch, height, width, 1)
+        return View.dense(low.dense(value), (batch, height, width, 1))
     image = (batch, channels, height, width)
-    return low.channels_last(value), physical_shape(image, dtype_of(value).itemsize, layout)
+    return View.dense(low.channels_last(value), physical_shape(image, dtype_of(value).itemsize, layout))
 
 
 ELEMENTWISE = Rule(check_elementwise, lower_elementwise, Preference.FOLLOW)

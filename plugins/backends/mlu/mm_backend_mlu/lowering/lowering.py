@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
+from mm_backend_mlu.codegen.dims import coalesce
 from mm_backend_mlu.codegen.kernel import Kernel
 from mm_backend_mlu.lowering.layout import (
     IMAGE_RANK,
@@ -19,6 +20,7 @@ from mm_backend_mlu.lowering.layout import (
     with_rank,
 )
 from mm_backend_mlu.lowering.values import ALIASES, constant_data, dtype_of, elements, shape_of, source
+from mm_backend_mlu.lowering.view import View
 from mm_backend_mlu.program import ALIGNMENT, BLOCK, Buffer, Launch, Trace
 from mm_backend_mlu.target import Target
 from mm_core.errors import CompileError
@@ -30,6 +32,10 @@ from mm_core.types import Array, TensorData
 Convert = Callable[["Lowering", int, int, tuple[int, ...], int, bool], None]
 """Appends what brings a tensor from one layout to the other: from buffer, to buffer, shape, bytes of an element, and
 whether it becomes channels last."""
+
+
+Materialise = Callable[["Lowering", Value, View], None]
+"""Appends what computes a value, dense and in its place, from a view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class Lowering:
     layouts: Layouts
     target: Target
     convert: Convert
+    materialise: Materialise
     buffers: list[Buffer] = field(default_factory=list)
     launches: list[Launch] = field(default_factory=list)
     kernels: dict[Kernel, int] = field(default_factory=dict)
@@ -64,6 +71,7 @@ class Lowering:
 
     def __post_init__(self) -> None:
         self._places: dict[tuple[Value, Layout], int] = {}
+        self._views: dict[Value, View] = {}
         self._constants: dict[object, int] = {}
         self._pieces: list[int] = []
         self._outputs: dict[Value, int] = {}
@@ -148,6 +156,11 @@ class Lowering:
         if data is not None:
             pack = _to_channels_last if layout is Layout.CHANNELS_LAST else _as_it_is
             return self.packed(value, layout, pack)
+        if value in self._views:
+            if layout is Layout.DENSE:
+                self.materialise(self, value, self._views[value])
+                return self._places[value, Layout.DENSE]
+            self._in(value, Layout.DENSE)
         other = Layout.DENSE if layout is Layout.CHANNELS_LAST else Layout.CHANNELS_LAST
         if (value, other) not in self._places:
             raise CompileError("a value is read before it is computed", where=self.where)
@@ -160,15 +173,42 @@ class Lowering:
         self.convert(self, held, target, shape, itemsize, layout is Layout.CHANNELS_LAST)
         return target
 
+    def view(self, value: Value) -> View:
+        """Where a value lies, without moving it: dense, as steps through another value, or channels last."""
+        dense = self._places.get((value, Layout.DENSE))
+        if dense is None and value in self._views:
+            return self._views[value]
+        if dense is None and (value, Layout.CHANNELS_LAST) in self._places:
+            strides = physical_strides(shape_of(value), dtype_of(value).itemsize, Layout.CHANNELS_LAST)
+            return View(self._places[value, Layout.CHANNELS_LAST], shape_of(value), strides)
+        return View.dense(self.dense(value), shape_of(value))
+
+    def define(self, value: Value, view: View) -> None:
+        """State that a result is a view: it is moved when somebody needs it in a row."""
+        _, (strides,) = coalesce(view.shape, [view.strides])
+        if strides in ((), (1,)):
+            itemsize = dtype_of(value).itemsize
+            held = self.part_of(view.buffer, view.offset * itemsize, elements(value) * itemsize)
+            if held is not None:
+                self.alias(value, held)
+                return
+        self._views[value] = view
+
     def result(self, value: Value) -> int:
         """A buffer for a result to be computed into, in the layout chosen for it; states where it lies."""
-        layout = self.layout(value)
-        size = prod(physical_shape(shape_of(value), dtype_of(value).itemsize, layout)) * dtype_of(value).itemsize
-        if layout is Layout.DENSE and value in self._outputs:
-            number = self._buffer(Buffer("output", self._outputs[value], 0, size))
-        else:
-            number = self.temporary(size)
+        layout, itemsize = self.layout(value), dtype_of(value).itemsize
+        if layout is Layout.DENSE:
+            return self.dense_result(value)
+        number = self.temporary(prod(physical_shape(shape_of(value), itemsize, layout)) * itemsize)
         self._places[value, layout] = number
+        return number
+
+    def dense_result(self, value: Value) -> int:
+        """A buffer for a result to be moved into, row-major whatever its layout; states that it lies there too."""
+        size = elements(value) * dtype_of(value).itemsize
+        index = self._outputs.get(value)
+        number = self.temporary(size) if index is None else self._buffer(Buffer("output", index, 0, size))
+        self._places[value, Layout.DENSE] = number
         return number
 
     def alias(self, value: Value, buffer: int, layout: Layout = Layout.DENSE) -> None:
@@ -192,8 +232,8 @@ class Lowering:
         self.launches.append(Launch(number, buffers, written, kind, max(tasks, 1), self.where, nodes))
         self.records.append(KernelRecord(self.where, kernel.name, nodes, kernel.note))
 
-    def trace(self, operation: Operation) -> None:
-        """Note where the results of an operation lie, for the dumper."""
+    def _trace(self, operation: Operation) -> None:
+        """Note where the results of an operation lie in the end, for the dumper."""
         nodes = tuple(sorted(place.name for place in operation.locations))
         for value in operation.results:
             layout = self.layout(value)
@@ -221,6 +261,8 @@ class Lowering:
 
     def planned(self) -> Planned:
         """Leave out what nobody reads, and lay the workspace out."""
+        for operation in self.layouts.part.operations:
+            self._trace(operation)
         kept = self._needed()
         numbers = {old: new for new, old in enumerate(kept)}
         launches = [self.launches[old] for old in kept]

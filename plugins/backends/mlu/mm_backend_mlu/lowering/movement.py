@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate, product
 from math import prod
 
-from mm_backend_mlu.codegen.dims import Strides, broadcast_strides, coalesce
+from mm_backend_mlu.codegen.dims import broadcast_strides, coalesce
 from mm_backend_mlu.codegen.elementwise import Elementwise, elementwise
 from mm_backend_mlu.codegen.expression import C_TYPES, Expression, Node
 from mm_backend_mlu.codegen.strided_copy import StridedCopy, fill, strided_copy
@@ -15,31 +15,17 @@ from mm_backend_mlu.lowering.layout import Layout, physical_shape, physical_stri
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.rule import Preference, Rule
 from mm_backend_mlu.lowering.values import ALIASES, constant_data, dtype_of, elements, shape_of, source
+from mm_backend_mlu.lowering.view import View
 from mm_backend_mlu.target import Target
 from mm_core.ir import Operation, Value, known_value
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """Elements of a buffer: shape as the IR says, and steps and first element in memory."""
-
-    buffer: int
-    shape: tuple[int, ...]
-    strides: Strides
-    offset: int = 0
-
-    def sliced(self, starts: list[int], steps: list[int], shape: tuple[int, ...]) -> View:
-        """From `starts` on, every `steps`-th element along each axis."""
-        offset = self.offset + sum(start * stride for start, stride in zip(starts, self.strides))
-        return View(self.buffer, shape, tuple(a * b for a, b in zip(self.strides, steps)), offset)
+def _view_in(low: Lowering, value: Value, layout: Layout) -> View:
+    """Where a value lies, once it is in that layout."""
+    return low.view(value) if layout is Layout.DENSE else _placed(low.channels_last(value), value, layout)
 
 
-def view_of(low: Lowering, value: Value, layout: Layout) -> View:
-    """Where a value lies; it is brought into that layout if it does not lie so."""
-    return _view(low.read(value, layout), value, layout)
-
-
-def _view(buffer: int, value: Value, layout: Layout) -> View:
+def _placed(buffer: int, value: Value, layout: Layout) -> View:
     shape = shape_of(value)
     return View(buffer, shape, physical_strides(shape, dtype_of(value).itemsize, layout))
 
@@ -53,23 +39,35 @@ def copy(low: Lowering, source: View, target: View, itemsize: int, name: str) ->
     low.launch(kernel, [source.buffer], [target.buffer], tasks)
 
 
-def define(low: Lowering, value: Value, view: View, name: str) -> None:
-    """State that a result is a view: it lies there if that is contiguous and aligned, and else is copied."""
+def materialise(low: Lowering, value: Value, view: View) -> None:
+    """Append what moves a view to where its value shall lie, dense. Matrices are turned round on the chip."""
     itemsize = dtype_of(value).itemsize
+    sizes, (steps,) = coalesce(view.shape, [view.strides])
+    matrices = ((1, *sizes), (0, *steps)) if len(sizes) == _MATRICES - 1 else (sizes, steps)
+    if len(matrices[0]) == _MATRICES and itemsize in TYPES and not view.offset:
+        batch, columns, rows = matrices[0]
+        if matrices[1][1:] == (1, columns) and matrices[1][0] in (0, rows * columns):
+            kernel, tasks = transpose(batch, rows, columns, columns, rows, itemsize, "transpose", low.target)
+            low.launch(kernel, [view.buffer], [low.dense_result(value)], tasks)
+            return
+    copy(low, view, View.dense(low.dense_result(value), view.shape), itemsize, "copy")
+
+
+_MATRICES = 3
+
+
+def define(low: Lowering, value: Value, view: View, name: str) -> None:
+    """State that a result is a view. One that shall lie channels last is copied there."""
     if low.layout(value) is Layout.DENSE:
-        _, (strides,) = coalesce(view.shape, [view.strides])
-        if strides in ((), (1,)):
-            held = low.part_of(view.buffer, view.offset * itemsize, elements(value) * itemsize)
-            if held is not None:
-                low.alias(value, held)
-                return
-    copy(low, view, whole_result(low, value), itemsize, name)
+        low.define(value, view)
+    else:
+        copy(low, view, whole_result(low, value), dtype_of(value).itemsize, name)
 
 
 def whole_result(low: Lowering, value: Value) -> View:
     """A result to be filled; where it has padding between its channels, that is initialised first."""
     layout, itemsize = low.layout(value), dtype_of(value).itemsize
-    target = _view(low.result(value), value, layout)
+    target = _placed(low.result(value), value, layout)
     count = prod(physical_shape(shape_of(value), itemsize, layout))
     if count != elements(value):
         fill_buffer(low, target.buffer, count, itemsize, 0)
@@ -84,7 +82,7 @@ def fill_buffer(low: Lowering, buffer: int, count: int, itemsize: int, bits: int
 
 def copy_bytes(low: Lowering, source: int, target: int, size: int) -> None:
     """Append a copy of whole buffers."""
-    copy(low, View(source, (size,), (1,)), View(target, (size,), (1,)), 1, "copy")
+    copy(low, View.dense(source, (size,)), View.dense(target, (size,)), 1, "copy")
 
 
 # --- operators ------------------------------------------------------------------------------------------------------
@@ -95,31 +93,19 @@ def always(operation: Operation, target: Target) -> str:
     return ""
 
 
-def lower_alias(low: Lowering, operation: Operation) -> None:
-    """Reshape and what is like it: the same bytes."""
-    low.alias(operation.result, low.dense(source(operation)))
-
-
-_MATRICES = 3
+def lower_reshape(low: Lowering, operation: Operation) -> None:
+    """Reshape and what is like it: the same elements in the same order."""
+    value, shape = source(operation), shape_of(operation.result)
+    view = low.view(value).reshaped(shape) if elements(value) else None
+    low.define(operation.result, view or View.dense(low.dense(value), shape))
 
 
 def lower_transpose(low: Lowering, operation: Operation) -> None:
-    """Matrices are turned round on the chip; other orders of axes are strided copies."""
-    view = view_of(low, source(operation), Layout.DENSE)
+    view = low.view(source(operation))
     rank = len(view.shape)
     permutation = operation.attributes["permutation"]
     order = range(rank)[::-1] if permutation is None else [axis % rank for axis in permutation]
-    shape, strides = (tuple(sizes[axis] for axis in order) for sizes in (view.shape, view.strides))
-    itemsize = dtype_of(operation.result).itemsize
-    sizes, (steps,) = coalesce(shape, [strides])
-    matrices = ((1, *sizes), (0, *steps)) if len(sizes) == 2 else (sizes, steps)
-    if len(matrices[0]) == _MATRICES and itemsize in TYPES:
-        batch, columns, rows = matrices[0]
-        if matrices[1][1:] == (1, columns) and matrices[1][0] in (0, rows * columns):
-            kernel, tasks = transpose(batch, rows, columns, columns, rows, itemsize, "transpose", low.target)
-            low.launch(kernel, [view.buffer], [low.result(operation.result)], tasks)
-            return
-    define(low, operation.result, View(view.buffer, shape, strides), "transpose")
+    low.define(operation.result, view.transposed(order))
 
 
 def lower_expand(low: Lowering, operation: Operation) -> None:
@@ -151,7 +137,7 @@ def lower_concat(low: Lowering, operation: Operation) -> None:
             whole.buffer, shape_of(value), whole.strides, whole.offset + start * whole.strides[axis]
         )
         if elements(value):
-            copy(low, view_of(low, value, low.layout(result)), place, dtype_of(value).itemsize, "concat")
+            copy(low, _view_in(low, value, low.layout(result)), place, dtype_of(value).itemsize, "concat")
         start += shape_of(value)[axis]
 
 
@@ -181,7 +167,7 @@ def check_slice(operation: Operation, target: Target) -> str:
 def lower_slice(low: Lowering, operation: Operation) -> None:
     bounds = _slice_bounds(operation)
     assert not isinstance(bounds, str)
-    view = view_of(low, source(operation), low.layout(operation.result))
+    view = _view_in(low, source(operation), low.layout(operation.result))
     define(low, operation.result, view.sliced(*bounds, shape_of(operation.result)), "slice")
 
 
@@ -190,7 +176,7 @@ def lower_split(low: Lowering, operation: Operation) -> None:
     axis = operation.attributes["axis"] % len(shape_of(value))
     sizes = [shape_of(result)[axis] for result in operation.results]
     for result, start in zip(operation.results, accumulate(sizes, initial=0)):
-        view = view_of(low, value, low.layout(result))
+        view = _view_in(low, value, low.layout(result))
         starts = [start if place == axis else 0 for place in range(len(view.shape))]
         if elements(result):
             define(low, result, view.sliced(starts, [1] * len(view.shape), shape_of(result)), "split")
@@ -200,7 +186,7 @@ def lower_split(low: Lowering, operation: Operation) -> None:
 
 def lower_reverse(low: Lowering, operation: Operation) -> None:
     """Reversed axes are read backwards."""
-    view = view_of(low, source(operation), low.layout(operation.result))
+    view = _view_in(low, source(operation), low.layout(operation.result))
     rank = len(view.shape)
     axes = operation.attributes["axes"]
     reversed_axes = set(range(rank)) if axes is None else {axis % rank for axis in axes}
@@ -278,9 +264,9 @@ def lower_pad(low: Lowering, operation: Operation) -> None:
     assert not isinstance(padding, str)
     mode, itemsize = operation.attributes["mode"], dtype_of(value).itemsize
     layout = low.layout(result)
-    view = view_of(low, value, layout)
+    view = _view_in(low, value, layout)
     if mode == "constant":
-        target = _view(low.result(result), result, layout)
+        target = _placed(low.result(result), result, layout)
         count = prod(physical_shape(shape_of(result), itemsize, layout))
         fill_buffer(low, target.buffer, count, itemsize, _pad_bits(operation))
     else:
@@ -300,7 +286,7 @@ def lower_pad(low: Lowering, operation: Operation) -> None:
 
 
 RULES = {
-    **{name: Rule(always, lower_alias) for name in ALIASES},
+    **{name: Rule(always, lower_reshape) for name in ALIASES},
     "mm.transpose": Rule(always, lower_transpose),
     "mm.expand": Rule(always, lower_expand),
     "mm.concat": Rule(always, lower_concat, Preference.FOLLOW),

@@ -75,7 +75,6 @@ def lower_operation(low: Lowering, operation: Operation) -> None:
     else:
         for value in operation.results:
             low.result(value)
-    low.trace(operation)
 
 
 def known_results(operation: Operation) -> list[Array] | None:
