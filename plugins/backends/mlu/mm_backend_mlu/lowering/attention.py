@@ -12,6 +12,7 @@ from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.rule import Rule
 from mm_backend_mlu.lowering.tiling import FOLD_COLUMNS, LANES, TENSOR_BYTES, sizes_up_to
 from mm_backend_mlu.lowering.values import dtype_of, shape_of
+from mm_backend_mlu.lowering.view import View
 from mm_backend_mlu.target import Target
 from mm_core.ir import Operation, Value
 
@@ -80,14 +81,29 @@ def check_attention(operation: Operation, target: Target) -> str:
     return ""
 
 
-def _steps(shape: tuple[int, ...]) -> dict[str, int]:
-    """`mm::HeadSteps` of a dense [batch, head, row, element]; axes of size 1 are the same for all."""
-    batch, heads, rows, size = (1,) * (4 - len(shape)) + shape
-    return {
-        "batch": heads * rows * size if batch > 1 else 0,
-        "head": rows * size if heads > 1 else 0,
-        "row": size if rows > 1 else 0,
-    }
+def _steps(view: View) -> dict[str, int]:
+    """`mm::HeadSteps` of [batch, head, row, element]; axes of size 1, also absent ones, are the same for all."""
+    rank = len(view.shape)
+    steps = [0 if size == 1 else step for size, step in zip(view.shape, view.strides)]
+    batch, head, row, _ = [0] * (4 - rank) + steps
+    return {"batch": batch, "head": head, "row": row}
+
+
+def _read(low: Lowering, value: Value) -> View:
+    """Where a value lies, its elements of one row neighbours; it is moved only if they are not."""
+    view = low.view(value)
+    return view if view.strides[-1] == 1 or view.shape[-1] == 1 else View.dense(low.dense(value), shape_of(value))
+
+
+def _result(low: Lowering, value: Value) -> View:
+    """Where results go: as [batch, row, head, element] where heads are joined next, which then moves nothing."""
+    if not any(user.name == "mm.transpose" for user in value.users):
+        return View.dense(low.result(value), shape_of(value))
+    batch, heads, rows, size = shape_of(value)
+    buffer = low.temporary(batch * heads * rows * size * dtype_of(value).itemsize)
+    view = View(buffer, shape_of(value), (rows * heads * size, size, heads * size, 1))
+    low.define(value, view)
+    return view
 
 
 def lower_attention(low: Lowering, operation: Operation) -> None:
@@ -97,14 +113,16 @@ def lower_attention(low: Lowering, operation: Operation) -> None:
     attributes = operation.attributes
     tiles = _tiles(operation, low.target)
     assert tiles is not None
+    given = zip(("q", "k", "v", "mask"), operation.operands)
+    views = {name: _read(low, value) for name, value in given if value is not None}
+    views["y"] = _result(low, operation.result)
     scale = attributes["scale"]
     text = shape_text(
         "AttentionShape",
         {
             "batch": batch, "heads": heads, "key_heads": key_heads, "rows": rows, "keys": keys,
             "size": size, "value_size": value_size,
-            "q": _steps(shape_of(q)), "k": _steps(shape_of(k)), "v": _steps(shape_of(v)),
-            "y": _steps(shape_of(operation.result)), "mask": _steps(() if mask is None else shape_of(mask)),
+            **{name: _steps(view) for name, view in views.items()},
             "causal": attributes["causal"], "offset": keys - rows if attributes["alignment"] == "bottom_right" else 0,
             "scale": 1 / sqrt(size) if scale is None else float(scale),
             "tile_r": tiles.rows, "tile_s": tiles.keys,
@@ -116,18 +134,21 @@ def lower_attention(low: Lowering, operation: Operation) -> None:
     if mask is not None:
         kind = "KeepingMask" if dtype_of(mask).text == "i1" else f"AddedMask<{ctype}>"
         mask_parameter = (f"const {'unsigned char' if dtype_of(mask).text == 'i1' else ctype} *mask",)
+    handed = ", ".join(
+        f"{name} + {views[name].offset}" if name in views else "nullptr" for name in ("q", "k", "v", "mask", "y")
+    ).replace(" + 0", "")
     kernel = Kernel(
         "attention",
         (*(f"const {ctype} *{name}" for name in "qkv"), *mask_parameter, f"{ctype} *y"),
         f"{text}\nmm::attention<{ctype}, mm::{kind}>"
-        f"(shape, q, k, v, {'nullptr' if mask is None else 'mask'}, y, mm_nram, mm_wram);",
+        f"(shape, {handed}, mm_nram, mm_wram);",
         ("kernels/attention.h",),
         nram=tiles.nram,
         wram=tiles.wram,
         note=f"{batch} x {heads} heads, {rows} rows of {size}, {keys} keys; tiles of {tiles.rows} by {tiles.keys}",
     )
-    reads = [low.dense(value) for value in (q, k, v, mask) if value is not None]
-    low.launch(kernel, reads, [low.result(operation.result)], tiles.tasks)
+    *reads, written = (view.buffer for view in views.values())
+    low.launch(kernel, reads, [written], tiles.tasks)
 
 
 RULES = {"mm.attention": Rule(check_attention, lower_attention)}
