@@ -106,7 +106,7 @@ def _inputs(
 ) -> list[Any]:
     """What each placeholder stands for: a new input, a weight, a number, an object. The user's inputs come first."""
     examples = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
-    changed = {spec.target for spec in program.graph_signature.output_specs if spec.kind in _STATE}
+    changed = _changed(program)
     specs = program.graph_signature.input_specs
     found: dict[int, Any] = {}
     for index in sorted(range(len(specs)), key=lambda index: specs[index].kind is not InputKind.USER_INPUT):
@@ -121,6 +121,14 @@ def _inputs(
         else:
             found[index] = program.constants.get(target)
     return [found[index] for index in range(len(specs))]
+
+
+def _changed(program: torch.export.ExportedProgram) -> set[str | None]:
+    """Buffers, parameters and inputs to which the program gives another value; some are only put back as they were."""
+    signature = program.graph_signature
+    own = {spec.target: spec.arg.name for spec in signature.input_specs}
+    states = (spec for spec in signature.output_specs if spec.kind in _STATE)
+    return {spec.target for spec in states if spec.arg.name != own.get(spec.target, spec.target)}
 
 
 def _tensor(program: torch.export.ExportedProgram, name: str) -> torch.Tensor:
@@ -139,7 +147,7 @@ def _mark_outputs(
     inputs: Mapping[str, str],
 ) -> None:
     """The user's outputs first, named by their places; then what the program changes, by its own name."""
-    names = iter(places)
+    names, states = iter(places), _changed(program)
     changed: list[tuple[str, Any]] = []
     for spec, value in zip(program.graph_signature.output_specs, outputs):
         if spec.kind is OutputKind.USER_OUTPUT:
@@ -147,7 +155,7 @@ def _mark_outputs(
             if value is None or isinstance(spec.arg, ConstantArgument):
                 continue  # A constant of the program, which no request changes.
             _mark(network, value, name)
-        elif spec.kind in _STATE:
+        elif spec.target in states:
             target = str(spec.target)
             changed.append((inputs.get(target, target), value))
     for name, value in changed:
