@@ -13,6 +13,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests are left to those who ask for them: `pytest -m long`."""
+    if "long" not in config.option.markexpr:
+        items[:] = [item for item in items if item.get_closest_marker("long") is None]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test draws the same random numbers alone, after others, and in any worker: seeded by its own name."""
     seed = zlib.crc32(item.name.encode())

@@ -235,10 +235,11 @@ def _refuse_absurd_sizes(graph: Graph) -> None:
 
 
 def _target(backend: Backend, given: Mapping[str, str]) -> dict[str, str]:
-    """The backend's options with what was given for them, as `name` or `backend.name`."""
+    """The backend's options with what was given for them, as `backend.name` or `name`, or by an alias."""
     target = {}
     for option in backend.options:
-        value = given.get(f"{backend.name}.{option.name}", given.get(option.name, option.default))
+        spelled = [prefix + name for name in option.names for prefix in (f"{backend.name}.", "")]
+        value = next((given[name] for name in spelled if name in given), option.default)
         if option.choices and value not in option.choices:
             raise BuildError(f"{option.name} of {backend.name} is {value!r}", available=", ".join(option.choices))
         target[option.name] = value
@@ -257,8 +258,8 @@ def _refuse_missing_precision(precision: str, pipeline: PassManager) -> None:
 
 
 def _refuse_unknown_options(backends: Sequence[Backend], given: Mapping[str, str]) -> None:
-    declared = {option.name for backend in backends for option in backend.options}
-    declared |= {f"{backend.name}.{option.name}" for backend in backends for option in backend.options}
+    named = [(backend.name, name) for backend in backends for option in backend.options for name in option.names]
+    declared = {name for _, name in named} | {f"{backend}.{name}" for backend, name in named}
     if unknown := sorted(set(given) - declared):
         raise BuildError(
             f"no backend of this build has the option {', '.join(map(repr, unknown))}",

@@ -125,8 +125,17 @@ def _from_mapping(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _archs(options: dict[str, Any], value: Any) -> None:
-    names = [name if isinstance(name, str) else next(iter(name)) for name in value]
-    options.setdefault("target", {})["mlu_arch"] = ",".join(names)
+    """An architecture, perhaps with the numbers of its clusters: `["a"]` and `[{"a": [2, 6]}]` become `a` and `a:2,6`.
+
+    The option of the backend that knows such names has the alias `archs`.
+    """
+    if len(value) != 1:
+        raise BuildError(f"archs names {len(value)} architectures", remedy="build a model for each of them")
+    (arch,) = value
+    if isinstance(arch, Mapping):
+        ((arch, counts),) = arch.items()
+        arch = f"{arch}:{','.join(map(str, counts))}"
+    options.setdefault("target", {})["archs"] = str(arch)
 
 
 def _dim_range(options: dict[str, Any], value: Any) -> None:

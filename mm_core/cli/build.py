@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +114,8 @@ def _remember_target(context: click.Context, parameter: click.Parameter, value: 
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to plan for.")
 @click.option("--print_ir", type=click.Path(path_type=Path, file_okay=False), help="Folder for the IR of every step.")
 @click.option("--keep_graph", is_flag=True, default=None, help="Keep the network's text in the model file.")
-@click.option(
-    "--mlu_arch", expose_value=False, callback=_remember_target,
-    help="Architecture of the MLU to build for, such as mtp_372.",
-)  # fmt: skip
 @click.option("--option", "options", type=NameValue(), multiple=True, help="An option of a backend.")
+@click.option("--parser_option", "parser_options", type=NameValue(), multiple=True, help="An option of the parser.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Samples for quantisation (.npz).")
 @click.option("--plugin", "wanted", multiple=True, metavar="NAME", help="A plugin that must be there.")
 @click.version_option(package_name="mm-core")
@@ -140,7 +138,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     with _progress() as advance:
         advance("parse", 0.0)
         started = time.perf_counter()
-        network = _parse(path, parser, shapes_by_input(options["input_dims"]), options["batch_size"])
+        read = partial(parse, path, parser=parser, **dict(options["parser_options"]))
+        network = _parse(read, shapes_by_input(options["input_dims"]), options["batch_size"])
         parsed = time.perf_counter() - started
         given = {name: options[name] for name in _CHOICES}
         config = _configuration(options["build_config"], given, target, advance)
@@ -169,13 +168,12 @@ def _require(name: str) -> None:
         plugins.load(record.group, record.name)
 
 
-def _parse(path: Path, parser: str | None, shapes: Shapes, batch_sizes: Sequence[int | None]) -> Network:
+def _parse(read: Callable[..., Network], shapes: Shapes, batch_sizes: Sequence[int | None]) -> Network:
     """The network, with the input shapes asked for; they need its input names, so it may be read twice."""
-    network = parse(path, parser=parser)
+    network = read()
     if not shapes and not batch_sizes:
         return network
-    wanted = _input_shapes(network, shapes, batch_sizes)
-    return parse(path, parser=parser, input_shapes=wanted)
+    return read(input_shapes=_input_shapes(network, shapes, batch_sizes))
 
 
 def _input_shapes(

@@ -36,12 +36,20 @@ class DeviceInfo:
 
 @dataclass(frozen=True, slots=True)
 class TargetOption:
-    """A compile-time option that a backend declares, such as the instruction set; `--<name>` on the command line."""
+    """A compile-time option that a backend declares, such as the instruction set; `--<name>` on the command line.
+
+    `aliases` are other names that a configuration may use for it.
+    """
 
     name: str
     help: str
     default: str = ""
     choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.name, *self.aliases
 
 
 class Event(ABC):

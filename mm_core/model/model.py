@@ -78,7 +78,7 @@ class Model:
     def create_engine(
         self, devices: Sequence[str] | None = None, threads: int | None = None
     ) -> Engine:
-        """Load the model onto devices, such as `["mlu:0", "cpu:0"]`; one for each backend that it was built for.
+        """Load the model onto devices, such as `["cpu:0"]`; one for each backend that it was built for.
 
         None takes the first device of each. `threads` bounds the host threads one request may use (None: all cores).
         """

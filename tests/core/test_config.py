@@ -43,7 +43,7 @@ def test_magicminds_keys() -> None:
             "debug_config": {"fusion_enable": False},
         }
     )
-    assert config.target == {"mlu_arch": "mtp_372"}
+    assert config.target == {"archs": "mtp_372"}
     assert config.input_dims == {"0": ((1, 3), (8, 3))}
     assert {"fold-affine", "fuse-epilogue", "fuse-elementwise"} <= set(config.disable_passes)
     net = mm.Network("ranged")
@@ -68,6 +68,7 @@ def test_magicminds_keys() -> None:
         ({"precision_config": {"precision_mode": "qint3_mixed_float16"}}, "'qint3_mixed_float16' is unknown"),
         ({"opt_level": "high"}, "opt_level.*high"),
         ({"archs": 3}, "archs"),
+        ({"archs": ["a", "b"]}, "archs names 2 architectures"),
         ({"dim_range": [1, 2]}, "dim_range"),
         ({"dim_range": {"N": 3}}, "dim_range"),
         ({"dim_range": {"0": {"min": [1]}}}, "dim_range"),

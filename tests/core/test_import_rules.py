@@ -49,7 +49,6 @@ DEV_DEPENDENCIES_OF_TESTING = {"pytest", "hypothesis"}
 FOREIGN = re.compile(r"torch|tensorflow|onnx|keras|cuda|openvino|\bmlu|mlu_|cambricon|nvidia|rocm", re.IGNORECASE)
 OPTION_FILES = {"cli/build.py"}
 """Where MagicMind's names of front ends may stand: as options of mm_build."""
-PUBLIC_OPTIONS = {"mlu_arch"}
 
 
 def layer(path: Path) -> str:
@@ -98,7 +97,7 @@ def test_the_core_names_no_framework_and_no_device() -> None:
         for path in sources(CORE)
         if str(path.relative_to(CORE)) not in OPTION_FILES
         for line, word in words(path)
-        if FOREIGN.search(word) and word.strip("'\"") not in PUBLIC_OPTIONS
+        if FOREIGN.search(word)
     ]
     assert not wrong, "\n".join(wrong)
 

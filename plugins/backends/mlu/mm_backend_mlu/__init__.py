@@ -31,6 +31,7 @@ class MluBackend(Backend):
             "architecture to generate code for, with the cluster counts that it may run on: mtp_372, mtp_372:6, "
             "mtp_372:2,6,8",
             DEFAULT_ARCHITECTURE,
+            aliases=("archs",),
         ),
     )
 

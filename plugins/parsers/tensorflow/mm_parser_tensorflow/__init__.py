@@ -56,6 +56,9 @@ class TensorFlowParser(Parser):
             raise ParseError(
                 f"the TensorFlow parser has no option {', '.join(map(repr, unknown))}", available=", ".join(_OPTIONS)
             )
+        for name in ("inputs", "outputs"):
+            if isinstance(options.get(name), str):
+                options[name] = options[name].split(",")
         require_tensorflow()
         from mm_parser_tensorflow.program import read_program
         from mm_parser_tensorflow.source import program_of
