@@ -23,6 +23,10 @@ def _contents(node: Node) -> tuple[Any, Any]:
     return found.table(node.proto.attr["Tin"].type, node.proto.attr["Tout"].type)
 
 
+def _words(column: Any) -> Any:
+    return np.array([word.decode("utf-8", "replace") for word in column.reshape(-1).tolist()], object)
+
+
 @op("LookupTableFindV2")
 def find(g: Graph, node: Node) -> Any:
     """The value of each key; of keys that the table does not have the default, which goes behind the values."""
@@ -30,10 +34,9 @@ def find(g: Graph, node: Node) -> Any:
     x, default = node.input(1), node.input(2)
     to = dtype_of(node.proto.attr["Tout"].type)
     if to.name == "string":
-        raise node.unsupported("a table of strings")
+        values = _words(values)
     if keys.dtype.kind in "OS":
-        words = np.array([key.decode("utf-8", "replace") for key in keys.reshape(-1).tolist()], object)
-        place = g.op("text.find", x, g.constant(words))
+        place = g.op("text.find", x, g.constant(_words(keys)))
     else:
         order = np.argsort(keys)
         keys, values = keys[order], values[order]
