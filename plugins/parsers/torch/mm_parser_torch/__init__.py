@@ -35,7 +35,7 @@ class TorchParser(Parser):
         drawn from mm's, of the same distribution; else such a program is refused.
         """
         dynamic_shapes = options.pop("dynamic_shapes", None)
-        random_numbers = bool(options.pop("random_numbers", False))
+        random_numbers = str(options.pop("random_numbers", False)).lower() in ("true", "yes", "1")
         if options:
             raise ParseError(
                 f"the PyTorch parser has no option {', '.join(map(repr, options))}",

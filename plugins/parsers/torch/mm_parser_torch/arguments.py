@@ -54,7 +54,7 @@ class Arguments:
         tensors = self._tensors()
         if missing := sorted(set(input_shapes) - set(tensors)):
             raise ParseError(f"input_shapes names {', '.join(missing)}", available=", ".join(tensors))
-        found = torch.export.ShapesCollection()
+        found = torch.export.ShapesCollection()  # type: ignore[no-untyped-call]
         for name, shape in input_shapes.items():
             found[tensors[name]].update(_dynamic_axes(name, tensors[name], shape))
         return found

@@ -73,7 +73,8 @@ def _settled(size: int | torch.SymInt, wanted: Dim) -> Iterator[tuple[str, Dim]]
 
 def _given(examples: Iterable[torch.Tensor]) -> Iterator[tuple[str, Dim]]:
     """Symbols that the user named by torch.export.Dim. A file does not keep these names."""
-    for size in (size for example in examples for size in example.shape if isinstance(size, torch.SymInt)):
+    sizes: Iterable[Any] = (size for example in examples for size in example.shape)
+    for size in (size for size in sizes if isinstance(size, torch.SymInt)):
         environment, symbol = size.node.shape_env, size.node.expr
         for source in environment.var_to_sources.get(symbol, ()):
             name = environment.source_name_to_debug_name.get(source.name, "")
