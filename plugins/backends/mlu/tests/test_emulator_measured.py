@@ -37,8 +37,9 @@ _PIPELINED = """
         __memcpy_async(out + (row - 2 * kBlock) * kColumns, result_tile(step % 2), kBlock * kColumns * 4, NRAM2GDRAM);
       if (step < kBlocks)
         __memcpy_async(left_tile(step % 2), left + row * kDepth, kBlock * kDepth * 4, GDRAM2NRAM);
+      const int slot = (step + 1) % 2;
       if (step >= 1 && step <= kBlocks)
-        __bang_matmul(result_tile((step - 1) % 2), left_tile((step - 1) % 2), (float *)mm_wram, kBlock, kDepth, kColumns);
+        __bang_matmul(result_tile(slot), left_tile(slot), (float *)mm_wram, kBlock, kDepth, kColumns);
       __sync();
     }
   }

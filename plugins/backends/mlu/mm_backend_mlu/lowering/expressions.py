@@ -126,7 +126,7 @@ class _Nodes:
 
     def __call__(self, op: str, *args: Ref | float) -> Ref:
         refs = tuple(arg if isinstance(arg, tuple) else ("scalar", float(arg)) for arg in args)
-        self.nodes.append(Node(op, refs, self.dtype, self.dtype))  # type: ignore[arg-type]
+        self.nodes.append(Node(op, refs, self.dtype, self.dtype))
         return ("node", len(self.nodes) - 1)
 
 
