@@ -17,6 +17,8 @@ _VECTOR = 64
 _LINE = 128
 _SMALLEST_TILE = 2048
 """Elements below which a tile is not split further to keep more cores busy: starting a copy would cost more."""
+_SMALLEST_SCALAR_TILE = 256
+"""The same where the scalar unit does some of the work, which takes much longer than a copy."""
 _ROUNDS = 3
 """Tiles for each core that are aimed at, so that copies and computing overlap."""
 
@@ -91,7 +93,8 @@ class _Generator:
         budget = (target.nram_bytes - regions * _LINE) // (self._element_bytes() + 2 * self._raw_bytes())
         budget -= budget % _VECTOR
         total = prod(self.outer) * self.rows * _up(self.columns)
-        wanted = max(_SMALLEST_TILE, _up(total // (target.cores * _ROUNDS)))
+        smallest = _SMALLEST_SCALAR_TILE if self.code.is_scalar else _SMALLEST_TILE
+        wanted = max(smallest, _up(total // (target.cores * _ROUNDS)))
         limit = min(budget, wanted)
         self.tile_columns = self.columns if _up(self.columns) <= limit else limit
         self.pitch = _up(self.tile_columns) if self.broadcasts else self.tile_columns
@@ -190,7 +193,7 @@ class _Generator:
             f"at.rows = mm::minimum({self.tile_rows}, {self.rows} - at.row);",
         ]
         per = self.column_blocks * self.row_blocks
-        indices = []
+        indices: list[str] = []
         for axis in reversed(range(len(self.outer))):
             body.append(f"const int64_t i{axis} = step / {per} % {self.outer[axis]};")
             indices.insert(0, f"i{axis}")

@@ -29,11 +29,15 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class TileCode:
-    """Statements, and how many scratch tiles of how many bytes an element they use."""
+    """Statements, and how many scratch tiles of how many bytes an element they use.
+
+    `is_scalar`: the scalar unit does some of it, element by element.
+    """
 
     statements: tuple[str, ...]
     slots: int
     slot_itemsize: int
+    is_scalar: bool
 
 
 Slot = Callable[[str, int], str]
@@ -149,7 +153,8 @@ class _Emitter:
         for place, ref in enumerate(self.results):
             if place not in self.written:
                 self._store(ref, self.outputs[place])
-        return TileCode(tuple(self.lines), self.slots, self.slot_itemsize)
+        is_scalar = any(line.startswith("for (") for line in self.lines)
+        return TileCode(tuple(self.lines), self.slots, self.slot_itemsize, is_scalar)
 
     def _vector_type(self, node: Node) -> str | None:
         """The type in which the vector unit does a node; None: the scalar unit does it."""
@@ -157,22 +162,21 @@ class _Emitter:
         if node.op == "cast":
             if not {node.dtype, node.result} <= {"f16", "f32", "i1"}:
                 return None
-            if node.dtype == "i1":
-                return self._truth_type(roots)
-            return self._carrier(node.dtype)
+            return self._truth_type(roots) if node.dtype == "i1" else self._carrier(node.dtype)
         if not any(op == node.op for op, _ in FORMS):
             return None
         if node.dtype in FLOATS:
             return self._carrier(node.dtype)
         return self._truth_type(roots) if node.dtype == "i1" and node.op != "select" else None
 
-    def _truth_type(self, roots: Sequence[Ref]) -> str | None:
-        """The type of the tiles in which one of these truth values lies for the vector unit."""
+    def _truth_type(self, roots: Sequence[Ref]) -> str:
+        """The type in which the vector unit has one of these truth values; else that of the numbers around."""
         for ref in roots:
             for ctype in self.held.get(ref, {}):
                 if ctype in _VECTOR_TYPES:
                     return ctype
-        return None
+        narrow = not self.wide and any(node.dtype == "f16" for node in self.expression.nodes)
+        return "half" if narrow else "float"
 
     # --- the vector unit --------------------------------------------------------------------------------------------
 
@@ -270,6 +274,11 @@ class _Emitter:
             self._emit(f"__memcpy({target}, {source.name}, {count} * {SIZES[ctype]}, NRAM2NRAM);")
         elif source.ctype == "uint8_t" and truth:
             self._emit(f"__bang_uchar2{ctype}({target}, {source.name}, {count});")
+        elif ctype == "uint8_t" and truth and source.ctype in _VECTOR_TYPES:
+            scratch = [self._take("float") for _ in range(2)]
+            names = ", ".join(name for _, name in scratch)
+            self._emit(f"mm::vector_truth({target}, {source.name}, {names}, {count});")
+            self.free += [slot for slot, _ in scratch]
         else:
             read = f"({source.name}[i] != ({source.ctype})0)" if truth else f"{source.name}[i]"
             self._loop([f"{target}[i] = ({ctype}){read};"], count)

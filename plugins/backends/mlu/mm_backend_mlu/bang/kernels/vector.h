@@ -70,6 +70,19 @@ __mlu_func__ void vector_select(T *dst, const T *truth, const T *a, const T *b, 
   __bang_bor((char *)dst, (char *)dst, (char *)other, bytes);
 }
 
+// Truth values as bytes. Each is the lowest byte of a whole number, the first of its four: the numbers' bytes are turned round,
+// so that all first ones lie together.
+__mlu_func__ void vector_truth(uint8_t *dst, const float *truth, float *bytes, float *numbers, int n) {
+  __bang_float2int32((int32_t *)numbers, truth, n, 0);
+  __bang_transpose((char *)bytes, (char *)numbers, n, (int)sizeof(int32_t));
+  __sync_compute();
+  __memcpy(dst, bytes, n, NRAM2NRAM);
+}
+__mlu_func__ void vector_truth(uint8_t *dst, const half *truth, float *bytes, float *numbers, int n) {
+  __bang_half2float(bytes, truth, n);
+  vector_truth(dst, bytes, bytes, numbers, n);
+}
+
 // A vector of `cycle` elements again and again, until `n` elements are written.
 template <typename T>
 __mlu_func__ void repeat(T *dst, const T *src, int cycle, int n) {
