@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mm_core.ir import Graph, Operation, Value
+from mm_core.ir import Graph, Value
 from mm_core.types import Dim, TensorData
 from mm_parser_tensorflow.node import Node, constant_of, weight_of
 from mm_parser_tensorflow.table import Family
@@ -65,10 +65,13 @@ def moved_weight(node: Node, g: Graph, weight: Value, order: Sequence[int], shap
     Of a quantized constant the codes are moved, so that it stays one.
     """
     maker = weight.defining_op
-    codes = maker.operands[0] if maker is not None and maker.name == "mm.dequantize" else None
-    grain = None if codes is None or weight_of(codes) is None else _moved_axis(maker, order, shape)
-    if codes is not None and grain is not None:
-        return g.dequantize(moved_weight(node, g, codes, order, shape), *maker.operands[1:], **grain)  # type: ignore[no-any-return, union-attr]
+    if maker is not None and maker.name == "mm.dequantize":
+        codes, scale, *zero = maker.operands
+        assert codes is not None
+        assert scale is not None
+        grain = _moved_grain(maker.attributes, rank_of(scale), order, shape)
+        if weight_of(codes) is not None and grain is not None:
+            return g.dequantize(moved_weight(node, g, codes, order, shape), scale, *zero, **grain)  # type: ignore[no-any-return]
     data = weight_of(weight)
     if data is None:
         moved = g.transpose(weight, permutation=tuple(order))
@@ -80,11 +83,13 @@ def moved_weight(node: Node, g: Graph, weight: Value, order: Sequence[int], shap
     )
 
 
-def _moved_axis(maker: Operation, order: Sequence[int], shape: Sequence[int]) -> dict[str, Any] | None:
+def _moved_grain(
+    grain: Mapping[str, Any], scale_rank: int, order: Sequence[int], shape: Sequence[int]
+) -> Mapping[str, Any] | None:
     """The attributes of a dequantize behind a transpose; None where a reshape would join the axis that has scales."""
-    if not rank_of(maker.operands[1]):
-        return dict(maker.attributes)
-    return None if shape else {**maker.attributes, "axis": list(order).index(maker.attributes["axis"])}
+    if not scale_rank:
+        return grain
+    return None if shape else {**grain, "axis": list(order).index(grain["axis"])}
 
 
 @op("Conv2D", "Conv3D")

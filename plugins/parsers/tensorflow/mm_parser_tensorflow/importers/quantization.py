@@ -91,10 +91,10 @@ def _fake_quant(g: Graph, node: Node, low: Value, high: Value, by_division: bool
     """Of a known range and codes of a byte a pair of quantize and dequantize: backends then count with the codes."""
     bits = node.integer("num_bits", 8)
     least, most = float(node.flag("narrow_range")), float(2**bits - 1)
-    limits = constant_of(low), constant_of(high)
-    if limits[0] is None or limits[1] is None:
+    start, end = constant_of(low), constant_of(high)
+    if start is None or end is None:
         return _rounded(g, node, *_moved(g, low, high, least, most), by_division=by_division)
-    steps = Steps.of(*limits, least, most)
+    steps = Steps.of(start, end, least, most)
     x = node.tensor(0)
     data = weight_of(x) if isinstance(x, Value) else None
     if bits <= 8 and data is not None:
@@ -107,7 +107,7 @@ def _fake_quant(g: Graph, node: Node, low: Value, high: Value, by_division: bool
 
 def _counted(g: Graph, x: Value, steps: Steps, by_division: bool) -> Value:
     """What lies outside of the range meets the end of the codes, if they end as bytes do."""
-    if (steps.least, steps.most) != (0, 255):
+    if steps.least > 0 or steps.most < 255:
         x = g.minimum(g.maximum(x, float(steps.bottom)), float(steps.top))
     shifted = g.sub(x, float(steps.bottom)) if steps.bottom else x
     ratio = g.div(shifted, float(steps.scale)) if by_division else g.mul(shifted, float(steps.inverse))
@@ -205,6 +205,5 @@ def _range(g: Graph, node: Node) -> tuple[Value, Value]:
             raise node.unsupported("a range given for each place of an axis, which TensorFlow does not run either")
         return node.input(1), node.input(2)
     others = tuple(place for place in range(rank_of(x)) if place != axis)
-    return tuple(
-        fold(node.input(0), axes=others, keepdims=axis >= 0) for fold in (g.reduce_min, g.reduce_max)
-    )  # type: ignore[return-value]
+    value, keep = node.input(0), axis >= 0
+    return g.reduce_min(value, axes=others, keepdims=keep), g.reduce_max(value, axes=others, keepdims=keep)

@@ -161,11 +161,12 @@ def _whole(g: Graph, value: Value) -> Value | None:
         return None
     data, maker = weight_of(value), value.defining_op
     if data is not None:
-        number = float(data.numpy())
-        return g.constant(int(number), "int64") if number.is_integer() else None
-    if maker is None or maker.name != "mm.cast" or not dtype_of(maker.operands[0]).is_integer:
+        known = float(data.numpy())
+        return g.constant(int(known), "int64") if known.is_integer() else None
+    number = maker.operands[0] if maker is not None and maker.name == "mm.cast" else None
+    if number is None or not dtype_of(number).is_integer:
         return None
-    return g.cast(maker.operands[0], to="int64")  # type: ignore[no-any-return]
+    return g.cast(number, to="int64")  # type: ignore[no-any-return]
 
 
 @op("LinSpace")

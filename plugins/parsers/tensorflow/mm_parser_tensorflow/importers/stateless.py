@@ -30,7 +30,7 @@ Words = tuple[Value, Value, Value, Value]
 
 
 def _u64(g: Graph, number: int) -> Value:
-    return g.constant(np.uint64(number))  # type: ignore[no-any-return]
+    return g.constant(np.uint64(number))
 
 
 def _halves(g: Graph, value: Value) -> tuple[Value, Value]:
