@@ -82,8 +82,7 @@ def test_accuracy_over_all_floats(isa, op):
     rounded = exact.astype(np.float32)
     actual = compute(isa, Node(op, (IN,)), x)
     np.testing.assert_array_equal(np.isnan(actual), np.isnan(rounded), err_msg="NaN")
-    beyond = np.abs(x) > 2**28 if op in ("sin", "cos") else np.zeros(x.shape, bool)
-    finite = np.isfinite(rounded) & ~beyond
+    finite = np.isfinite(rounded)
     infinite = np.isinf(rounded)
     np.testing.assert_array_equal(actual[infinite], rounded[infinite])
     error = ulps(actual[finite], exact[finite])

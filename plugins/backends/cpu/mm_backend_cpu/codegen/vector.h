@@ -461,7 +461,29 @@ MM_INLINE mm_vf mm_log(mm_vf x) {
   return mm_select((x < 0) | (x != x), mm_splat(__builtin_nanf("")), result);
 }
 
-/* x = n pi/2 + r in double, pi/2 in pieces of 25 bits: products are exact for |x| <= 2^28; beyond, accuracy is lost. */
+#define MM_HUGE_ANGLE 268435456.0f   /* 2^28 */
+
+/* The same for one huge x = m 2^s (Payne and Hanek): of the bits of 2 / pi only those matter that m 2^s brings to below
+ * four quarter turns; 128 of them times m, wrapped around, are the quarter turn and its fraction. */
+static __attribute__((noinline, unused)) float mm_huge_angle(float x, int32_t* quarter) {
+  static const uint32_t two_over_pi[] = {
+    0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561,
+  };
+  union { float number; uint32_t bits; } word = {x};
+  const int first = (int)(word.bits >> 23 & 255) - 150 - 2, shift = first % 32;
+  const uint32_t* from = two_over_pi + first / 32;
+  unsigned __int128 window = 0;
+  for (int i = 0; i < 4; i++) window = window << 32 | from[i];
+  if (shift) window = window << shift | from[4] >> (32 - shift);
+  const unsigned __int128 turns = window * (word.bits & 0x7fffff | 0x800000);
+  const uint32_t whole = ((uint32_t)(turns >> 125) + 1) >> 1;
+  const int64_t fraction = (int64_t)((turns >> 64) - ((unsigned __int128)whole << 62));
+  const double angle = (double)fraction * (1.5707963267948966 / 4611686018427387904.0);
+  *quarter = (int32_t)(x < 0 ? -whole : whole);
+  return (float)(x < 0 ? -angle : angle);
+}
+
+/* x = n pi/2 + r in double, pi/2 in pieces of 25 bits: products are exact for |x| <= 2^28. */
 MM_INLINE mm_vf mm_sine(mm_vf x, int32_t quarter_turns) {
   mm_vf r;
   mm_vi n;
@@ -471,6 +493,16 @@ MM_INLINE mm_vf mm_sine(mm_vf x, int32_t quarter_turns) {
     r[i] = (float)((double)x[i] - turns * 1.5707963109016418 - turns * 1.5893254712295857e-08 - turns * 6.123233995736766e-17);
     n[i] = (int32_t)(int64_t)turns;
   }
+  const mm_vi huge = (mm_abs(x) > MM_HUGE_ANGLE) & (mm_abs(x) < __builtin_inff());
+  int32_t some = 0;
+  for (int i = 0; i < MM_LANES; i++) some |= huge[i];
+  if (__builtin_expect(some, 0))
+    for (int i = 0; i < MM_LANES; i++)
+      if (huge[i]) {
+        int32_t quarter;
+        r[i] = mm_huge_angle(x[i], &quarter);
+        n[i] = quarter;
+      }
   n = n + quarter_turns;
   const mm_vf square = r * r;
   mm_vf s = square * 2.7183114070794545e-6f - 1.983933470910415e-4f;
