@@ -35,6 +35,7 @@ from mm_core.parsing import parse
 
 SHOWN_REFUSALS = 10
 SHOWN_KERNELS = 10
+UNLIMITED = 2**31  # No tensor has so many rows: front ends write such numbers for limits that nobody set.
 _TARGET = "mm_core.cli.build.target"
 
 # Options of the command that are fields of BuilderConfig under the same name.
@@ -214,12 +215,17 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
         yield lambda step, fraction: progress.update(task, description=escape(step), completed=fraction)
 
 
+def _limits(least: int, most: int) -> str:
+    return f"{least} to {most}" if most < UNLIMITED else f"{least} or more"
+
+
 def _summary(out: Console, model: Model, target: Path, parsed: float, verbose: bool) -> None:
     report = model.report
     rows = [
         ("file", f"{target} ({format_bytes(target.stat().st_size)})"),
         *((f"input {spec.name}", describe(spec)) for spec in model.inputs),
         *((f"output {spec.name}", describe(spec)) for spec in model.outputs),
+        *((f"size {name}", _limits(*limits)) for name, limits in model.dim_range.items()),
         ("weights", format_bytes(model.constant_bytes)),
         *((f"memory, {name}", format_bytes(count)) for name, count in report.memory.items()),
         ("precision", report.precision),

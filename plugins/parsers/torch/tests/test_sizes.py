@@ -82,10 +82,11 @@ def test_a_file_keeps_limits_but_not_names_which_can_be_given_again(tmp_path: Pa
     network = mm.parse(path, input_shapes={"x": ("rows", 3)})
     assert set(types(network.inputs)) == {'tensor<?x3xf32, ["rows"]>'}
     assert network.dim_range == {"rows": (0, 64)}
-    fixed = ["--input_dims", "x=7,3 y=7,3", "-o", str(tmp_path / "add.mm")]
-    done = CliRunner().invoke(mm_build, [str(path), *fixed], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    assert "7x3" in done.output
+    for options, shown in (([], ": 0 to 64"), (["--input_dims", "x=7,3 y=7,3"], "float32 7x3")):
+        arguments = [str(path), *options, "-o", str(tmp_path / "add.mm")]
+        done = CliRunner().invoke(mm_build, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        assert shown in done.output
 
 
 @pytest.mark.parametrize(
