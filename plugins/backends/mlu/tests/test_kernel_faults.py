@@ -203,12 +203,12 @@ SPECIAL: dict[str, tuple[str, Change, str]] = {
     ),
     "packed product: a block of weights too far": (
         "packed product",
-        _replaced("source += ((int64_t)at.column * chunks", "source += ((int64_t)(at.column + 999) * chunks"),
+        _replaced("offset = ((int64_t)at.column * chunks", "offset = ((int64_t)(at.column + 999) * chunks"),
         "__memcpy_async.*out of bounds",
     ),
     "packed product: weights into NRAM": (
         "packed product",
-        _replaced("shape.tile_k * (int)sizeof(T), GDRAM2WRAM);", "shape.tile_k * (int)sizeof(T), GDRAM2NRAM);"),
+        _replaced("packed.bytes, GDRAM2WRAM);", "packed.bytes, GDRAM2NRAM);"),
         "has to be in NRAM",
     ),
     "running product: WRAM is filled behind the product's back": (

@@ -19,6 +19,7 @@ from mm_backend_mlu.lowering.epilogues import (
 from mm_backend_mlu.lowering.filters import packed_matrices
 from mm_backend_mlu.lowering.layout import round_up
 from mm_backend_mlu.lowering.library import (
+    bias_buffers,
     ctype_of,
     epilogue_buffers,
     launch_kind,
@@ -169,12 +170,17 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
         },
     )  # fmt: skip
     ctype, memory = ctype_of(left), tiles.on_chip
-    call = f"mm::matmul<{ctype}>(shape, mm::{form}, a, b, c, epilogue, mm_nram, mm_wram);"
+    bias = bias_buffers(low, contraction.kernel_bias, product.n)
+    added = "bias" if bias else "nullptr"
+    call = f"mm::matmul<{ctype}>(shape, mm::{form}, a, b, {added}, c, epilogue, mm_nram, mm_wram);"
     if memory.together:
-        call = f"mm::matmul_together<{ctype}>(shape, a, b, c, epilogue, mm_nram, mm_wram, mm_sram);"
+        call = f"mm::matmul_together<{ctype}>(shape, a, b, {added}, c, epilogue, mm_nram, mm_wram, mm_sram);"
     kernel = Kernel(
         "_".join(["matmul", *(op.name.removeprefix("mm.") for op in contraction.rest[:2])]),
-        (f"const {ctype} *a", f"const {ctype} *b", *epilogue.code.parameters, f"{ctype} *c"),
+        (
+            f"const {ctype} *a", f"const {ctype} *b", *(["const float *bias"] if bias else []),
+            *epilogue.code.parameters, f"{ctype} *c",
+        ),
         f"{text}\n{epilogue.code.declaration}\n{call}",
         ("kernels/matmul.h", *epilogue.code.includes),
         epilogue.code.definitions,
@@ -184,7 +190,7 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
         note=f"{product.count} x [{product.m}, {product.k}] x [{product.k}, {product.n}], "
         f"tiles of {tiles.m} x {tiles.n} x {tiles.k}{together_note(memory)}",
     )
-    reads = [low.dense(left), right_buffer, *epilogue_buffers(low, epilogue, product.n, low.dense)]
+    reads = [low.dense(left), right_buffer, *bias, *epilogue_buffers(low, epilogue, product.n, low.dense)]
     low.launch(kernel, reads, [low.result(operation.result)], memory.tasks, launch_kind(memory))
 
 

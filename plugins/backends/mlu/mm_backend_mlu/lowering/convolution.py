@@ -10,6 +10,7 @@ from mm_backend_mlu.codegen.kernel import Kernel
 from mm_backend_mlu.lowering.epilogues import Contraction, Epilogue, check_epilogue, contraction_of, epilogue_of
 from mm_backend_mlu.lowering.filters import packed_filters
 from mm_backend_mlu.lowering.library import (
+    bias_buffers,
     ctype_of,
     epilogue_buffers,
     image_shape,
@@ -117,15 +118,21 @@ def lower_conv(low: Lowering, operation: Operation) -> None:
     """A convolution as one launch, on images that lie channels last."""
     conv = _conv(operation)
     epilogue = epilogue_of(conv.contraction)
+    bias = bias_buffers(low, conv.contraction.kernel_bias, pitch_of(conv.result))
     kernel, weights, tasks, kind = (_depthwise if conv.is_depthwise else _dense)(low, conv, epilogue)
     values = epilogue_buffers(low, epilogue, pitch_of(conv.result), lambda value: read_image(low, value))
     x = read_image(low, conv.x)
     with written_image(low, operation.result) as y:
-        low.launch(kernel, [x, weights, *values], [y], tasks, kind)
+        low.launch(kernel, [x, weights, *bias, *values], [y], tasks, kind)
 
 
 def _name(kind: str, conv: _Conv) -> str:
     return "_".join([kind, *(op.name.removeprefix("mm.") for op in conv.contraction.rest[:2])])
+
+
+def _bias(conv: _Conv) -> tuple[str, ...]:
+    """The parameter of the bias that the kernel adds, if there is one."""
+    return () if conv.contraction.kernel_bias is None else ("const float *bias",)
 
 
 def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int, int, int]:
@@ -148,12 +155,13 @@ def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int,
         },
     )  # fmt: skip
     ctype, memory = ctype_of(conv.x), tiles.on_chip
-    call = f"mm::conv<{ctype}>(shape, x, w, y, epilogue, mm_nram, mm_wram);"
+    added = "bias" if _bias(conv) else "nullptr"
+    call = f"mm::conv<{ctype}>(shape, x, w, {added}, y, epilogue, mm_nram, mm_wram);"
     if memory.together:
-        call = f"mm::conv_together<{ctype}>(shape, x, w, y, epilogue, mm_nram, mm_wram, mm_sram);"
+        call = f"mm::conv_together<{ctype}>(shape, x, w, {added}, y, epilogue, mm_nram, mm_wram, mm_sram);"
     kernel = Kernel(
         _name("conv", conv),
-        (f"const {ctype} *x", f"const {ctype} *w", *epilogue.code.parameters, f"{ctype} *y"),
+        (f"const {ctype} *x", f"const {ctype} *w", *_bias(conv), *epilogue.code.parameters, f"{ctype} *y"),
         f"{text}\n{epilogue.code.declaration}\n{call}",
         ("kernels/conv.h", *epilogue.code.includes),
         epilogue.code.definitions,
@@ -179,10 +187,11 @@ def _depthwise(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, 
     pitch = pitch_of(conv.x)
     text = shape_text("WindowShape", window_fields(conv.x, conv.result, conv.window, tiles, epilogue))
     ctype = ctype_of(conv.x)
+    added = "bias" if _bias(conv) else "nullptr"
     kernel = Kernel(
         _name("depthwise", conv),
-        (f"const {ctype} *x", "const float *w", *epilogue.code.parameters, f"{ctype} *y"),
-        f"{text}\n{epilogue.code.declaration}\nmm::depthwise<{ctype}>(shape, x, w, y, epilogue, mm_nram);",
+        (f"const {ctype} *x", "const float *w", *_bias(conv), *epilogue.code.parameters, f"{ctype} *y"),
+        f"{text}\n{epilogue.code.declaration}\nmm::depthwise<{ctype}>(shape, x, w, {added}, y, epilogue, mm_nram);",
         ("kernels/depthwise.h", *epilogue.code.includes),
         epilogue.code.definitions,
         nram=tiles.nram,

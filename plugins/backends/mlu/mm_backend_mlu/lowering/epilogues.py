@@ -17,7 +17,8 @@ from mm_core.ir import Operation, Value
 class Contraction:
     """A contraction and what is computed with it: plain, or the first operation of a fused region.
 
-    `bias` is a vector over the channels of the result, on `channel_axis` counted from the front.
+    `bias` is a vector over the channels of the result, on `channel_axis` from the front. A constant one is added
+    by the kernel in float, before its results are rounded; another one is part of the epilogue.
     """
 
     root: Operation
@@ -26,6 +27,16 @@ class Contraction:
     results: tuple[Value, ...]
     bias: Value | None
     channel_axis: int
+
+    @property
+    def kernel_bias(self) -> Value | None:
+        """The bias that the kernel adds."""
+        return self.bias if constant_data(self.bias) is not None else None
+
+    @property
+    def epilogue_bias(self) -> Value | None:
+        """The bias that the epilogue adds."""
+        return self.bias if self.kernel_bias is None else None
 
     def operand(self, number: int) -> Value | None:
         """An operand of the contraction, as it is called outside of the region."""
@@ -59,10 +70,11 @@ class Epilogue:
     code: EpilogueCode
     values: tuple[Value, ...]
     along_channels: tuple[bool, ...]
+    has_kernel_bias: bool
 
     @property
     def cost(self) -> EpilogueCost:
-        return EpilogueCost(self.code.channels, self.code.tensors, self.code.scratch)
+        return EpilogueCost(self.code.channels, self.code.tensors, self.code.scratch, self.has_kernel_bias)
 
 
 def check_epilogue(contraction: Contraction, padded: bool) -> str:
@@ -102,7 +114,7 @@ def is_channel_vector(value: Value, shape: Sequence[int], axis: int) -> bool:
 
 def _varies_along_channels(contraction: Contraction, value: Value) -> bool:
     shape = shape_of(contraction.root.result)
-    return value is contraction.bias or is_channel_vector(value, shape, contraction.channel_axis)
+    return value is contraction.epilogue_bias or is_channel_vector(value, shape, contraction.channel_axis)
 
 
 def epilogue_of(contraction: Contraction) -> Epilogue:
@@ -111,21 +123,21 @@ def epilogue_of(contraction: Contraction) -> Epilogue:
     values = tuple(builder.inputs[1:])
     expression = builder.expression(contraction.results)
     if not expression.nodes:
-        return Epilogue(NO_EPILOGUE, (), ())
+        return Epilogue(NO_EPILOGUE, (), (), contraction.kernel_bias is not None)
     along = tuple(_varies_along_channels(contraction, value) for value in values)
     names = [op.name.removeprefix("mm.") for op in contraction.rest]
-    note = ", ".join((["bias"] if contraction.bias is not None else []) + names)
-    return Epilogue(epilogue_code(expression, along, note), values, along)
+    note = ", ".join((["bias"] if contraction.epilogue_bias is not None else []) + names)
+    return Epilogue(epilogue_code(expression, along, note), values, along, contraction.kernel_bias is not None)
 
 
 def _builder(contraction: Contraction) -> ExpressionBuilder:
-    """The expression of bias and following operations; input 0 is the contraction's own result."""
+    """The expression of following operations, and a bias that the kernel does not add; input 0 is its result."""
     root = contraction.root.result
     builder = ExpressionBuilder(contraction.alias)
     builder.input(root)
-    if contraction.bias is not None:
+    if contraction.epilogue_bias is not None:
         dtype = dtype_of(root).text
-        bias = builder.input(contraction.bias)
+        bias = builder.input(contraction.epilogue_bias)
         builder.nodes.append(Node("add", (("input", 0), bias), dtype, dtype))
         builder.refs[root] = ("node", 0)
     for operation in contraction.rest:

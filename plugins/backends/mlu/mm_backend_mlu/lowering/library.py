@@ -127,6 +127,13 @@ def epilogue_buffers(low: Lowering, epilogue: Epilogue, pitch: int, tensor: Call
     return buffers
 
 
+def bias_buffers(low: Lowering, bias: Value | None, size: int) -> list[int]:
+    """The buffer of the bias that a kernel adds, in float and padded to `size` channels; none without one."""
+    if bias is None:
+        return []
+    return [low.packed(bias, ("bias", size), lambda array: padded_vector(array.astype(np.float32), size))]
+
+
 def padded_vector(array: Array, size: int) -> Array:
     """A vector with zeros up to `size`."""
     flat = array.reshape(-1)

@@ -23,15 +23,19 @@ _MOST_CHUNKS = 64
 
 @dataclass(frozen=True, slots=True)
 class EpilogueCost:
-    """What an epilogue wants: bytes for each channel (`channels`) and each element of a tile (`tensors`, `scratch`)."""
+    """What an epilogue wants: bytes for each channel (`channels`) and each element of a tile (`tensors`, `scratch`).
+
+    `bias`: the kernel itself adds one float for each channel first.
+    """
 
     channels: int = 0
     tensors: int = 0
     scratch: int = 0
+    bias: bool = False
 
     def on_chip(self, elements: int, channels: int) -> int:
         """Bytes for the largest tile."""
-        return 2 * self.channels * channels + (2 * self.tensors + self.scratch) * elements
+        return 2 * (self.channels + 4 * self.bias) * channels + (2 * self.tensors + self.scratch) * elements
 
     def sizes(self, elements: int, channels: int) -> dict[str, int]:
         """The fields of `mm::EpilogueBytes` for the largest tile."""
@@ -135,6 +139,11 @@ class _Work:
     column_tiles: int
 
 
+def _sums(chunks: int, itemsize: int, epilogue: EpilogueCost) -> int:
+    """Tiles of results in float that a contraction holds: a sum and a partial product, or what a bias is added to."""
+    return 2 if chunks > 1 else int(itemsize < 4 and epilogue.bias)
+
+
 def _dram_rate(tasks: int, target: Target) -> float:
     """Bytes of device memory for each core and cycle when a launch has so many tasks, which fill cluster by cluster."""
     active = min(target.cores, round_up(tasks, target.cores_per_cluster))
@@ -165,7 +174,8 @@ def _estimate(work: _Work, together: bool, itemsize: int, epilogue: EpilogueCost
     own = rounds * work.left + mine * work.results * (1 + epilogue.tensors / itemsize)
     weights = blocks * work.right
     copied = own + (weights / target.cores_per_cluster if together else weights)
-    passes = epilogue.scratch + epilogue.tensors + epilogue.channels + (2 + 4 * work.chunks if work.chunks > 1 else 0)
+    sums = 2 + 4 * work.chunks if work.chunks > 1 else 4 * _sums(1, itemsize, epilogue)
+    passes = epilogue.scratch + epilogue.tensors + epilogue.channels + 4 * epilogue.bias + sums
     computing = mine * (work.macs / macs_per_cycle + work.results * passes * 2 / target.vector_bytes_per_cycle)
     edges = (work.left + work.right + work.results) * itemsize / rate
     if together:
@@ -204,7 +214,7 @@ def matmul_tiles(
             results = tile_m * tile_n
             nram = (
                 2 * _piece(tile_m * tile_k, itemsize) + 2 * _piece(results, itemsize)
-                + (2 * _piece(results, 4) if chunks > 1 else 0)
+                + _sums(chunks, itemsize, epilogue) * _piece(results, 4)
                 + arranged * _piece(tile_n * tile_k, itemsize) + epilogue.on_chip(results, tile_n)
             )  # fmt: skip
             if nram > target.nram_bytes:
@@ -280,7 +290,7 @@ def _conv_tiles(problem: ConvProblem, by_tap: bool, epilogue: EpilogueCost, targ
             left, results = extents[0] * extents[1] * tile_c, tile_h * tile_w * tile_o
             nram = (
                 2 * _piece(left, itemsize) + 2 * _piece(results, itemsize)
-                + (2 * _piece(results, 4) if chunks > 1 else 0) + epilogue.on_chip(results, tile_o)
+                + _sums(chunks, itemsize, epilogue) * _piece(results, 4) + epilogue.on_chip(results, tile_o)
             )  # fmt: skip
             if nram > target.nram_bytes:
                 continue

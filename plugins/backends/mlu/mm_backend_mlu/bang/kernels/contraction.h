@@ -12,7 +12,7 @@
 //               WRAM  two blocks of the right operand
 //               SRAM  together: two blocks of the right operand, which the memory core loads once for the cluster
 // Accumulation  one chunk: the tensor unit's own, float inside, rounded once. More: products in float, added in float,
-//               rounded once after the last.
+//               rounded once after the last. A bias is added before that rounding, in float.
 // Pipeline      (memory core: block of step i + 1 to SRAM |) load operands of step i | multiply step i - 1 | store the tile
 //               that step i - 2 finished; step = turn * chunks + chunk.
 //
@@ -32,6 +32,12 @@ struct EpilogueBytes {
   int channels, tensors, scratch;
 };
 
+// One float for each channel that is stored, null: none; and how many a tile has at most.
+struct Bias {
+  const float *values;
+  int count;
+};
+
 // A block of the right operand as it lies in device memory, in the order of WRAM.
 template <typename T>
 struct Packed {
@@ -42,6 +48,7 @@ struct Packed {
 template <typename T, typename Operands, typename Epilogue>
 struct Contraction {
   Operands operands;
+  Bias bias;
   Epilogue epilogue;
   T *result;
   int cores;         // how many work on a column together
@@ -51,7 +58,8 @@ struct Contraction {
 
   T *left[2], *results[2], *weights[2], *shared[2];
   char *channels[2], *tensors[2], *scratch;
-  float *sum, *partial;
+  float *biases[2], *sum, *partial;
+  bool is_wide;  // results are computed in float and then rounded, not rounded by the tensor unit
 
   struct Place {
     int turn, chunk;
@@ -68,12 +76,12 @@ struct Contraction {
       tensors[slot] = on_chip.take<char>(bytes.tensors);
       weights[slot] = in_wram.take<T>(operands.right_count);
       shared[slot] = in_sram.take<T>(operands.right_count);
+      if (bias.values != nullptr) biases[slot] = on_chip.take<float>(bias.count);
     }
     scratch = on_chip.take<char>(bytes.scratch);
-    if (operands.chunks > 1) {
-      sum = on_chip.take<float>(operands.result_count);
-      partial = on_chip.take<float>(operands.result_count);
-    }
+    is_wide = operands.chunks > 1 || (sizeof(T) < sizeof(float) && bias.values != nullptr);
+    if (is_wide) sum = on_chip.take<float>(operands.result_count);
+    if (operands.chunks > 1) partial = on_chip.take<float>(operands.result_count);
     operands.prepare(on_chip);
   }
 
@@ -120,7 +128,10 @@ struct Contraction {
     }
     if (!is_last(here)) return;
     const Tile tile = operands.tile_of(here.at);
-    if (begins_column(here)) epilogue.load_channels(channels[column(here.turn) % 2], tile);
+    if (begins_column(here)) {
+      if (bias.values != nullptr) load_channel_vector(biases[column(here.turn) % 2], bias.values, tile);
+      epilogue.load_channels(channels[column(here.turn) % 2], tile);
+    }
     epilogue.load_tile(tensors[here.turn % 2], tile);
   }
 
@@ -131,16 +142,24 @@ struct Contraction {
     T *right = weights[block(here) % 2];
     if (begins_block(here)) operands.arrange_right(here.at, right, block(here) % 2);
     T *values = results[here.turn % 2];
-    if (operands.chunks == 1) {
-      operands.multiply(here.at, values, left[step % 2], right);
-    } else {
+    if (is_wide) {
       operands.multiply(here.at, here.chunk == 0 ? sum : partial, left[step % 2], right);
       if (here.chunk > 0) __bang_add(sum, sum, partial, tile.count());
       if (!is_last(here)) return;
+      add_bias(sum, here.turn, tile);
       narrow(values, sum, tile.count());
+    } else {
+      operands.multiply(here.at, values, left[step % 2], right);
+      add_bias(values, here.turn, tile);
     }
     epilogue.apply(values, channels[column(here.turn) % 2], tensors[here.turn % 2], scratch, tile);
   }
+
+  __mlu_device__ void add_bias(float *values, int turn, const Tile &tile) const {
+    if (bias.values == nullptr) return;
+    __bang_cycle_add(values, values, biases[column(turn) % 2], tile.count(), tile.pitch);
+  }
+  __mlu_device__ void add_bias(half *, int, const Tile &) const {}  // halves with a bias are computed in float
 
   __mlu_device__ void store(int step) {
     const Place here = place(step);
@@ -152,10 +171,11 @@ struct Contraction {
 
 // Each core by itself.
 template <typename T, typename Operands, typename Epilogue>
-__mlu_func__ void contract(const Operands &operands, const EpilogueBytes &bytes, const Epilogue &epilogue, T *result,
-                           char *nram, char *wram) {
+__mlu_func__ void contract(const Operands &operands, const Bias &bias, const EpilogueBytes &bytes,
+                           const Epilogue &epilogue, T *result, char *nram, char *wram) {
   Contraction<T, Operands, Epilogue> kernel;
   kernel.operands = operands;
+  kernel.bias = bias;
   kernel.epilogue = epilogue;
   kernel.result = result;
   kernel.cores = 1;
@@ -170,10 +190,11 @@ __mlu_func__ void contract(const Operands &operands, const EpilogueBytes &bytes,
 // The cores of a cluster together: a launch of kind Union1. Every round ends with a barrier of the cluster, after which the
 // block that the memory core loaded is there, and the slot that the cores have read is free.
 template <typename T, typename Operands, typename Epilogue>
-__mlu_func__ void contract_together(const Operands &operands, const EpilogueBytes &bytes, const Epilogue &epilogue,
-                                    T *result, char *nram, char *wram, char *sram) {
+__mlu_func__ void contract_together(const Operands &operands, const Bias &bias, const EpilogueBytes &bytes,
+                                    const Epilogue &epilogue, T *result, char *nram, char *wram, char *sram) {
   Contraction<T, Operands, Epilogue> kernel;
   kernel.operands = operands;
+  kernel.bias = bias;
   kernel.epilogue = epilogue;
   kernel.result = result;
   kernel.cores = coreDim;

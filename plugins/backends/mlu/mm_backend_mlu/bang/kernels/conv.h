@@ -142,16 +142,18 @@ __mlu_func__ ConvOperands<T> conv_operands(const ConvShape &shape, const T *x, c
 }
 
 template <typename T, typename Epilogue>
-__mlu_func__ void conv(const ConvShape &shape, const T *x, const T *w, T *y, const Epilogue &epilogue, char *nram,
-                       char *wram) {
-  contract(conv_operands(shape, x, w), shape.epilogue, epilogue, y, nram, wram);
+__mlu_func__ void conv(const ConvShape &shape, const T *x, const T *w, const float *bias, T *y,
+                       const Epilogue &epilogue, char *nram, char *wram) {
+  const Bias added = {bias, shape.tile_o};
+  contract(conv_operands(shape, x, w), added, shape.epilogue, epilogue, y, nram, wram);
 }
 
 // With weights that the cores of a cluster share.
 template <typename T, typename Epilogue>
-__mlu_func__ void conv_together(const ConvShape &shape, const T *x, const T *w, T *y, const Epilogue &epilogue,
-                                char *nram, char *wram, char *sram) {
-  contract_together(conv_operands(shape, x, w), shape.epilogue, epilogue, y, nram, wram, sram);
+__mlu_func__ void conv_together(const ConvShape &shape, const T *x, const T *w, const float *bias, T *y,
+                                const Epilogue &epilogue, char *nram, char *wram, char *sram) {
+  const Bias added = {bias, shape.tile_o};
+  contract_together(conv_operands(shape, x, w), added, shape.epilogue, epilogue, y, nram, wram, sram);
 }
 
 }  // namespace mm

@@ -1,7 +1,7 @@
 // Depthwise convolutions of channels-last images on the vector unit: each channel has a window of weights of its own.
 //
 // Walk, patches and pipeline: window.h. For each tap: products of a phase of the patch with the tap's weights, which
-// repeat every `channels` elements, added up in float; rounded once. Weights are float [kh * kw][pitch] whatever the
+// repeat every `channels` elements, added up in float with the bias, if there is one; rounded once. Weights are float [kh * kw][pitch] whatever the
 // images are, zero in padding channels, and stay in NRAM for a block of channels.
 #ifndef MM_KERNELS_DEPTHWISE_H_
 #define MM_KERNELS_DEPTHWISE_H_
@@ -15,12 +15,13 @@ struct Depthwise {
   WindowWalk walk;
   const T *x;
   const float *w;
+  const float *bias;  // [pitch]; null: none
   T *y;
   Epilogue epilogue;
   int first_tile;
 
   T *patches[2], *results[2];
-  float *wide, *sum, *product, *weights[2];
+  float *wide, *sum, *product, *weights[2], *biases[2];
   char *channels[2], *tensors[2], *scratch;
 
   __mlu_device__ void prepare(char *nram) {
@@ -30,6 +31,7 @@ struct Depthwise {
       patches[slot] = on_chip.take<T>(walk.patch_count());
       results[slot] = on_chip.take<T>(walk.result_count());
       weights[slot] = on_chip.take<float>(shape.kh * shape.kw * shape.tile_c);
+      if (bias != nullptr) biases[slot] = on_chip.take<float>(shape.tile_c);
       channels[slot] = on_chip.take<char>(shape.epilogue.channels);
       tensors[slot] = on_chip.take<char>(shape.epilogue.tensors);
     }
@@ -49,6 +51,7 @@ struct Depthwise {
     if (step == first_tile || step % walk.column_tiles == 0) {
       const int slot = column(step) % 2;
       load_rows(weights[slot], w + at.channel, shape.kh * shape.kw, at.channels, at.channels, shape.pitch);
+      if (bias != nullptr) load_channel_vector(biases[slot], bias, tile);
       epilogue.load_channels(channels[slot], tile);
     }
     epilogue.load_tile(tensors[step % 2], tile);
@@ -68,6 +71,7 @@ struct Depthwise {
         if (tap > 0) __bang_add(sum, sum, product, span);
       }
     }
+    if (bias != nullptr) __bang_cycle_add(sum, sum, biases[slot], span, at.channels);
     T *values = results[step % 2];
     const int row = at.columns * at.channels, pitch = at.phase_columns * at.channels;
     for (int r = 0; r < at.rows; ++r) narrow(values + r * row, sum + r * pitch, row);
@@ -81,13 +85,14 @@ struct Depthwise {
 };
 
 template <typename T, typename Epilogue>
-__mlu_func__ void depthwise(const WindowShape &shape, const T *x, const float *w, T *y, const Epilogue &epilogue,
-                            char *nram) {
+__mlu_func__ void depthwise(const WindowShape &shape, const T *x, const float *w, const float *bias, T *y,
+                            const Epilogue &epilogue, char *nram) {
   Depthwise<T, Epilogue> kernel;
   kernel.walk.shape = shape;
   kernel.walk.plan();
   kernel.x = x;
   kernel.w = w;
+  kernel.bias = bias;
   kernel.y = y;
   kernel.epilogue = epilogue;
   kernel.prepare(nram);

@@ -148,16 +148,18 @@ __mlu_func__ MatmulOperands<T> matmul_operands(const MatmulShape &shape, RightOp
 }
 
 template <typename T, typename Epilogue>
-__mlu_func__ void matmul(const MatmulShape &shape, RightOperand kind, const T *a, const T *b, T *c,
-                         const Epilogue &epilogue, char *nram, char *wram) {
-  contract(matmul_operands(shape, kind, a, b), shape.epilogue, epilogue, c, nram, wram);
+__mlu_func__ void matmul(const MatmulShape &shape, RightOperand kind, const T *a, const T *b, const float *bias,
+                         T *c, const Epilogue &epilogue, char *nram, char *wram) {
+  const Bias added = {bias, shape.tile_n};
+  contract(matmul_operands(shape, kind, a, b), added, shape.epilogue, epilogue, c, nram, wram);
 }
 
 // With weights that the cores of a cluster share; they are packed.
 template <typename T, typename Epilogue>
-__mlu_func__ void matmul_together(const MatmulShape &shape, const T *a, const T *b, T *c, const Epilogue &epilogue,
-                                  char *nram, char *wram, char *sram) {
-  contract_together(matmul_operands(shape, kPacked, a, b), shape.epilogue, epilogue, c, nram, wram, sram);
+__mlu_func__ void matmul_together(const MatmulShape &shape, const T *a, const T *b, const float *bias, T *c,
+                                  const Epilogue &epilogue, char *nram, char *wram, char *sram) {
+  const Bias added = {bias, shape.tile_n};
+  contract_together(matmul_operands(shape, kPacked, a, b), added, shape.epilogue, epilogue, c, nram, wram, sram);
 }
 
 }  // namespace mm
