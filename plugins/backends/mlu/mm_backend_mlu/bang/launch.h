@@ -6,16 +6,18 @@
      MM_MLU_KERNEL(0, mm_kernel_0, (const float *)buffers[0], (float *)buffers[1])
      MM_MLU_KERNELS_END(1)
 
-   `buffers` are addresses on the device. mm_mlu_launch returns 0, or the error of the driver; -1: there is no such kernel. */
+   `buffers` are addresses on the device. mm_mlu_launch returns 0 or the driver's error; -1: there is no such kernel. */
 #ifndef MM_MLU_LAUNCH_H
 #define MM_MLU_LAUNCH_H
+
+#include <stdint.h>
 
 #define MM_MLU_ABI 1
 #define MM_MLU_EXPORT extern "C" __attribute__((visibility("default")))
 
 #ifdef MM_MLU_EMULATED
 
-/* `queue` is a struct mm_emulated_launch. The kernel's arguments are evaluated on the task, outside of the checks. */
+/* The queue is a struct mm_emulated_launch. The kernel's arguments are evaluated on the task, outside of the checks. */
 #define MM_MLU_KERNELS_BEGIN                                                                                           \
   MM_MLU_EXPORT int mm_mlu_launch(int mm_kernel, unsigned mm_dim_x, unsigned mm_kind, void *mm_queue,                  \
                                   void *const *buffers) {                                                              \
@@ -28,6 +30,8 @@
 
 #else
 
+#include <cnrt.h>
+
 #define MM_MLU_KERNELS_BEGIN                                                                                           \
   MM_MLU_EXPORT int mm_mlu_launch(int mm_kernel, unsigned mm_dim_x, unsigned mm_kind, void *mm_queue,                  \
                                   void *const *buffers) {                                                              \
@@ -36,7 +40,7 @@
                                     : mm_kind == 1 ? cnrtFuncTypeUnion1                                                \
                                     : mm_kind == 2 ? cnrtFuncTypeUnion2                                                \
                                     : mm_kind == 4 ? cnrtFuncTypeUnion4                                                \
-                                                : cnrtFuncTypeUnion8;                                                  \
+                                                   : cnrtFuncTypeUnion8;                                               \
     if (mm_kind > 2 && mm_kind != 4 && mm_kind != 8) return -1;                                                        \
     switch (mm_kernel) {
 #define MM_MLU_KERNEL(number, name, ...)                                                                               \

@@ -1,7 +1,7 @@
 // BANG C for the host's compiler: the language as public code uses it, declared over the emulator.
 //
-// What each name means, which limits are checked, and what had to be assumed: docs/mlu-emulator.md. Nothing here is a vendor's header,
-// and it declares no more than the emulator gives a meaning to.
+// What each name means, which limits are checked, and what had to be assumed: docs/mlu-emulator.md. Nothing here is a
+// vendor's header, and it declares no more than the emulator gives a meaning to.
 #pragma once
 
 #include <cfloat>
@@ -21,8 +21,8 @@
 #define __mlu_func__ __attribute__((unused)) static inline
 #define __mlu_device__
 
-// On-chip memories: arrays at file scope, gathered by the linker. gcc would store their zeros in the object; the end of the section's
-// name makes it reserve space only.
+// On-chip memories: arrays at file scope, gathered by the linker. gcc would store their zeros in the object; the end of
+// the section's name makes it reserve space only.
 #if defined(__clang__)
 #define MM_RESERVED(name) name
 #elif defined(__x86_64__)
@@ -92,7 +92,7 @@ void __sync_cluster(MM_SITE);
 void __sync_all(MM_SITE);
 void __sync_all_ipu(MM_SITE);
 
-// Vectors of n elements. Comparisons give one and zero in the operands' type, and logic takes everything but zero as true.
+// Vectors of n elements. Comparisons give one and zero in the operands' type, logic takes all but zero as true.
 #define MM_FOR_BINARY(X) \
   X(add) X(sub) X(mul) X(maxequal) X(minequal) X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(and) X(or) X(xor)
 #define MM_FOR_SCALAR(X)                                                                                               \
@@ -120,7 +120,7 @@ MM_FOR_UNARY(MM_UNARY)
 #undef MM_SCALAR
 #undef MM_UNARY
 
-// Three operands in one instruction, rounded once: F (float) M (multiply) A (add) S (subtract), read from left to right.
+// Three operands in one instruction, rounded once: M multiplies, A adds, S subtracts, from left to right.
 enum mluFusionOp_t { FUSION_FMA, FUSION_FMS, FUSION_FAM, FUSION_FAS, FUSION_FSA, FUSION_FSM, FUSION_FSS };
 void __bang_fusion(mluFusionOp_t op, float *dst, const float *a, const float *b, const float *c, int n, int n_again,
                    MM_SITE);
@@ -159,8 +159,8 @@ void __bang_int82half(half *dst, const int8_t *src, int n, int position, MM_SITE
 void __bang_uchar2float(float *dst, const unsigned char *src, int n, MM_SITE);
 void __bang_uchar2half(half *dst, const unsigned char *src, int n, MM_SITE);
 
-// The largest or smallest value and its index: dst[0] is the value, the 32 bits after it in float and the 32 bits from the
-// second element on in half are the index of its first place. Both write 128 bytes.
+// The largest or smallest value and its index: dst[0] is the value, the 32 bits that begin at dst[1] are the index of
+// its first place. 128 bytes are written.
 void __bang_argmax(float *dst, const float *src, int n, MM_SITE);
 void __bang_argmax(half *dst, const half *src, int n, MM_SITE);
 void __bang_argmin(float *dst, const float *src, int n, MM_SITE);

@@ -1,4 +1,4 @@
-// What the hardware would punish, or silently get wrong: capacities, bounds, directions, uninitialised reads, missing waits.
+// What the hardware would punish, or silently get wrong: bounds, address spaces, uninitialised reads, missing waits.
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -83,9 +83,10 @@ void must_count(const Site &site, int64_t count, const char *what) {
 
 void must_be_in(const Site &site, Space space, const void *pointer, const char *operand) {
   const Space actual = space_of(pointer);
-  if (actual != space)
-    violate(site, "%s has to be in %s and is in %s%s", operand, name_of(space), name_of(actual),
-            actual == Space::kElsewhere && space == Space::kGdram ? " (out of bounds of every buffer of the launch)" : "");
+  if (actual == space) return;
+  const bool lost = actual == Space::kElsewhere && space == Space::kGdram;
+  violate(site, "%s has to be in %s and is in %s%s", operand, name_of(space), name_of(actual),
+          lost ? " (out of bounds of every buffer of the launch)" : "");
 }
 
 static Memory &locate(const Site &site, Space space, const Interval &what, const char *operand) {

@@ -1,4 +1,4 @@
-// Copies between memories, and waiting for them. An asynchronous copy happens when it is waited for: as late as is allowed.
+// Copies between memories, and waiting for them. An asynchronous copy happens as late as is allowed: when waited for.
 #include <algorithm>
 #include <cstring>
 
@@ -48,21 +48,32 @@ Interval bounds_of(const Segments &side, int64_t size, int64_t count) {
 void make_dense(Copy &copy) {
   if (!copy.dst.is_dense(copy.size, copy.count) || !copy.src.is_dense(copy.size, copy.count)) return;
   copy.size *= copy.count;
-  copy.count = 1;
+  copy.count = copy.dst.inner = copy.src.inner = 1;
+}
+
+// Segments along one axis are apart, and so are whole rows of them along the other.
+bool are_nested(int64_t size, int64_t stride, int64_t count, int64_t row_stride, int64_t rows) {
+  const int64_t row = std::abs(stride) * (count - 1) + size;
+  return (count == 1 || std::abs(stride) >= size) && (rows == 1 || std::abs(row_stride) >= row);
+}
+
+bool are_apart(const Segments &side, int64_t size, int64_t count) {
+  const int64_t inner = side.inner, outer = count / inner;
+  if (are_nested(size, side.inner_stride, inner, side.outer_stride, outer) ||
+      are_nested(size, side.outer_stride, outer, side.inner_stride, inner))
+    return true;
+  static std::vector<char *> starts;
+  starts.clear();
+  for (int64_t index = 0; index < count; ++index) starts.push_back(side.at(index));
+  std::sort(starts.begin(), starts.end());
+  return std::adjacent_find(starts.begin(), starts.end(),
+                            [&](char *left, char *right) { return right - left < size; }) == starts.end();
 }
 
 void must_not_overlap(const Copy &copy) {
   if (copy.dst_space == copy.src_space && copy.dst_bounds.overlaps(copy.src_bounds) && copy.count == 1)
     violate(copy.site, "source and destination overlap");
-  const Segments &dst = copy.dst;
-  const int64_t inner = std::min(dst.inner, copy.count);
-  const bool inside = inner > 1 && std::abs(dst.inner_stride) < copy.size;
-  const int64_t extent = (inner - 1) * std::abs(dst.inner_stride) + copy.size;
-  const bool between = copy.count > inner && std::abs(dst.outer_stride) < copy.size;
-  // Outer segments may lie between inner ones; only then is their extent no measure.
-  if (inside || between || (copy.count > inner && inner > 1 && std::abs(dst.outer_stride) >= std::abs(dst.inner_stride) &&
-                            std::abs(dst.outer_stride) < extent))
-    violate(copy.site, "segments of the destination overlap");
+  if (!are_apart(copy.dst, copy.size, copy.count)) violate(copy.site, "segments of the destination overlap");
 }
 
 template <typename Check>
@@ -177,7 +188,7 @@ static void wait(const Site &site, bool io, bool move, bool compute) {
 
 using namespace mm_emulator;
 
-#define MM_DEFINE_COPY(name, asynchronous)                                                                              \
+#define MM_DEFINE_COPY(name, asynchronous)                                                                             \
   void name(void *dst, const void *src, int64_t size, mluMemcpyDirection_t direction, const char *file, int line) {    \
     issue(describe({#name, file, line}, dst, src, size, 0, 0, 0, 0, 0, 0, 0, 0), direction, asynchronous);             \
   }                                                                                                                    \

@@ -1,4 +1,4 @@
-/* What a launch on the emulator is given and gives back. Plain C, so that other languages can mirror it; all sizes are bytes. */
+/* What a launch on the emulator is given and gives back. Plain C, so that other languages can mirror it. */
 #ifndef MM_EMULATOR_LAUNCH_CONTEXT_H
 #define MM_EMULATOR_LAUNCH_CONTEXT_H
 

@@ -57,15 +57,15 @@ struct Copy {
   bool is_io() const { return dst_space == Space::kGdram || src_space == Space::kGdram; }
 };
 
-// Who touched which bytes last (see races.cpp): stretches of bytes with one writer and one reader, neither of them overlapping.
+// Who touched which bytes last (see races.cpp): stretches that do not overlap, each with one writer and one reader.
 struct Touched {
   size_t end;
   uint32_t writer, reader;
 };
 using Marks = std::map<size_t, Touched>;  // by where they begin
 
-// A stretch of memory with what is known of its bytes. `written`: 0 is uninitialised, 1 is initialised, and in NRAM anything
-// above is the epoch of the computation that wrote it. NULL: all is initialised.
+// A stretch of memory with what is known of its bytes. `written`: 0 is uninitialised, 1 is initialised, and in NRAM
+// anything above is the epoch of the computation that wrote it. NULL: all is initialised.
 struct Memory {
   char *base = nullptr;
   size_t bytes = 0;

@@ -1,8 +1,8 @@
-// Two tasks that touch the same byte of shared memory, one of them writing, with no barrier between: found in any order of tasks.
+// Two tasks that touch the same byte of shared memory, one of them writing, with no barrier between: in every order.
 //
-// A mark says who touched a byte and when: the task's number and one, the barriers of its cluster since the last barrier of
-// its group, and the barriers of its group. A byte has a mark of its last writer and one of those who read it since; several
-// readers become one mark that stands for any task of a cluster, of a group or of the launch.
+// A mark says who touched a byte and when: the task's number and one, the barriers of its cluster since the last of its
+// group, and the barriers of its group. A byte has a mark of its last writer and one of those who read it since;
+// several readers become one mark that stands for any task of a cluster, of a group or of the launch.
 #include <algorithm>
 #include <cstdio>
 
@@ -64,9 +64,9 @@ uint32_t joined(uint32_t mark, const Task &task) {
     snprintf(other, sizeof other, task.memory_core ? "memory core of cluster %d" : "task %d",
              task.memory_core ? task.cluster : task.id);
   }
+  const bool on_chip = memory.marks == &machine.clusters[machine.task->cluster].sram.marks;
   violate(site, "race: byte %zu of %s is %s while %s %s it, with no barrier between", offset,
-          memory.marks == &machine.clusters[machine.task->cluster].sram.marks ? "SRAM" : "a buffer in GDRAM", now, other,
-          before);
+          on_chip ? "SRAM" : "a buffer in GDRAM", now, other, before);
 }
 
 void forget_everything() {

@@ -1,5 +1,5 @@
-// Memory that plain C code touches. Kernels are compiled with the thread sanitizer's calls in front of every access, and these
-// are the calls: there is no sanitizer behind them.
+// Memory that plain C code touches. Kernels are compiled with the thread sanitizer's calls in front of every access,
+// and these are the calls: there is no sanitizer behind them.
 #include "machine.h"
 
 // The object itself, from its first byte to its last: the linker knows.
@@ -15,7 +15,8 @@ static void touch(void *pointer, size_t bytes, bool writes) {
   const Space space = space_of(pointer);
   const Site site = {writes ? "scalar write" : "scalar read", task->last.file, task->last.line};
   switch (space) {
-    case Space::kWram: violate(site, "WRAM can only be copied to and computed with (the line is the last instruction's)");
+    case Space::kWram:
+      violate(site, "WRAM can only be copied to and computed with (the line is the last instruction's)");
     case Space::kElsewhere:
       // Constants of the object itself may be read.
       if (!writes && bytes <= 16) {

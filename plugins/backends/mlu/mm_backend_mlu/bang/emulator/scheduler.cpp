@@ -1,4 +1,4 @@
-// Runs the tasks of a launch on one host thread, one after the other and from barrier to barrier, in an order drawn from the seed.
+// Runs the tasks of a launch on one host thread, one after the other, from barrier to barrier, in the seed's order.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -138,7 +138,7 @@ void shuffle(std::vector<T> &items, Random &random) {
   for (size_t last = items.size(); last > 1; --last) std::swap(items[last - 1], items[random.next() % last]);
 }
 
-bool waits_in_cluster(const Task &task) { return task.waits == Barrier::kCluster; }
+bool waits_in_cluster(const Task *task) { return task->waits == Barrier::kCluster; }
 
 // Runs what can run in one cluster, until all of it waits for other clusters, or has ended. True if anything ran.
 bool run_cluster(std::vector<Task *> &members, Random &random) {
@@ -151,7 +151,7 @@ bool run_cluster(std::vector<Task *> &members, Random &random) {
       if (machine.failed) return true;
       ran = true;
     }
-    if (!std::all_of(members.begin(), members.end(), [](const Task *task) { return waits_in_cluster(*task); })) return ran;
+    if (!std::all_of(members.begin(), members.end(), waits_in_cluster)) return ran;
     time_barrier(members);
     advance_cluster_epoch(members[0]->cluster);
     for (Task *task : members) task->waits = Barrier::kNone;
@@ -167,8 +167,8 @@ bool release_group(std::vector<Task *> &members, Barrier barrier) {
   }
   if (waiting.empty()) return false;
   time_barrier(waiting);
-  // A barrier of the cores alone orders nothing with memory cores. Marks cannot tell the two apart, so where memory cores
-  // are at work it counts for no race: rather one too many than one missed.
+  // A barrier of the cores alone orders nothing with memory cores. Marks cannot tell the two apart, so where memory
+  // cores are at work it counts for no race: rather one too many than one missed.
   if (barrier == Barrier::kAll || !machine.memory_cores_work) advance_group_epoch(members[0]->group);
   for (Task *task : waiting) task->waits = Barrier::kNone;
   return true;

@@ -1,7 +1,7 @@
 // The tensor unit: products of matrices and convolutions, accumulated in float and rounded once.
 //
-// Both are one product: rows of taps times a filter of [taps][columns]. The filter is unpacked from its lanes once and kept for as long
-// as nobody writes that stretch of WRAM.
+// Both are one product: rows of taps times a filter of [taps][columns]. The filter is unpacked from its lanes once and
+// kept for as long as nobody writes that stretch of WRAM.
 #include <algorithm>
 #include <memory>
 #include <vector>

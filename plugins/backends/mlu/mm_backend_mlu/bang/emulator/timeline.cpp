@@ -1,6 +1,7 @@
-// How long the chip would take: each core has a clock for each of its streams, and every instruction moves one of them on.
+// How long the chip would take: each core has a clock for each of its streams, and every instruction moves one on.
 //
-// Instructions start in order within a stream, when the core has issued them; streams run beside each other until the program waits.
+// Instructions start in order within a stream, when the core has issued them; streams run beside each other until the
+// program waits.
 // What each instruction costs, and what is left out: docs/mlu-emulator.md.
 #include <algorithm>
 #include <cmath>
@@ -133,8 +134,10 @@ void time_barrier(const std::vector<Task *> &members) {
 double launch_seconds() {
   const mm_emulated_target &target = machine.target();
   double cycles = 0;
-  for (const Task &task : machine.tasks)
-    cycles = std::max({cycles, task.clocks.issue, task.clocks.io_done, task.clocks.move_done, task.clocks.compute_done});
+  for (const Task &task : machine.tasks) {
+    const Clocks &clocks = task.clocks;
+    cycles = std::max({cycles, clocks.issue, clocks.io_done, clocks.move_done, clocks.compute_done});
+  }
   double seconds = cycles / target.clock_hz, total = 0;
   for (const Cluster &cluster : machine.clusters) {
     seconds = std::max(seconds, cluster.dram_bytes / target.cluster_dram_bytes_per_second);

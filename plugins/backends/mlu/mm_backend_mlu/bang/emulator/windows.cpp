@@ -1,4 +1,4 @@
-// Instructions of the vector unit that move elements or gather them in windows: pooling, transposition, padding, filters.
+// Instructions of the vector unit that move elements or take them in windows: pooling, transposition, padding, filters.
 #include <algorithm>
 #include <vector>
 
@@ -50,7 +50,9 @@ void pool(const char *name, Pool kind, T *dst, const T *src, int c, int h, int w
 }
 
 template <typename T>
-void transpose_elements(T *dst, const T *src, int64_t height, int64_t width) {
+void transpose_elements(void *to, const void *from, int64_t height, int64_t width) {
+  T *dst = static_cast<T *>(to);
+  const T *src = static_cast<const T *>(from);
   constexpr int64_t kBlock = 16;
   for (int64_t top = 0; top < height; top += kBlock)
     for (int64_t left = 0; left < width; left += kBlock)
@@ -75,9 +77,9 @@ void transpose(void *dst, const void *src, int height, int width, int itemsize, 
   instruction.source(src, bytes, "the operand");
   instruction.apart(dst, bytes, src, bytes);
   instruction.result(dst, bytes);
-  if (itemsize == 1) transpose_elements(static_cast<uint8_t *>(dst), static_cast<const uint8_t *>(src), height, width);
-  if (itemsize == 2) transpose_elements(static_cast<uint16_t *>(dst), static_cast<const uint16_t *>(src), height, width);
-  if (itemsize == 4) transpose_elements(static_cast<uint32_t *>(dst), static_cast<const uint32_t *>(src), height, width);
+  if (itemsize == 1) transpose_elements<uint8_t>(dst, src, height, width);
+  if (itemsize == 2) transpose_elements<uint16_t>(dst, src, height, width);
+  if (itemsize == 4) transpose_elements<uint32_t>(dst, src, height, width);
   instruction.done(dst, bytes);
   time_vector(bytes, 1);
 }
