@@ -16,7 +16,7 @@ _MEMORIES = (("nram", "__nram__"), ("wram", "__wram__"), ("sram", "__mlu_shared_
 
 def assemble(kernels: Sequence[Kernel]) -> str:
     """One source that stands alone but for the language's own header. Kernel i is number i of its table."""
-    symbols = [f"{kernel.name}_{number}" for number, kernel in enumerate(kernels)]
+    symbols = [f"{re.sub('[^a-z0-9]+', '_', kernel.name.lower())}_{number}" for number, kernel in enumerate(kernels)]
     headers = dict.fromkeys([_LAUNCH, *(name for kernel in kernels for name in kernel.includes)])
     written: dict[str, None] = {}
     texts = [text for name in headers for text in _header(name.removeprefix("kernels/"), written)]

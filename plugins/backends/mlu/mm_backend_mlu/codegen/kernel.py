@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Kernel:
     """An entry function with its sizes as literals. Equal kernels of a part are written once.
 
-    `name` is an identifier that says what it does; `parameters` are C declarations of the buffers it gets, such as
+    `name` says what it does; `parameters` are C declarations of the buffers it gets, such as
     `const float *x`, in the order in which a launch hands them over; `body` are statements. `includes` are library
     headers, such as `kernels/conv.h`, and `definitions` text at file scope that the body needs, each written once.
     `nram`, `wram` and `sram` are the bytes it uses of `mm_nram`, `mm_wram` and `mm_sram`.

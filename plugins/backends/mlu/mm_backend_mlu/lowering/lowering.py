@@ -224,6 +224,13 @@ class Lowering:
         buffers = (*reads, *writes)
         if len(buffers) != len(kernel.parameters):
             raise CompileError(f"{kernel.name} takes {len(kernel.parameters)} buffers", where=self.where)
+        for memory in ("nram", "wram", "sram"):
+            wanted, there = getattr(kernel, memory), getattr(self.target, f"{memory}_bytes")
+            if wanted > there:
+                raise CompileError(
+                    f"{kernel.name} wants {wanted} bytes of {memory.upper()}, {self.target.arch} has {there}",
+                    where=self.where,
+                )
         number = self.kernels.setdefault(kernel, len(self.kernels))
         nodes = () if self.current is None else tuple(sorted(place.name for place in self.current.locations))
         written = tuple(range(len(reads), len(buffers)))

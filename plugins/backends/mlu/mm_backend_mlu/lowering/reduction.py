@@ -21,7 +21,9 @@ _FOLDS = {
 }  # fmt: skip
 _LANES = 64
 _LARGEST_TILE = 32768
-"""Elements of one loaded tile at most: two of them, the same in float and the sums fit NRAM."""
+"""Elements of one loaded tile at most, where NRAM is large enough."""
+_SUMS = 65536
+"""Bytes of NRAM that are kept for sums and results."""
 _FEW = 4096
 """Bytes below which a tile of lines is not made smaller to keep more cores busy."""
 
@@ -107,13 +109,15 @@ def _fold(
     outer, length, inner = sizes
     ctype, fold = C_TYPES[dtype], _FOLDS[name][0]
     x_outer, x_pitch, y_outer = steps
+    # A tile is there twice as it is loaded, and once in float.
+    largest = min(_LARGEST_TILE, (target.nram_bytes - _SUMS) // (3 * 4))
     if inner == 1 and x_pitch == 1:
-        tile_inner, largest = _LANES, _LARGEST_TILE // _LANES
-        tile_length = min(round_up(length, _LANES), largest)
+        tile_inner = _LANES
+        tile_length = min(round_up(length, _LANES), largest // _LANES // _LANES * _LANES)
         tasks, kind, sums = -(-outer // tile_inner), "rows", 2 * tile_inner * _LANES
     else:
         tile_inner = min(round_up(inner, _LANES), max(_LANES, round_up(outer * inner // target.cores, _LANES)), 1024)
-        tile_length = max(1, min(length, _LARGEST_TILE // tile_inner))
+        tile_length = max(1, min(length, largest // tile_inner))
         tasks, kind, sums = outer * -(-inner // tile_inner), "columns", tile_inner
     tile = tile_inner * tile_length
     nram = 2 * tile * SIZES[ctype] + tile * 4 + sums * 4 + tile_inner * SIZES[ctype]
