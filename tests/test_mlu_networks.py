@@ -14,12 +14,15 @@ TOLERANCE = {"force_float32": 1e-3, "force_float16": 3e-2}
 ON_DEVICE = 0.95
 
 
-def _ran(network: mm.Network, inputs: dict[str, np.ndarray], **config: object) -> tuple[dict[str, np.ndarray], mm.Model]:
+Arrays = dict[str, np.ndarray]
+
+
+def _ran(network: mm.Network, inputs: Arrays, **config: object) -> tuple[Arrays, mm.Model]:
     model = mm.Builder(mm.BuilderConfig(**config)).build(network)
     return mm.Engine(model).create_context().run(inputs), model
 
 
-def _errors(got: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> float:
+def _errors(got: Arrays, wanted: Arrays) -> float:
     """The largest error of any output, of that output's largest number."""
     assert got.keys() == wanted.keys()
     assert all(got[name].dtype == array.dtype for name, array in wanted.items())
