@@ -39,9 +39,9 @@ class Kernels:
         handle, name = tempfile.mkstemp(suffix=".so")
         with os.fdopen(handle, "wb") as file:
             file.write(code)
-        self._library = ctypes.CDLL(name)
+        self.library = ctypes.CDLL(name)
         Path(name).unlink()
-        self._library.mm_mlu_launch.argtypes = (
+        self.library.mm_mlu_launch.argtypes = (
             ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p),
         )  # fmt: skip
 
@@ -72,7 +72,7 @@ class Kernels:
             region_count=len(arrays), seed=seed,
         )  # fmt: skip
         pointers = (ctypes.c_void_p * max(1, len(arrays)))(*(memory.ctypes.data for memory in cells))
-        status = self._library.mm_mlu_launch(kernel, tasks, kind, ctypes.byref(launch), pointers)
+        status = self.library.mm_mlu_launch(kernel, tasks, kind, ctypes.byref(launch), pointers)
         if status:
             raise Violation(launch.error.decode(errors="replace") or f"status {status}")
         for position in writable:

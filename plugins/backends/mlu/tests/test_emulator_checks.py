@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mlu_running import Violation, kernels, source_of
+from mlu_running import Kernels, Violation, kernels, source_of
+from mm_backend_mlu.target import find_card
 
 _PARAMETERS = "const float *x, float *y, float *z"
 _HEAD = """
@@ -92,6 +95,42 @@ def test_arrays_larger_than_the_memories() -> None:
 def test_dimensions(tasks: int, kind: int, words: str) -> None:
     with pytest.raises(Violation, match=words):
         kernels(source_of([""], "float *x")).run(np.ones(16, np.float32), tasks=tasks, kind=kind)
+
+
+def test_old_chips_take_whole_vectors_only() -> None:
+    body = "LOAD(1024) __bang_add_scalar(N, N, 1.f, 32); __bang_add_scalar(M, N, 1.f, 33);"
+    source, x = source_of([body], _PARAMETERS, head=_HEAD), np.ones(1024, np.float32)
+    Kernels(source, find_card("MLU370-S4")).run(x, x, x)
+    with pytest.raises(Violation, match="33 elements are no multiple of 128 bytes"):
+        Kernels(source, replace(find_card("MLU370-S4"), bang_arch=270)).run(x, x, x)
+
+
+@pytest.mark.parametrize("place", ["mm_nram", "mm_wram"])
+def test_memories_are_as_large_as_stated(place: str) -> None:
+    """The last bytes of a memory can be used, the next cannot; whatever else the object holds."""
+    direction = {"mm_nram": "GDRAM2NRAM", "mm_wram": "GDRAM2WRAM"}[place]
+    bodies = [f"__memcpy({place} + {offset}, x, 64, {direction});" for offset in (8192 - 64, 8192)]
+    code = kernels(source_of(bodies, _PARAMETERS, nram=8192, wram=8192))
+    x = np.ones(16, np.float32)
+    code.run(x, x, x, kernel=0)
+    with pytest.raises(Violation, match="destination has to be in"):
+        code.run(x, x, x, kernel=1)
+
+
+def test_what_the_object_exports() -> None:
+    code = kernels(source_of(["", ""], _PARAMETERS))
+    x = np.ones(16, np.float32)
+    assert (code.library.mm_mlu_abi(), code.library.mm_mlu_kernels()) == (1, 2)
+    with pytest.raises(Violation, match="status -1"):
+        code.run(x, x, x, kernel=2)
+
+
+def test_launch_of_another_layout_is_refused() -> None:
+    """A driver that states the launch otherwise than the object was built for is not believed."""
+    launch = (ctypes.c_uint64 * 512)(8)
+    no_buffers = (ctypes.c_void_p * 3)()
+    code = kernels(source_of([""], _PARAMETERS))
+    assert code.library.mm_mlu_launch(0, 4, 0, ctypes.byref(launch), no_buffers) == -2
 
 
 def test_many_unwaited_computations_are_remembered() -> None:
