@@ -148,6 +148,14 @@ def test_convolutions(dtype: type) -> None:
     cases.compare()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_convolutions_by_weights_known_when_running(dtype: type) -> None:
+    make, cases = Make(dtype), Cases()
+    for label, (x, w, attributes) in CONVOLUTIONS.items():
+        cases.add(label, "mm.conv", [make(*x), make(*w), make(w[0])], **attributes)
+    cases.compare()
+
+
 def test_padding_of_images_stays_out_of_convolutions() -> None:
     """What padding lanes of an image hold (here 1 / 0) may not meet the weights' zeros."""
     x = np.ones((1, 5, 4, 4), np.float32)

@@ -129,7 +129,7 @@ def check_matmul(operation: Operation, target: Target) -> str:
     shape = shape_of(contraction.root.result)
     if contraction.bias is not None and not is_channel_vector(contraction.bias, shape, contraction.channel_axis):
         return "what is added is not one number for each column"
-    reason = check_epilogue(contraction, padded=False)
+    reason = check_epilogue(contraction)
     if reason:
         return reason
     if _tiles(contraction, product, epilogue_of(contraction), target) is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from mm_backend_mlu.codegen.kernel import Kernel
+from mm_backend_mlu.lowering.arranging import Filters, arranged_filters
 from mm_backend_mlu.lowering.epilogues import Contraction, Epilogue, check_epilogue, contraction_of, epilogue_of
 from mm_backend_mlu.lowering.filters import packed_filters
 from mm_backend_mlu.lowering.library import (
@@ -25,9 +27,11 @@ from mm_backend_mlu.lowering.library import (
     written_image,
 )
 from mm_backend_mlu.lowering.lowering import Lowering
+from mm_backend_mlu.lowering.movement import copy, fill_buffer
 from mm_backend_mlu.lowering.rule import Preference, Rule
 from mm_backend_mlu.lowering.tiling import ConvProblem, ConvTiles, WindowProblem, WindowTiles, conv_tiles, window_tiles
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, shape_of
+from mm_backend_mlu.lowering.view import View
 from mm_backend_mlu.lowering.windows import Window, window_of
 from mm_backend_mlu.program import BLOCK
 from mm_backend_mlu.target import Target
@@ -54,7 +58,10 @@ class _Conv:
 
     @property
     def is_depthwise(self) -> bool:
-        return self.groups > 1 and self.groups == shape_of(self.x)[1] == shape_of(self.w)[0]
+        """On the vector unit; it takes weights in float, which halves that only running tells are not."""
+        channels = shape_of(self.x)[1]
+        has_floats = constant_data(self.w) is not None or dtype_of(self.w).text == "f32"
+        return self.groups > 1 and self.groups == channels == shape_of(self.w)[0] and has_floats
 
 
 def _conv(operation: Operation) -> _Conv:
@@ -72,7 +79,7 @@ def _conv_tiles(conv: _Conv, epilogue: Epilogue, target: Target) -> ConvTiles | 
     window = conv.window
     problem = ConvProblem(
         batch, height, width, shape_of(conv.w)[1], stored, conv.groups,
-        window.kernel, window.strides, window.dilations, dtype_of(conv.x).itemsize,
+        window.kernel, window.strides, window.dilations, dtype_of(conv.x).itemsize, constant_data(conv.w) is None,
     )  # fmt: skip
     return conv_tiles(problem, epilogue.cost, target)
 
@@ -93,18 +100,15 @@ def check_conv(operation: Operation, target: Target) -> str:
     x, w = contraction.operand(0), contraction.operand(1)
     assert x is not None
     assert w is not None
-    reason = not_float(x)
+    reason = not_float(x, w)
     if reason:
         return reason
     if not is_image(x):
         return f"a convolution in {len(shape_of(x)) - 2} dimensions"
-    if constant_data(w) is None:
-        return "weights known only when running"
     if 0 in shape_of(w) or 0 in shape_of(x):
         return "an empty operand"
     conv = _conv(operation)
-    result = conv.result
-    reason = check_epilogue(contraction, padded=pitch_of(result) != shape_of(result)[1])
+    reason = check_epilogue(contraction)
     if reason:
         return reason
     epilogue = epilogue_of(contraction)
@@ -172,6 +176,10 @@ def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int,
         f"{tiles.c} channels{', tap by tap' if tiles.by_tap else ''}{together_note(memory)}",
     )
     kh, kw = conv.window.kernel
+    if constant_data(conv.w) is None:
+        filters = Filters(conv.groups, outputs, depth, kh * kw, stored, tiles.c, tiles.by_tap)
+        weights = arranged_filters(low, low.dense(conv.w), filters, dtype_of(conv.w).itemsize)
+        return kernel, weights, memory.tasks, launch_kind(memory)
 
     def pack(array: Array) -> Array:
         filters = array.reshape(conv.groups, outputs, depth, kh, kw).transpose(0, 1, 3, 4, 2)
@@ -198,11 +206,24 @@ def _depthwise(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, 
         note=f"{list(shape_of(conv.x))} by {list(shape_of(conv.w))}, tiles of {tiles.h} x {tiles.w} x {tiles.c}",
     )
 
+    if constant_data(conv.w) is None:
+        return kernel, _turned(low, conv, pitch), tiles.tasks, BLOCK
+
     def pack(array: Array) -> Array:
         taps = array.reshape(array.shape[0], -1).T.astype(np.float32)
         return np.stack([padded_vector(tap, pitch) for tap in taps])
 
     return kernel, low.packed(conv.w, ("depthwise", pitch), pack), tiles.tasks, BLOCK
+
+
+def _turned(low: Lowering, conv: _Conv, pitch: int) -> int:
+    """Weights of a depthwise convolution that only running tells, as [tap][pitch]."""
+    channels, taps = shape_of(conv.w)[0], prod(conv.window.kernel)
+    buffer = low.temporary(taps * pitch * 4)
+    fill_buffer(low, buffer, taps * pitch, 4, 0)
+    source = View.dense(low.dense(conv.w), (channels, taps)).transposed((1, 0))
+    copy(low, source, View(buffer, source.shape, (pitch, 1)), 4, "turn")
+    return buffer
 
 
 def window_fields(

@@ -77,11 +77,8 @@ class Epilogue:
         return EpilogueCost(self.code.channels, self.code.tensors, self.code.scratch, self.has_kernel_bias)
 
 
-def check_epilogue(contraction: Contraction, padded: bool) -> str:
-    """Why the epilogue cannot run with its contraction; empty if it can.
-
-    `padded`: results have more channels in memory than in the graph, so vectors over channels must be constants.
-    """
+def check_epilogue(contraction: Contraction) -> str:
+    """Why the epilogue cannot run with its contraction; empty if it can."""
     shape = shape_of(contraction.root.result)
     if len(contraction.results) != 1 or shape_of(contraction.results[0]) != shape:
         return "the fused region has more than one result, or one of another shape"
@@ -95,10 +92,7 @@ def check_epilogue(contraction: Contraction, padded: bool) -> str:
     for value in builder.inputs[1:]:
         if dtype_of(value).text not in FLOATS or dtype_of(value) is not dtype:
             return f"an operand of type {dtype_of(value).name} beside results of type {dtype.name}"
-        if _varies_along_channels(contraction, value):
-            if padded and constant_data(value) is None:
-                return "a vector over padded channels that is known only when running"
-        elif shape_of(value) != shape:
+        if not _varies_along_channels(contraction, value) and shape_of(value) != shape:
             return "an operand that is neither of the result's shape nor a vector over its channels"
     return ""
 

@@ -12,8 +12,10 @@ from mm_backend_mlu.codegen.expression import C_TYPES, FLOATS
 from mm_backend_mlu.lowering.epilogues import Epilogue
 from mm_backend_mlu.lowering.layout import Layout, lanes, physical_shape, round_up
 from mm_backend_mlu.lowering.lowering import Lowering
+from mm_backend_mlu.lowering.movement import copy, fill_buffer
 from mm_backend_mlu.lowering.tiling import ContractionMemory
-from mm_backend_mlu.lowering.values import constant_data, dtype_of, shape_of
+from mm_backend_mlu.lowering.values import constant_data, dtype_of, elements, shape_of
+from mm_backend_mlu.lowering.view import View
 from mm_backend_mlu.program import BLOCK
 from mm_core.ir import Value
 from mm_core.types import Array
@@ -121,10 +123,21 @@ def epilogue_buffers(low: Lowering, epilogue: Epilogue, pitch: int, tensor: Call
         if not along:
             buffers.append(tensor(value))
         elif constant_data(value) is None:
-            buffers.append(low.dense(value))
+            buffers.append(_padded_when_running(low, value, pitch))
         else:
             buffers.append(low.packed(value, ("channels", pitch), lambda array: padded_vector(array, pitch)))
     return buffers
+
+
+def _padded_when_running(low: Lowering, value: Value, size: int) -> int:
+    """The buffer of a vector that only running tells, with zeros up to `size`."""
+    vector, itemsize = low.dense(value), dtype_of(value).itemsize
+    if elements(value) == size:
+        return vector
+    buffer = low.temporary(size * itemsize)
+    fill_buffer(low, buffer, size, itemsize, 0)
+    copy(low, View.dense(vector, (elements(value),)), View.dense(buffer, (elements(value),)), itemsize, "pad")
+    return buffer
 
 
 def bias_buffers(low: Lowering, bias: Value | None, size: int) -> list[int]:

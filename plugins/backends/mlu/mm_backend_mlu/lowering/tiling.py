@@ -252,6 +252,8 @@ class ConvProblem:
     strides: tuple[int, int]
     dilations: tuple[int, int]
     itemsize: int
+    one_block: bool = False
+    """Blocks of 64 lanes, for weights that are arranged when running."""
 
     @property
     def must_go_by_tap(self) -> bool:
@@ -277,7 +279,8 @@ def _conv_tiles(problem: ConvProblem, by_tap: bool, epilogue: EpilogueCost, targ
     lanes = round_up(problem.stored, LANES)
     taps, tap_chunks = (1, kh * kw) if by_tap else (kh * kw, 1)
     widths = [size for size in sizes_up_to(problem.ow) if size == problem.ow or size >= 8] or [problem.ow]
-    for depth_chunks, tile_o in product(range(1, _MOST_CHUNKS), _lane_blocks(lanes)):
+    blocks = [LANES] if problem.one_block else list(_lane_blocks(lanes))
+    for depth_chunks, tile_o in product(range(1, _MOST_CHUNKS), blocks):
         tile_c = round_up(-(-problem.c // depth_chunks), align)
         chunks = depth_chunks * tap_chunks
         right = tile_o * taps * tile_c
