@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-from mlu_running import Violation, kernels, source_of
+from mlu_running import Kernels, Violation, kernels, source_of
 
 _HEAD = """
 #define N ((float *)mm_nram)
@@ -250,3 +252,34 @@ def test_atomic_additions_are_no_race() -> None:
 def test_more_barriers_than_epochs() -> None:
     body = "for (int round = 0; round < 20000; ++round) { if (coreId == round % 4) S[0] = round; __sync_cluster(); }"
     kernels(source_of([body], _PARAMETERS, head=_HEAD)).run(*_arrays(4), kind=1)
+
+
+def test_objects_run_beside_each_other() -> None:
+    """Each loaded object is a chip of its own: two threads with one each do not see each other."""
+    body = """
+      for (int round = 0; round < 50; ++round) {
+        if (__is_mpu()) __memcpy(S, x, 1024, GDRAM2SRAM);
+        __sync_cluster();
+        if (__is_ipu()) {
+          __memcpy(N, S, 1024, SRAM2NRAM);
+          __bang_add_scalar(N, N, (float)(taskId * %d), 256);
+          __memcpy(y + taskId * 256, N, 1024, NRAM2GDRAM);
+        }
+        __sync_cluster();
+      }
+    """
+    factors = (1, 3)
+    chips = [Kernels(source_of([body % factor], _PARAMETERS, head=_HEAD)) for factor in factors]
+
+    def run(chip: Kernels) -> list[np.ndarray]:
+        results = []
+        for seed in range(20):
+            x, y = _arrays(8)
+            chip.run(x, y, tasks=8, kind=1, seed=seed)
+            results.append(y.reshape(8, 256) - x)
+        return results
+
+    with ThreadPoolExecutor(2) as pool:
+        for factor, results in zip(factors, pool.map(run, chips)):
+            for result in results:
+                assert np.array_equal(result, np.repeat(np.arange(8) * factor, 256).reshape(8, 256))
