@@ -57,11 +57,12 @@ bool are_nested(int64_t size, int64_t stride, int64_t count, int64_t row_stride,
   return (count == 1 || std::abs(stride) >= size) && (rows == 1 || std::abs(row_stride) >= row);
 }
 
-bool are_apart(const Segments &side, int64_t size, int64_t count) {
+bool are_apart(const Segments &side, const Interval &bounds, int64_t size, int64_t count) {
   const int64_t inner = side.inner, outer = count / inner;
   if (are_nested(size, side.inner_stride, inner, side.outer_stride, outer) ||
       are_nested(size, side.outer_stride, outer, side.inner_stride, inner))
     return true;
+  if (uint64_t(size) * count > bounds.end - bounds.begin) return false;  // more bytes than there is room for
   static std::vector<char *> starts;
   starts.clear();
   for (int64_t index = 0; index < count; ++index) starts.push_back(side.at(index));
@@ -73,7 +74,7 @@ bool are_apart(const Segments &side, int64_t size, int64_t count) {
 void must_not_overlap(const Copy &copy) {
   if (copy.dst_space == copy.src_space && copy.dst_bounds.overlaps(copy.src_bounds) && copy.count == 1)
     violate(copy.site, "source and destination overlap");
-  if (!are_apart(copy.dst, copy.size, copy.count)) violate(copy.site, "segments of the destination overlap");
+  if (!are_apart(copy.dst, copy.dst_bounds, copy.size, copy.count)) violate(copy.site, "segments of the destination overlap");
 }
 
 template <typename Check>
