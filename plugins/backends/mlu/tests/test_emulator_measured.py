@@ -1,8 +1,8 @@
-"""Predicted against measured: kernels whose times on hardware have been published, from the simplest to a pipelined one.
+"""Predicted against measured: kernels whose times on hardware are published, from the simplest to a pipelined one.
 
-The repository kolp323 measured products of 8192x512x512 in float on an MLU370-M8 at 1.3 GHz, with 32 tasks in Block. Each of
-its devices is taken to have 4 clusters, like the MLU370-X8, so 32 tasks run in two rounds of 16. The measured times say
-nothing of any network, and nothing here was chosen to meet them.
+The repository kolp323 measured products of 8192x512x512 in float on an MLU370-M8 at 1.3 GHz, with 32 tasks in Block.
+Each of its devices is taken to have 4 clusters, like the MLU370-X8, so 32 tasks run in two rounds of 16. The measured
+times say nothing of any network, and nothing here was chosen to meet them.
 """
 
 from __future__ import annotations
