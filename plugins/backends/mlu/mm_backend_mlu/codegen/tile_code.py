@@ -270,7 +270,10 @@ class _Emitter:
             self._emit(f"__bang_half2float({target}, {source.name}, {count});")
         elif pair == ("float", "half"):
             self._emit(f"__bang_float2half_rn({target}, {source.name}, {count});")
+        elif source.ctype == ctype and ctype in _VECTOR_TYPES:
+            self._emit(f"__bang_mul_scalar({target}, {source.name}, ({ctype})1, {count});")
         elif source.ctype == ctype:
+            self._emit("__sync_compute();")
             self._emit(f"__memcpy({target}, {source.name}, {count} * {SIZES[ctype]}, NRAM2NRAM);")
         elif source.ctype == "uint8_t" and truth:
             self._emit(f"__bang_uchar2{ctype}({target}, {source.name}, {count});")
