@@ -16,15 +16,16 @@ ACTIVATIONS = (
 )  # fmt: skip
 FUNCTIONS = (
     "neg", "abs", "sign", "floor", "ceil", "round", "trunc", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "tan", "asin",
-    "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "reciprocal", "square", "is_nan", "is_inf",
+    "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "reciprocal", "square", "is_nan",
+    "is_inf",
 )  # fmt: skip
 BINARY = (
     "add", "sub", "mul", "div", "pow", "mod", "fmod", "maximum", "minimum", "equal", "not_equal", "less",
     "less_or_equal", "greater", "greater_or_equal",
 )  # fmt: skip
 INTEGER = (
-    "add", "sub", "mul", "div", "mod", "fmod", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor", "equal",
-    "less",
+    "add", "sub", "mul", "div", "mod", "fmod", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor",
+    "equal", "less",
 )  # fmt: skip
 
 
@@ -134,6 +135,26 @@ def test_chains_read_what_they_need_once() -> None:
         return [first, n.div(first, n.add(n.square(first), 1.0))]
 
     check(build, floats(33, 65), floats(65, seed=1))
+
+
+def test_operands_are_read_where_they_lie() -> None:
+    """Rows of another value are; what has no neighbours, or runs backwards, is moved first."""
+
+    def build(n: Any, x: Any) -> list[Any]:
+        left, right = n.split(x, n.constant([35, 35]), axis=1)
+        column = n.slice(x, [5], [6], [1], [1])
+        return [
+            n.mul(left, n.sigmoid(right)),
+            n.add(column, x),
+            n.abs(column),
+            n.neg(n.slice(x, [0], [70], [1], [10])),
+            n.add(n.reverse(x, axes=(0,)), x),
+            n.exp(n.transpose(x, permutation=(1, 0))),
+            n.sub(n.slice(x, [1, 3], [3, 4], [0, 1]), n.slice(x, [0], [2], [0])),
+            n.add(n.transpose(n.reshape(left, n.constant([3, 5, 7])), permutation=(1, 0, 2)), 1.0),
+        ]
+
+    check(build, floats(3, 70))
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0, 2)])

@@ -64,7 +64,7 @@ class Author:
     # --- operations -------------------------------------------------------------------------------------------------
 
     def unary(self) -> mm.Value:
-        name = self.pick("relu", "tanh", "sigmoid", "neg", "abs", "silu", "gelu", "hard_swish", "erf", "square", "floor")
+        name = self.pick("relu", "tanh", "sigmoid", "neg", "abs", "silu", "gelu", "hard_swish", "erf", "floor")
         return getattr(self.network, name)(self.some())
 
     def binary(self) -> mm.Value:

@@ -62,7 +62,7 @@ def emit_loop(
     layout = low.layout(targets[0])
     shape = shape_of(targets[0])
     physical = physical_shape(shape, dtype_of(targets[0]).itemsize, layout)
-    views = [_operand(low, value, layout) for value in builder.inputs]
+    views = [_operand(low, value, layout, physical) for value in builder.inputs]
     operands = [
         (C_TYPES[dtype_of(value).text], spread_strides(view.shape, view.strides, physical))
         for value, view in zip(builder.inputs, views)
@@ -74,13 +74,19 @@ def emit_loop(
     low.launch(kernel, [view.buffer for view in views], [low.result(value) for value in targets], tasks)
 
 
-def _operand(low: Lowering, value: Value, layout: Layout) -> View:
+def _has_rows(view: View, physical: tuple[int, ...]) -> bool:
+    """Whether a view, read for a result of that shape, has neighbours along the innermost axis, or one element."""
+    strides = spread_strides(view.shape, view.strides, physical)
+    inner = next((stride for size, stride in zip(reversed(physical), reversed(strides)) if size != 1), 1)
+    return inner in (0, 1) and min(strides, default=0) >= 0
+
+
+def _operand(low: Lowering, value: Value, layout: Layout, physical: tuple[int, ...]) -> View:
     """Where an operand is read, for a result that lies in `layout`. Dense ones read views that have rows."""
     shape = shape_of(value)
     if layout is Layout.DENSE or elements(value) == 1:
         view = low.view(value)
-        has_rows = all(stride >= 0 for stride in view.strides) and (not shape or view.strides[-1] == 1)
-        return view if has_rows and layout is Layout.DENSE else View.dense(low.dense(value), shape)
+        return view if _has_rows(view, physical) and layout is Layout.DENSE else View.dense(low.dense(value), shape)
     batch, channels, height, width = with_rank(shape, IMAGE_RANK)
     if channels == 1:  # The same for all channels: its pixels lie in the same order in both layouts.
         return View.dense(low.dense(value), (batch, height, width, 1))
