@@ -242,7 +242,7 @@ SPECIAL: dict[str, tuple[str, Change, str]] = {
         _replaced("__sync_compute();\n    __memcpy_async(wram, arranged", "__memcpy_async(wram, arranged"),
         "arranged|__sync_compute|computed",
     ),
-    "convolution: padding is not cleared": ("convolution", _replaced(_FILL, ""), "__bang_conv"),
+    "convolution: padding is not cleared": ("convolution", _replaced(_FILL, ";"), "__bang_conv"),
     "convolution: a patch beside the image": (
         "convolution",
         _replaced("const int64_t row = patch.top + rows.begin * patch.step_y", "const int64_t row = 9999 + patch.top"),
@@ -253,8 +253,8 @@ SPECIAL: dict[str, tuple[str, Change, str]] = {
         _replaced("shape.sx, shape.sy,\n                  at.lanes);", "shape.sx, shape.sy, at.lanes + 1);"),
         "__bang_conv",
     ),
-    "depthwise: padding is not cleared": ("depthwise", _replaced(_FILL, ""), "__bang_cycle_mul"),
-    "window pool: padding is not cleared": ("window pool", _replaced(_FILL, ""), "__bang_add"),
+    "depthwise: padding is not cleared": ("depthwise", _replaced(_FILL, ";"), "__bang_cycle_mul"),
+    "window pool: padding is not cleared": ("window pool", _replaced(_FILL, ";"), "__bang_add"),
     "depthwise: a tap outside of the patch": (
         "depthwise",
         _replaced("return phase * phase_size(at) + (", "return 900000 + phase * phase_size(at) + ("),

@@ -11,6 +11,7 @@ from mm_backend_mlu.codegen.kernel import Kernel
 from mm_backend_mlu.lowering.arranging import Filters, arranged_filters
 from mm_backend_mlu.lowering.epilogues import Contraction, Epilogue, check_epilogue, contraction_of, epilogue_of
 from mm_backend_mlu.lowering.filters import packed_filters
+from mm_backend_mlu.lowering.layout import Layout
 from mm_backend_mlu.lowering.library import (
     bias_buffers,
     ctype_of,
@@ -38,6 +39,8 @@ from mm_backend_mlu.target import Target
 from mm_core.ir import Operation, Value
 from mm_core.types import Array
 
+FEW_CHANNELS = 8
+"""Up to so many, padding them to whole lines costs more than turning patches round on chip."""
 _DEPTHWISE_SUMS = 2
 """Phases in float that kernels/depthwise.h holds: the sum and a product."""
 
@@ -73,13 +76,14 @@ def _conv(operation: Operation) -> _Conv:
     return _Conv(contraction, x, w, window, contraction.root.attributes["group"])
 
 
-def _conv_tiles(conv: _Conv, epilogue: Epilogue, target: Target) -> ConvTiles | None:
+def _conv_tiles(conv: _Conv, epilogue: Epilogue, target: Target, planar: bool = False) -> ConvTiles | None:
     batch, channels, height, width = image_shape(conv.result)
     stored = pitch_of(conv.result) - (conv.groups - 1) * (channels // conv.groups)
     window = conv.window
     problem = ConvProblem(
         batch, height, width, shape_of(conv.w)[1], stored, conv.groups,
         window.kernel, window.strides, window.dilations, dtype_of(conv.x).itemsize, constant_data(conv.w) is None,
+        planar,
     )  # fmt: skip
     return conv_tiles(problem, epilogue.cost, target)
 
@@ -123,11 +127,21 @@ def lower_conv(low: Lowering, operation: Operation) -> None:
     conv = _conv(operation)
     epilogue = epilogue_of(conv.contraction)
     bias = bias_buffers(low, conv.contraction.kernel_bias, pitch_of(conv.result))
-    kernel, weights, tasks, kind = (_depthwise if conv.is_depthwise else _dense)(low, conv, epilogue)
+    planar = _is_planar(low, conv, epilogue)
+    kernel, weights, tasks, kind = (
+        _depthwise(low, conv, epilogue) if conv.is_depthwise else _dense(low, conv, epilogue, planar)
+    )
     values = epilogue_buffers(low, epilogue, pitch_of(conv.result), lambda value: read_image(low, value))
-    x = read_image(low, conv.x)
+    x = low.dense(conv.x) if planar else read_image(low, conv.x)
     with written_image(low, operation.result) as y:
         low.launch(kernel, [x, weights, *bias, *values], [y], tasks, kind)
+
+
+def _is_planar(low: Lowering, conv: _Conv, epilogue: Epilogue) -> bool:
+    """Whether an image of few channels is read as it comes, channels first."""
+    if conv.groups > 1 or shape_of(conv.x)[1] > FEW_CHANNELS or low.layout(conv.x) is not Layout.DENSE:
+        return False
+    return _conv_tiles(conv, epilogue, low.target, planar=True) is not None
 
 
 def _name(kind: str, conv: _Conv) -> str:
@@ -139,8 +153,8 @@ def _bias(conv: _Conv) -> tuple[str, ...]:
     return () if conv.contraction.kernel_bias is None else ("const float *bias",)
 
 
-def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int, int, int]:
-    tiles = _conv_tiles(conv, epilogue, low.target)
+def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue, planar: bool) -> tuple[Kernel, int, int, int]:
+    tiles = _conv_tiles(conv, epilogue, low.target, planar)
     assert tiles is not None
     batch, _, height, width = image_shape(conv.x)
     _, channels, result_height, result_width = image_shape(conv.result)
@@ -153,7 +167,7 @@ def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, int,
             "n": batch, "h": height, "w": width, "c": depth,
             "oh": result_height, "ow": result_width, "o": outputs, "groups": conv.groups,
             **conv.window.fields(),
-            "x_pitch": pitch_of(conv.x), "y_pitch": pitch, "by_tap": tiles.by_tap,
+            "x_pitch": pitch_of(conv.x), "y_pitch": pitch, "by_tap": tiles.by_tap, "planar": planar,
             "tile_h": tiles.h, "tile_w": tiles.w, "tile_o": tiles.o, "tile_c": tiles.c,
             "epilogue": epilogue.cost.sizes(tiles.h * tiles.w * tiles.o, tiles.o),
         },

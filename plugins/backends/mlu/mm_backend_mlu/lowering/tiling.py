@@ -254,6 +254,8 @@ class ConvProblem:
     itemsize: int
     one_block: bool = False
     """Blocks of 64 lanes, for weights that are arranged when running."""
+    planar: bool = False
+    """Images are read channels first and turned round on chip, as one chunk."""
 
     @property
     def must_go_by_tap(self) -> bool:
@@ -265,7 +267,7 @@ class ConvProblem:
 def conv_tiles(problem: ConvProblem, epilogue: EpilogueCost, target: Target) -> ConvTiles | None:
     """Tiles of a convolution; None where none fit."""
     ways = [True] if problem.must_go_by_tap else [False, True]
-    for by_tap in ways:
+    for by_tap in ways[:1] if problem.planar else ways:
         found = _conv_tiles(problem, by_tap, epilogue, target)
         if found is not None:
             return found
@@ -283,6 +285,8 @@ def _conv_tiles(problem: ConvProblem, by_tap: bool, epilogue: EpilogueCost, targ
     for depth_chunks, tile_o in product(range(1, _MOST_CHUNKS), blocks):
         tile_c = round_up(-(-problem.c // depth_chunks), align)
         chunks = depth_chunks * tap_chunks
+        if problem.planar and (by_tap or chunks > 1):
+            break
         right = tile_o * taps * tile_c
         if 2 * right * itemsize > target.wram_bytes or -(-problem.c // tile_c) != depth_chunks:
             continue
@@ -291,15 +295,18 @@ def _conv_tiles(problem: ConvProblem, by_tap: bool, epilogue: EpilogueCost, targ
                 continue
             extents = (tile_h, tile_w) if by_tap else ((tile_h - 1) * sy + kh, (tile_w - 1) * sx + kw)
             left, results = extents[0] * extents[1] * tile_c, tile_h * tile_w * tile_o
+            if problem.planar:
+                left = round_up(extents[0] * extents[1], LINE_BYTES // itemsize) * tile_c
             nram = (
-                2 * _piece(left, itemsize) + 2 * _piece(results, itemsize)
+                (4 if problem.planar else 2) * _piece(left, itemsize) + 2 * _piece(results, itemsize)
                 + _sums(chunks, itemsize, epilogue) * _piece(results, 4) + epilogue.on_chip(results, tile_o)
             )  # fmt: skip
             if nram > target.nram_bytes:
                 continue
             column = problem.n * -(-problem.oh // tile_h) * -(-problem.ow // tile_w)
             tiles = problem.groups * -(-lanes // tile_o) * column
-            work = _Work(left, right, results, chunks, results * taps * tile_c * chunks, tiles, column)
+            copied = extents[0] * extents[1] * problem.c if problem.planar else left
+            work = _Work(copied, right, results, chunks, results * taps * tile_c * chunks, tiles, column)
             for cost, memory in _ways(work, nram, itemsize, True, epilogue, target):
                 if best is None or cost < best[0]:
                     best = cost, ConvTiles(tile_h, tile_w, tile_o, tile_c, by_tap, memory)

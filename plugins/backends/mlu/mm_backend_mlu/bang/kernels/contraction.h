@@ -17,8 +17,8 @@
 //               that step i - 2 finished; step = turn * chunks + chunk.
 //
 // `Operands` says what is multiplied (see matmul.h, conv.h): the struct `Place` with `lanes` and what it needs itself;
-// `place(tile, chunk)`, `tile_of(place)`, `load_left`, `packed_right`, `load_right`, `arrange_right`, `multiply`; the counts
-// `chunks`, `column_tiles` (tiles in a column) and `tiles`; and the largest numbers of elements of a tile of each operand.
+// `place(tile, chunk)`, `tile_of(place)`, `load_left`, `arrange_left`, `packed_right`, `load_right`, `arrange_right`,
+// `multiply`; the counts `chunks`, `column_tiles` (tiles in a column) and `tiles`; and the largest numbers of elements of a tile of each operand.
 #ifndef MM_KERNELS_CONTRACTION_H_
 #define MM_KERNELS_CONTRACTION_H_
 
@@ -117,7 +117,7 @@ struct Contraction {
   __mlu_device__ void load(int step) {
     const Place here = place(step);
     if (!here.exists) return;
-    operands.load_left(here.at, left[step % 2]);
+    operands.load_left(here.at, left[step % 2], step % 2);
     if (begins_block(here)) {
       const int slot = block(here) % 2;
       if (cores > 1) {
@@ -141,6 +141,7 @@ struct Contraction {
     const Tile tile = operands.tile_of(here.at);
     T *right = weights[block(here) % 2];
     if (begins_block(here)) operands.arrange_right(here.at, right, block(here) % 2);
+    operands.arrange_left(here.at, left[step % 2], step % 2);
     T *values = results[here.turn % 2];
     if (is_wide) {
       operands.multiply(here.at, here.chunk == 0 ? sum : partial, left[step % 2], right);

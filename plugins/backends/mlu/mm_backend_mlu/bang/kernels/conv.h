@@ -9,6 +9,7 @@
 //               By tap: the pixels under one tap, read with the strides, [rows][columns][tile_c], one __bang_matmul. That
 //               serves 1x1 windows, dilations, and strides larger than windows, and reads an image once for each tap.
 //               Pixels outside the image and channels beyond c are zeros.
+//               Planar: images of few channels are read as they come, channels first, and turned round on chip.
 // Weights       reordered when the model was built (lowering/filters.py): [group][block][chunk][lane][..][taps][tile_c].
 #ifndef MM_KERNELS_CONV_H_
 #define MM_KERNELS_CONV_H_
@@ -26,6 +27,7 @@ struct ConvShape {
   int64_t x_pitch;      // channels from pixel to pixel of X
   int64_t y_pitch;      // the same of Y; lanes beyond groups * o are stored as well
   int by_tap;
+  int planar;           // X is [n][c][h][w]; not by tap, one group, one chunk
   int tile_h, tile_w, tile_o, tile_c;
   EpilogueBytes epilogue;
 };
@@ -42,6 +44,8 @@ struct ConvOperands {
   const T *x;
   const T *w;
   int chunks, column_tiles, tiles, left_count, right_count, result_count;
+  T *planes[2];
+  int plane_count;      // elements of a plane of a patch on chip
   int depth_chunks, x_tiles, y_tiles, blocks, stored_o, taps, step_y, step_x;
 
   __mlu_device__ void plan() {
@@ -58,6 +62,8 @@ struct ConvOperands {
     tiles = shape.groups * blocks * column_tiles;
     left_count = patch_extent(shape.tile_h, shape.kh, shape.sy) * patch_extent(shape.tile_w, shape.kw, shape.sx) *
                  shape.tile_c;
+    plane_count = round_up(left_count / shape.tile_c, kVectorBytes / (int)sizeof(T));
+    if (shape.planar) left_count = plane_count * shape.tile_c;
     right_count = shape.tile_o * taps * shape.tile_c;
     result_count = shape.tile_h * shape.tile_w * shape.tile_o;
   }
@@ -66,7 +72,11 @@ struct ConvOperands {
     return shape.by_tap ? results : (results - 1) * stride + window;
   }
 
-  __mlu_device__ void prepare(Carver &) {}
+  __mlu_device__ void prepare(Carver &on_chip) {
+    if (!shape.planar) return;
+    planes[0] = on_chip.take<T>(left_count);
+    planes[1] = on_chip.take<T>(left_count);
+  }
 
   __mlu_device__ Place place(int tile, int chunk) const {
     Place at;
@@ -100,10 +110,27 @@ struct ConvOperands {
     return tile;
   }
 
-  __mlu_device__ void load_left(const Place &at, T *patch) const {
+  __mlu_device__ void load_left(const Place &at, T *patch, int slot) const {
+    if (shape.planar) {
+      load_planes(at, planes[slot]);
+      return;
+    }
     Patch where = {at.top, at.left, step_y, step_x, at.patch_h, at.patch_w, at.depth, shape.tile_c};
     const T *image = x + (int64_t)at.image * shape.h * shape.w * shape.x_pitch + at.group * shape.c + at.depth_begin;
     load_patch(patch, image, shape.h, shape.w, shape.x_pitch, where, (T)0);
+  }
+
+  __mlu_device__ void load_planes(const Place &at, T *chip) const {
+    fill(chip, left_count, (T)0);
+    Patch where = {at.top, at.left, 1, 1, at.patch_h, at.patch_w, 1, 1};
+    for (int channel = 0; channel < shape.c; ++channel) {
+      const T *plane = x + ((int64_t)at.image * shape.c + channel) * shape.h * shape.w;
+      copy_patch(chip + channel * plane_count, plane, shape.h, shape.w, 1, where);
+    }
+  }
+
+  __mlu_device__ void arrange_left(const Place &, T *patch, int slot) const {
+    if (shape.planar) __bang_transpose(patch, planes[slot], shape.tile_c, plane_count);
   }
 
   __mlu_device__ Packed<T> packed_right(const Place &at) const {

@@ -23,22 +23,28 @@ __mlu_func__ Share inside(int first, int step, int count, int size) {
   return range;
 }
 
-// Copies a patch. `image` points at the first of the patch's channels in pixel (0, 0). What lies outside of the image, and
-// channels beyond `depth`, are `outside`.
+// Copies what a patch has of the image. `image` points at the first of the patch's channels in pixel (0, 0).
 template <typename T>
-__mlu_func__ void load_patch(T *chip, const T *image, int height, int width, int64_t pitch, const Patch &patch, T outside) {
+__mlu_func__ void copy_patch(T *chip, const T *image, int height, int width, int64_t pitch, const Patch &patch) {
   const Share rows = inside(patch.top, patch.step_y, patch.rows, height);
   const Share columns = inside(patch.left, patch.step_x, patch.columns, width);
   const int row_count = rows.end - rows.begin, column_count = columns.end - columns.begin;
-  if (row_count < patch.rows || column_count < patch.columns || patch.depth < patch.chip_depth) {
-    fill(chip, patch.rows * patch.columns * patch.chip_depth, outside);
-  }
   if (row_count <= 0 || column_count <= 0) return;
   const int64_t row = patch.top + rows.begin * patch.step_y, column = patch.left + columns.begin * patch.step_x;
   Box box = {row_count, column_count, patch.depth, patch.step_x * pitch, (int64_t)patch.step_y * width * pitch,
              patch.chip_depth, patch.columns * patch.chip_depth};
   T *first = chip + (rows.begin * patch.columns + columns.begin) * patch.chip_depth;
   copy_box(first, image + (row * width + column) * pitch, box, GDRAM2NRAM);
+}
+
+// Copies a patch. What lies outside of the image, and channels beyond `depth`, are `outside`.
+template <typename T>
+__mlu_func__ void load_patch(T *chip, const T *image, int height, int width, int64_t pitch, const Patch &patch, T outside) {
+  const Share rows = inside(patch.top, patch.step_y, patch.rows, height);
+  const Share columns = inside(patch.left, patch.step_x, patch.columns, width);
+  const bool is_inside = rows.end - rows.begin == patch.rows && columns.end - columns.begin == patch.columns;
+  if (!is_inside || patch.depth < patch.chip_depth) fill(chip, patch.rows * patch.columns * patch.chip_depth, outside);
+  copy_patch(chip, image, height, width, pitch, patch);
 }
 
 }  // namespace mm

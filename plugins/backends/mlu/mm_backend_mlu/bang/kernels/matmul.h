@@ -86,7 +86,9 @@ struct MatmulOperands {
     return tile;
   }
 
-  __mlu_device__ void load_left(const Place &at, T *tile) const {
+  __mlu_device__ void arrange_left(const Place &, T *, int) const {}
+
+  __mlu_device__ void load_left(const Place &at, T *tile, int) const {
     if (at.depth < shape.tile_k) fill(tile, at.rows * shape.tile_k, (T)0);
     const T *source = a + batch_offset(at.batch, shape.a_step) + at.row * shape.a_pitch + at.depth_begin;
     load_rows(tile, source, at.rows, at.depth, shape.tile_k, shape.a_pitch);
