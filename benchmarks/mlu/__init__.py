@@ -1,0 +1,1 @@
+"""Predicted times of networks on emulated MLUs beside those that Cambricon published."""
