@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mlu_networks import floats, source_of
+from mlu_networks import floats, integers, source_of
 from mlu_running import Kernels, Violation
 
 Case = tuple[Callable[..., Any], tuple[np.ndarray, ...], int]
@@ -26,7 +26,13 @@ CASES: dict[str, Case] = {
     "rows": (lambda n, x: n.reduce_sum(x, axes=(1,)), (floats(300, 1000),), 300),
     "columns": (lambda n, x: n.reduce_max(x, axes=(0,)), (floats(1000, 300),), 300),
     "running_sum": (lambda n, x: n.cumsum(x, axis=1), (floats(130, 33),), 130 * 33),
-}
+    "integer_sum": (lambda n, x: n.reduce_sum(x, axes=(1,)), (integers(130, 33, dtype=np.int32),), 130),
+    "gather_elements": (
+        lambda n, x, places: n.gather_elements(x, places, axis=1),
+        (floats(130, 33), integers(130, 7, low=0, high=33)), 130 * 7,
+    ),
+    "gather_nd": (lambda n, x, places: n.gather_nd(x, places), (floats(130, 33), integers(9, 1, low=0)), 9 * 33),
+}  # fmt: skip
 TASKS = 8
 
 
@@ -60,7 +66,7 @@ FAULTS = {
 }
 
 
-ANY_ALIGNMENT = ("copy", "running_sum")
+ANY_ALIGNMENT = ("copy", "running_sum", "integer_sum", "gather_elements", "gather_nd")
 """Kernels of copies and scalar code alone, which may begin anywhere."""
 
 
@@ -83,6 +89,9 @@ OUT_OF_BOUNDS = {
     "rows": (r"columns = minimum\(pitch, shape.length - first\)", "columns = pitch"),
     "columns": (r"rows = minimum\(shape.tile_length, shape.length - first\)", "rows = shape.tile_length + 1"),
     "running_sum": (r"return minimum\(shape.tile_length, shape.length - first\);", "return shape.tile_length + 9;"),
+    "integer_sum": (r"return minimum\(shape.tile_length, shape.length - first\);", "return shape.tile_length + 9;"),
+    "gather_elements": (r"index >= size \? size - 1 : index", "index + 99999"),
+    "gather_nd": (r"index >= size \? size - 1 : index", "index + 99999"),
 }
 
 
@@ -100,3 +109,38 @@ def test_what_no_copy_wrote_is_not_computed_with() -> None:
     _run(source, case)
     with pytest.raises(Violation, match="initialised"):
         _run(_planted(source, r"mm::clear_tail\([^)]*\);", ""), case)
+
+
+def _scatter(source: str, kernel: int) -> None:
+    """The second launch of a scatter: places, updates, and the copy that is updated."""
+    places, updates, result = integers(40, 1, low=0, high=9), floats(40, 33), floats(9, 33)
+    Kernels(source).run(places, updates, result, kernel=kernel, tasks=TASKS)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        ("if \\(taskId != 0\\) return;", "", "task"),
+        (r"\b__sync(_io)?\(\);", "", "has been waited for"),
+        (r"index >= size \? size - 1 : index", "index + 99999", "GDRAM"),
+    ],
+    ids=["race", "missing wait", "out of bounds"],
+)
+def test_scatter(pattern: str, replacement: str, message: str) -> None:
+    def build(n: Any, x: Any, places: Any, updates: Any) -> Any:
+        return n.scatter_nd(x, places, updates, reduction="add")
+
+    source = source_of(build, floats(9, 33), integers(40, 1, low=0, high=9), floats(40, 33))
+    kernel = int(re.findall(r"MM_MLU_KERNEL\((\d+), scatter_nd", source)[0])
+    _scatter(source, kernel)
+    with pytest.raises(Violation, match=message):
+        _scatter(_planted(source, pattern, replacement), kernel)
+
+
+def test_best_out_of_bounds() -> None:
+    source = source_of(lambda n, x: list(n.topk(x, n.constant([3]))), floats(9, 33))
+    results = np.zeros((9, 3), np.float32), np.zeros((9, 3), np.int64)
+    Kernels(source).run(floats(9, 33), *results, written=(1, 2), tasks=TASKS)
+    planted = _planted(source, "shape.outer \\* shape.inner\\)", "shape.outer * shape.inner + 1)")
+    with pytest.raises(Violation, match="GDRAM"):
+        Kernels(planted).run(floats(9, 33), *results, written=(1, 2), tasks=TASKS)
