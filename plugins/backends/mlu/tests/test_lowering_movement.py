@@ -70,6 +70,14 @@ def test_the_same_elements_are_not_copied() -> None:
     assert [kernel.kernel for part in model.executables for kernel in part.kernels] == ["add"]
 
 
+def test_bits_as_another_type() -> None:
+    def build(n: Any, x: Any, y: Any) -> list[Any]:
+        turned = n.transpose(x, permutation=(1, 0))
+        return [n.bit_cast(x, to="int32"), n.neg(n.bit_cast(turned, to="int32")), n.bit_cast(y, to="float64")]
+
+    check(build, floats(3, 5), integers(4, 2, low=0))
+
+
 def test_one_result_leaves_twice_and_an_input_leaves_as_it_is() -> None:
     def build(n: Any, x: Any) -> list[Any]:
         y = n.exp(x)

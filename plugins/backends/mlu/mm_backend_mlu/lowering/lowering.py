@@ -140,10 +140,6 @@ class Lowering:
         """
         return self._in(value, Layout.CHANNELS_LAST)
 
-    def read(self, value: Value, layout: Layout) -> int:
-        """The buffer that holds a value in a layout; converted if it does not yet lie so."""
-        return self._in(value, layout)
-
     def _in(self, value: Value, layout: Layout) -> int:
         found = self._places.get((value, layout))
         if found is None:

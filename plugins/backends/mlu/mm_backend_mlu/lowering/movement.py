@@ -100,6 +100,18 @@ def lower_reshape(low: Lowering, operation: Operation) -> None:
     low.define(operation.result, view or View.dense(low.dense(value), shape))
 
 
+def check_bit_cast(operation: Operation, target: Target) -> str:
+    kinds = dtype_of(source(operation)), dtype_of(operation.result)
+    if kinds[1].kind == "bool" or any(dtype.bits < 8 and dtype.kind != "bool" for dtype in kinds):
+        return f"bits of {kinds[0].name} as {kinds[1].name}"
+    return ""
+
+
+def lower_bit_cast(low: Lowering, operation: Operation) -> None:
+    """The same bytes, of another type."""
+    low.define(operation.result, low.view(source(operation)))
+
+
 def lower_transpose(low: Lowering, operation: Operation) -> None:
     view = low.view(source(operation))
     rank = len(view.shape)
@@ -287,6 +299,7 @@ def lower_pad(low: Lowering, operation: Operation) -> None:
 
 RULES = {
     **{name: Rule(always, lower_reshape) for name in ALIASES},
+    "mm.bit_cast": Rule(check_bit_cast, lower_bit_cast),
     "mm.transpose": Rule(always, lower_transpose),
     "mm.expand": Rule(always, lower_expand),
     "mm.concat": Rule(always, lower_concat, Preference.FOLLOW),
