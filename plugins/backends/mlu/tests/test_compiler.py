@@ -58,14 +58,14 @@ def test_unknown_architectures_are_refused_with_the_known_ones() -> None:
 
 
 def _image_network(n: Any, x: Any) -> list[Any]:
-    y = n.relu(n.conv(x, floats(40, 3, 3, 3), floats(40), pads=(1, 1, 1, 1)))
+    y = n.relu(n.conv(x, floats(40, 40, 3, 3), floats(40), pads=(1, 1, 1, 1)))
     y = n.add(n.mul(y, floats(40, 1, 1)), n.max_pool(y, kernel_shape=(3, 3), pads=(1, 1, 1, 1)))
     return [n.reshape(n.reduce_mean(y, axes=(2, 3)), [1, 40])]
 
 
 def test_images_stay_channels_last_between_their_borders() -> None:
     """One change of layout for the input; element-wise operations follow, and the mean reads pixels where they lie."""
-    artefact: Any = network_of(_image_network, [floats(1, 3, 8, 8)])
+    artefact: Any = network_of(_image_network, [floats(1, 40, 8, 8)])
     stages = {stage.name: stage for stage in COMPILER.stages}
     layouts = stages["layout"].run(artefact, CompileContext())
     assert len(layouts.channels_last) == 5
@@ -75,7 +75,7 @@ def test_images_stay_channels_last_between_their_borders() -> None:
 
 
 def _compile(folder: Path | None = None) -> Executable:
-    network = network_of(_image_network, [floats(1, 3, 8, 8)])
+    network = network_of(_image_network, [floats(1, 40, 8, 8)])
     return COMPILER.compile(network, CompileContext(dump_folder=folder))
 
 
@@ -133,7 +133,7 @@ def test_memory_of_what_is_done_with_is_used_again() -> None:
 
 def test_results_inside_are_traced_as_the_user_knows_them() -> None:
     """The dumper sees logical shapes, of values that lie channels last too."""
-    network = network_of(_image_network, [floats(1, 3, 8, 8)])
+    network = network_of(_image_network, [floats(1, 40, 8, 8)])
     traces = Program.from_json(COMPILER.compile(network, CompileContext()).manifest["program"]).traces
     convolved = next(trace for trace in traces if trace.label == "mm.conv")
     assert (convolved.shape, convolved.strides) == ((1, 40, 8, 8), (8 * 8 * 64, 1, 8 * 64, 64))
