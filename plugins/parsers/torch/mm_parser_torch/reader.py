@@ -235,7 +235,8 @@ def draws(node: torch.fx.Node) -> bool:
     schema = target._schema.arguments
     given = {argument.name: argument.default_value for argument in schema}
     given |= dict(zip(given, node.args)) | node.kwargs
-    return given.get("train") is not False and not any(given.get(name) == 0 for name in ("p", "dropout", "dropout_p"))
+    used_for_inference = any(given.get(name) is False for name in ("train", "training"))
+    return not used_for_inference and not any(given.get(name) == 0 for name in ("p", "dropout", "dropout_p"))
 
 
 def refuse(modules: Iterable[torch.fx.GraphModule], random_numbers: bool) -> None:
