@@ -8,12 +8,12 @@ import subprocess
 import numpy as np
 import pytest
 from mm_backend_cpu.codegen import compile as driver
-from mm_backend_cpu.codegen.compile import compile_kernels, find_compiler
+from mm_backend_cpu.codegen.compile import CACHE, compile_kernels, find_compiler
 from mm_backend_cpu.codegen.isa import ISAS, detect, isa, usable
 from mm_backend_cpu.codegen.kernel_source import Parameters, kernel_source
-from mm_backend_cpu.codegen.object_cache import ObjectCache
 from mm_backend_cpu.testing import run
 
+from mm_core.compiler import ObjectCache
 from mm_core.errors import BuildError, CompileError
 from mm_core.types import symbol
 
@@ -29,7 +29,7 @@ def constant_kernel(value: float):
 
 @pytest.fixture
 def cache(tmp_path):
-    return ObjectCache(tmp_path)
+    return ObjectCache(CACHE, tmp_path)
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def test_a_kernel_runs_and_its_symbol_is_its_content():
 
 def test_bytes_depend_on_the_input_alone(tmp_path):
     sources = [constant_kernel(1.0), constant_kernel(2.0), constant_kernel(1.0)]
-    first = compile_kernels(sources, detect(), ObjectCache(tmp_path / "one"))
-    assert compile_kernels(sources, detect(), ObjectCache(tmp_path / "two")) == first
-    assert compile_kernels(sources[::-1], detect(), ObjectCache(tmp_path / "three")) == first  # a palindrome
-    assert compile_kernels(sources[:2][::-1], detect(), ObjectCache(tmp_path / "four")) != first
+    first = compile_kernels(sources, detect(), ObjectCache(CACHE, tmp_path / "one"))
+    assert compile_kernels(sources, detect(), ObjectCache(CACHE, tmp_path / "two")) == first
+    assert compile_kernels(sources[::-1], detect(), ObjectCache(CACHE, tmp_path / "three")) == first  # a palindrome
+    assert compile_kernels(sources[:2][::-1], detect(), ObjectCache(CACHE, tmp_path / "four")) != first
 
 
 def test_cached_kernels_are_not_compiled_again(cache, count_runs):
@@ -82,7 +82,7 @@ def test_a_damaged_entry_is_a_miss(cache):
 
 def test_an_unwritable_cache_is_reported_once(tmp_path, caplog):
     (tmp_path / "cpu-objects").write_text("a file where the folder should be")
-    cache = ObjectCache(tmp_path)
+    cache = ObjectCache(CACHE, tmp_path)
     with caplog.at_level(logging.WARNING):
         assert compile_kernels([constant_kernel(1.0), constant_kernel(2.0)], detect(), cache)
     assert len([r for r in caplog.records if "MM_CACHE_DIR" in r.getMessage()]) == 1
@@ -93,7 +93,7 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr("os.replace", fail)
-    cache = ObjectCache(tmp_path)
+    cache = ObjectCache(CACHE, tmp_path)
     compile_kernels([constant_kernel(1.0)], detect(), cache)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

@@ -1,10 +1,9 @@
-"""Compilers: the host's for the emulated object, the vendor's `cncc` for the real one; a cache of what they make."""
+"""Compilers: the host's for the emulated object, the vendor's `cncc` for the real one."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import logging
 import os
 import shlex
 import shutil
@@ -17,12 +16,11 @@ from dataclasses import dataclass
 from functools import cache as memoise
 from pathlib import Path
 
+from mm_core.compiler import ObjectCache
 from mm_core.errors import CompileError
 
 from .host import host_features, instruction_level
 from .target import Target
-
-logger = logging.getLogger(__name__)
 
 BANG_FOLDER = Path(__file__).resolve().parent / "bang"
 """The language for the host's compiler (`emulator/bang.h`), `launch.h` and the library of kernels."""
@@ -38,6 +36,8 @@ _LINK_FLAGS = ("-shared", "-s", "-Wl,--build-id=none", "-lm")
 _VENDOR_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared")
 # x86-64-v3 in words that all compilers know.
 _LEVEL_FLAGS = ("-mavx2", "-mbmi", "-mbmi2", "-mf16c", "-mfma", "-mlzcnt", "-mmovbe", "-mpopcnt")
+CACHE = "mlu-objects"
+"""The kind of object cache that the emulator and kernels are kept in."""
 _PROCESSES = 2
 _TIMEOUT_SECONDS = 600
 _ERROR_LINES = 12
@@ -114,7 +114,7 @@ def _version(command: Sequence[str]) -> str:
 def compile_emulated(source: str, target: Target, cache: ObjectCache | None = None) -> EmulatedObject:
     """A generated source as a shared object on the emulator: the same bytes for the same source. CompileError else."""
     compiler = find_host_compiler()
-    cache = cache or ObjectCache()
+    cache = cache or ObjectCache(CACHE)
     level = instruction_level()
     machine = _LEVEL_FLAGS if level else ()
     emulator = _emulator_texts()
@@ -202,7 +202,7 @@ def find_vendor_compiler() -> Toolchain | None:
 
 def compile_vendor(compiler: Toolchain, source: str, target: Target, cache: ObjectCache | None = None) -> bytes:
     """A generated source as the shared object that the driver loads, by the vendor's compiler. CompileError else."""
-    cache = cache or ObjectCache()
+    cache = cache or ObjectCache(CACHE)
     home = os.environ.get("NEUWARE_HOME")
     includes = (f"-I{Path(home) / 'include'}",) if home else ()
     libraries = (f"-L{Path(home) / 'lib64'}", "-lcnrt") if home else ("-lcnrt",)
@@ -220,37 +220,6 @@ def compile_vendor(compiler: Toolchain, source: str, target: Target, cache: Obje
         binary = (folder / "kernels.so").read_bytes()
     cache.put(key, binary)
     return binary
-
-
-class ObjectCache:
-    """Compiled objects by key, in $MM_CACHE_DIR or the user's cache folder. One that cannot be written is reported."""
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or _cache_folder() / "mlu-objects"
-
-    def get(self, key: str) -> bytes | None:
-        """The object, or None; a damaged one counts as missing."""
-        try:
-            stored = (self.folder / key).read_bytes()
-        except OSError:
-            return None
-        return stored[32:] if hashlib.sha256(stored[32:]).digest() == stored[:32] else None
-
-    def put(self, key: str, code: bytes) -> None:
-        """Store it, complete or not at all."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-                file.write(hashlib.sha256(code).digest() + code)
-            os.replace(file.name, self.folder / key)
-        except OSError as error:
-            logger.warning("objects are not cached: %s; set MM_CACHE_DIR to a folder that can be written", error)
-
-
-def _cache_folder() -> Path:
-    if chosen := os.environ.get("MM_CACHE_DIR"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mm"
 
 
 def _digest(*parts: str) -> str:

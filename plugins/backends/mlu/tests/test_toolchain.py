@@ -17,13 +17,14 @@ from mm_backend_mlu.host import missing_on_host
 from mm_backend_mlu.target import find_card
 from mm_backend_mlu.toolchain import (
     BANG_FOLDER,
-    ObjectCache,
+    CACHE,
     compile_emulated,
     compile_vendor,
     find_host_compiler,
     find_vendor_compiler,
 )
 
+from mm_core.compiler import ObjectCache
 from mm_core.errors import CompileError
 
 _S4 = find_card("MLU370-S4")
@@ -33,11 +34,13 @@ _SOURCE = source_of(["y[taskId] = x[taskId] + __BANG_ARCH__;"], "const float *x,
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectCache:
     """A cache with nothing in it but the emulator, which takes longest."""
-    for unit in ObjectCache().folder.glob("*"):
-        (tmp_path / "mlu-objects").mkdir(exist_ok=True)
-        (tmp_path / "mlu-objects" / unit.name).symlink_to(unit)
+    shared = ObjectCache(CACHE)
+    for unit in shared.folder.glob("*/*"):
+        place = tmp_path / CACHE / unit.relative_to(shared.folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(unit)
     monkeypatch.setenv("MM_CACHE_DIR", str(tmp_path))
-    return ObjectCache()
+    return ObjectCache(CACHE)
 
 
 @pytest.fixture
@@ -55,9 +58,9 @@ def _program(path: Path, text: str) -> Path:
 
 
 def test_same_source_gives_the_same_bytes(own_cache: ObjectCache) -> None:
-    known = set(own_cache.folder.iterdir())
+    known = set(own_cache.folder.glob("*/*"))
     first = compile_emulated(_SOURCE + "// not compiled before", _S4)
-    made = set(own_cache.folder.iterdir()) - known
+    made = set(own_cache.folder.glob("*/*")) - known
     assert len(made) >= 2, "the kernels and the linked object, the emulator too where nothing was compiled before"
     for path in made:
         path.unlink()
@@ -83,21 +86,6 @@ def test_cached(own_cache: ObjectCache, monkeypatch: pytest.MonkeyPatch) -> None
     made = compile_emulated(_SOURCE, _S4)
     monkeypatch.setattr(toolchain.Toolchain, "run", lambda *_: pytest.fail("it is compiled again"))
     assert compile_emulated(_SOURCE, _S4) == made
-
-
-def test_damaged_cache_entry_counts_as_missing(tmp_path: Path) -> None:
-    cache = ObjectCache(tmp_path)
-    cache.put("key", b"code")
-    assert cache.get("key") == b"code"
-    (tmp_path / "key").write_bytes((tmp_path / "key").read_bytes()[:-1] + b"x")
-    assert cache.get("key") is None
-    assert cache.get("other") is None
-
-
-def test_cache_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "file").write_text("")
-    ObjectCache(tmp_path / "file" / "inside").put("key", b"code")
-    assert "set MM_CACHE_DIR" in caplog.text
 
 
 def test_error_in_the_source() -> None:
@@ -172,7 +160,7 @@ def test_vendor_compiler(neuware: Path, tmp_path: Path, card: str) -> None:
     assert compiler is not None
     assert compiler.command == (str(program),)
     assert compiler.version == "cncc v4.1.0"
-    cache = ObjectCache(tmp_path / "cache")
+    cache = ObjectCache(CACHE, tmp_path / "cache")
     target = find_card(card)
     assert compile_vendor(compiler, _SOURCE, target, cache) == b"binary of the vendor"
     (call,) = _recorded(neuware)
@@ -214,4 +202,4 @@ def test_vendor_compiler_that_fails(neuware: Path, tmp_path: Path, behaviour: st
     compiler = find_vendor_compiler()
     assert compiler is not None
     with pytest.raises(CompileError, match=words):
-        compile_vendor(compiler, _SOURCE, _S4, ObjectCache(tmp_path / "cache"))
+        compile_vendor(compiler, _SOURCE, _S4, ObjectCache(CACHE, tmp_path / "cache"))

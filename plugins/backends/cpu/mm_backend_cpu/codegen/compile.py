@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import cache as memoise
 from pathlib import Path
 
+from mm_core.compiler import ObjectCache
 from mm_core.errors import CompileError
 
 from .isa import Isa
 from .kernel_source import KernelSource
-from .object_cache import ObjectCache
 from .vector import prelude
 
 _FLAGS = (
@@ -28,6 +28,8 @@ _FLAGS = (
     "-ffp-contract=fast", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-Wno-psabi", "-w",
 )  # fmt: skip
 _LINK_FLAGS = ("-shared", "-s", "-Wl,--build-id=none", "-lm")
+CACHE = "cpu-objects"
+"""The kind of object cache that kernels are kept in."""
 _PROCESSES = 2
 _STDERR_LINES = 12
 _TIMEOUT_SECONDS = 300
@@ -142,7 +144,7 @@ def compile_kernels(sources: Sequence[KernelSource], isa: Isa, cache: ObjectCach
     """
     if not sources:
         raise CompileError("there are no kernels to compile")
-    cache = cache or ObjectCache()
+    cache = cache or ObjectCache(CACHE)
     compiler = find_compiler()
     common = "\0".join((compiler.version, *compiler.command, *_FLAGS, *isa.flags))
     units = {source.symbol: (source.symbol, unit_text(source, isa)) for source in sources}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mm_backend_cpu.codegen.compile import find_compiler
 from mm_backend_cpu.codegen.isa import Isa
-from mm_backend_cpu.codegen.object_cache import ObjectCache
+from mm_core.compiler import ObjectCache
 
 _LAST_LEVEL_BYTES = 32 << 20  # where the system does not tell
 _LARGEST_LAST_LEVEL = 256 << 20  # of which a neighbour takes a share, or which nobody has the time to empty
@@ -23,7 +23,7 @@ class TuningCache:
     """Nanoseconds by name for a text that states what was measured; the machine and its tools are part of the key."""
 
     def __init__(self, isa: Isa, threads: int, folder: Path | None = None) -> None:
-        self._files = ObjectCache(folder, "cpu-tuning")
+        self._files = ObjectCache("cpu-tuning", folder)
         tools = f"{version('mm-backend-cpu')}, {find_compiler().version}"
         self._machine = f"{isa.name}, {processor()}, {last_level_bytes()} bytes of cache, {threads} threads, {tools}"
 

@@ -1,4 +1,4 @@
-"""Folders of compiled objects and of measurements, named by the hash of all that went into them."""
+"""Folders of what compilers made or measured, named by the hash of all that went into it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ def default_folder() -> Path:
 
 
 class ObjectCache:
-    """Bytes by key. A damaged entry counts as missing; a folder that cannot be written is reported once, then left."""
+    """Bytes by key, in a folder for one `kind` of them below `folder`, the user's cache if left out.
 
-    def __init__(self, folder: Path | None = None, kind: str = "cpu-objects") -> None:
+    A damaged entry counts as missing; a folder that cannot be written is reported once, then left.
+    """
+
+    def __init__(self, kind: str, folder: Path | None = None) -> None:
         self.folder = (folder or default_folder()) / kind
         self._writable = True
 
