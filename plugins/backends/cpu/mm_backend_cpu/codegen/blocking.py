@@ -19,6 +19,7 @@ from .isa import Isa
 ASSUMED_IMAGES = 1
 _ASSUMED_ROWS = 192
 _ASSUMED_CHANNELS = 256
+_ASSUMED_SIDE = 40  # rows and columns of an image
 
 _MAX_PIXELS = 14
 _MAX_VECTORS = 4
@@ -51,7 +52,7 @@ class Extent:
 
     images: Dim
     rows: Dim
-    columns: int
+    columns: Dim
     groups: int
     outputs: Dim
     runs: int
@@ -67,7 +68,8 @@ class Blocking:
     """Choices for one contraction.
 
     A register tile is `tile_rows` full rows of pixels, or, if `column_tiles` is set, pieces of one row of those sizes,
-    times `vectors` vectors of outputs. `tail_rows` are the tile heights for the rows that are left over. A task is
+    times `vectors` vectors of outputs. Where only running tells the columns, a row is cut into as many pieces of the
+    first size as fit, then of the next. `tail_rows` are the tile heights for the rows that are left over. A task is
     `block_rows` rows times one panel. The reduction goes in pieces of `piece_runs` runs of `piece_length`, so that
     a panel's piece stays in cache. `panels_first` orders tasks with the panels outermost.
     """
@@ -109,6 +111,7 @@ def cut(
 ) -> Blocking:
     """Cut a contraction into tiles of one shape; the order of tasks and about how many there are, if given."""
     outputs, rows, length = assumed_sizes(extent)
+    columns = assumed_columns(extent)
     tile_rows, column_tiles = _arrange(extent.columns, tile.pixels)
     panel_width = tile.vectors * isa.lanes
     panels = extent.groups * divide_up(outputs, panel_width)
@@ -128,7 +131,7 @@ def cut(
 
     images = assume(extent.images, ASSUMED_IMAGES)
     if tasks is None:
-        flop = 2 * images * rows * extent.columns * outputs * extent.groups * extent.runs * length
+        flop = 2 * images * rows * columns * outputs * extent.groups * extent.runs * length
         tasks = min(_MAX_TASKS, max(1, flop // _TASK_FLOP))
     blocks = max(1, divide_up(tasks, (panels * max(images, 1))))
     blocks = min(blocks, max(1, rows // (_HALO_FACTOR * extent.halo_rows or 1)))
@@ -136,7 +139,7 @@ def cut(
     if not panels_first and (row_bytes := assume(extent.input_row_bytes, 0)):
         limit = min(limit, max(1, _BLOCK_BYTES // row_bytes))
     if piece_length is not None or piece_runs < extent.runs:
-        limit = min(limit, max(1, _PARTIAL_BYTES // (4 * panel_width * extent.columns)))
+        limit = min(limit, max(1, _PARTIAL_BYTES // (4 * panel_width * columns)))
     blocks = max(blocks, divide_up(rows, max(limit, 1)), 1)
     block_rows = divide_up(max(rows, 1), blocks)
     block_rows = divide_up(block_rows, tile_rows) * tile_rows
@@ -160,27 +163,40 @@ def assumed_sizes(extent: Extent) -> tuple[int, int, int]:
     """(outputs, rows, run length), as costs are estimated with them."""
     return (
         assume(extent.outputs, _ASSUMED_CHANNELS),
-        assume(extent.rows, _ASSUMED_ROWS),
+        assume(extent.rows, _ASSUMED_ROWS if isinstance(extent.columns, int) else _ASSUMED_SIDE),
         assume(extent.run_length, _ASSUMED_CHANNELS),
     )
+
+
+def assumed_columns(extent: Extent) -> int:
+    """Columns, as costs are estimated with them."""
+    return assume(extent.columns, _ASSUMED_SIDE)
 
 
 def tile_shapes(extent: Extent, isa: Isa) -> Iterator[TileShape]:
     """Register tiles that fit the registers and the rows of a contraction."""
     outputs, _, _ = assumed_sizes(extent)
+    columns = assumed_columns(extent)
     for vectors in range(1, min(_MAX_VECTORS, max(1, divide_up(outputs, isa.lanes))) + 1):
         for pixels in range(1, min(_MAX_PIXELS, (isa.registers - vectors - 1) // vectors) + 1):
-            if pixels < extent.columns or pixels % extent.columns == 0:
+            if pixels < columns or pixels % columns == 0:
                 yield TileShape(pixels, vectors)
 
 
-def _arrange(columns: int, pixels: int) -> tuple[int, tuple[int, ...]]:
+def _arrange(columns: Dim, pixels: int) -> tuple[int, tuple[int, ...]]:
     """(rows of a tile, sizes of the pieces of a row): whole rows where they fit, else a row in nearly equal pieces."""
+    if not isinstance(columns, int):
+        return 1, (pixels, *_powers_below(pixels))
     if pixels >= columns:
         return max(1, pixels // max(columns, 1)), ()
-    count = divide_up(columns, pixels)
-    small, larger = divmod(columns, count)
-    return 1, (small + 1,) * larger + (small,) * (count - larger)
+    return 1, equal_pieces(columns, pixels)
+
+
+def equal_pieces(count: int, most: int) -> tuple[int, ...]:
+    """Nearly equal parts of `count`, the larger first, as few as are no larger than `most`."""
+    pieces = divide_up(count, most)
+    small, larger = divmod(count, max(pieces, 1))
+    return (small + 1,) * larger + (small,) * (pieces - larger)
 
 
 def _lines_in_a_set(pixels: int, pixel_bytes: Dim) -> int:
@@ -193,7 +209,23 @@ def _lines_in_a_set(pixels: int, pixel_bytes: Dim) -> int:
 def _tail_rows(rows: Dim, tile_rows: int) -> tuple[int, ...]:
     if isinstance(rows, int):
         return (rows % tile_rows,) if rows % tile_rows else ()
-    return tuple(1 << bit for bit in reversed(range(8)) if 1 << bit < tile_rows)
+    return _powers_below(tile_rows)
+
+
+def _powers_below(size: int) -> tuple[int, ...]:
+    """The powers of two below a size, the largest first: of each at most one is needed for what is left over."""
+    return tuple(1 << bit for bit in reversed(range(8)) if 1 << bit < size)
+
+
+def _pieces(columns: Dim, column_tiles: tuple[int, ...]) -> list[tuple[int, int]]:
+    """(size, count) of the pieces of a row."""
+    if isinstance(columns, int):
+        return [(size, column_tiles.count(size)) for size in set(column_tiles)]
+    pieces, left = [], _ASSUMED_SIDE
+    for size in column_tiles:
+        pieces.append((size, left // size))
+        left %= size
+    return pieces
 
 
 def tile_cycles(extent: Extent, isa: Isa, shape: TileShape) -> float:
@@ -202,10 +234,11 @@ def tile_cycles(extent: Extent, isa: Isa, shape: TileShape) -> float:
     reduction = extent.runs * length
     tile_rows, column_tiles = _arrange(extent.columns, shape.pixels)
     if column_tiles:
-        tiles = [(size, rows * column_tiles.count(size)) for size in set(column_tiles)]
+        tiles = [(size, rows * count) for size, count in _pieces(extent.columns, column_tiles)]
     else:
-        tiles = [(tile_rows * extent.columns, rows // tile_rows)]
-        tiles += [(tail * extent.columns, 1) for tail in _tail_rows(rows, tile_rows)]
+        columns = assumed_columns(extent)
+        tiles = [(tile_rows * columns, rows // tile_rows)]
+        tiles += [(tail * columns, 1) for tail in _tail_rows(rows, tile_rows)]
     weight_bytes = 4 * shape.vectors * isa.lanes * reduction
     total = 0.0
     for pixels, count in tiles:

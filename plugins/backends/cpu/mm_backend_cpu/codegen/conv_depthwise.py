@@ -6,7 +6,7 @@ taps that fall outside, and a row at the top or bottom border takes fewer kernel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mm_core.errors import CompileError
 
 from .access import load_vector, store_vector
-from .blocking import divide_up
+from .blocking import divide_up, equal_pieces
 from .conv import ConvSpec
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
@@ -30,24 +30,40 @@ Tap = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class DepthwiseKernel:
-    """A kernel, the size of its window, and the number of channels that its packed weights are padded to."""
+class DepthwiseLayout:
+    """Packed weights of a depthwise convolution, [height * width of the window, padded channels]."""
 
-    source: KernelSource
     taps: int
     padded_channels: int
 
     @property
-    def packed_elements(self) -> int:
-        """Elements of the packed weights."""
+    def elements(self) -> int:
+        """Elements of the packed array."""
         return self.taps * self.padded_channels
 
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Pack weights of shape [channels, 1, height, width] to [height * width, padded channels]."""
+        """Pack weights of shape [channels, 1, height, width]."""
         channels = weights.shape[0]
         packed = np.zeros((weights.shape[2] * weights.shape[3], self.padded_channels), weights.dtype)
         packed[:, :channels] = weights.reshape(channels, -1).T
         return packed
+
+
+@dataclass(frozen=True)
+class DepthwiseKernel:
+    """A kernel and the layout of its weights."""
+
+    source: KernelSource
+    layout: DepthwiseLayout
+
+    @property
+    def packed_elements(self) -> int:
+        """Elements of the packed weights."""
+        return self.layout.elements
+
+    def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pack weights of shape [channels, 1, height, width]."""
+        return self.layout.pack(weights)
 
 
 @dataclass(frozen=True)
@@ -78,9 +94,9 @@ def generate_depthwise(spec: ConvSpec, isa: Isa, pixels: int | None = None) -> D
     """A kernel for a convolution with as many groups as input and output channels, in tiles of up to `pixels`."""
     if not is_depthwise(spec):
         raise CompileError(f"not a depthwise convolution of NHWC images: {spec}")
-    padded = divide_up(spec.channels, isa.lanes) * isa.lanes
-    rows, columns = spec.output_height, spec.output_width
-    flop = 2 * rows * columns * spec.channels * spec.kernel[0] * spec.kernel[1]
+    writer = DepthwiseWriter(spec, isa, pixels or default_pixels(isa))
+    padded, rows = writer.layout.padded_channels, spec.output_height
+    flop = 2 * rows * spec.output_width * spec.channels * spec.kernel[0] * spec.kernel[1]
     tasks = max(1, min(_MAX_TASKS, flop // _TASK_FLOP))
     block_rows = max(1, rows // tasks)
     blocks = divide_up(rows, block_rows)
@@ -88,29 +104,20 @@ def generate_depthwise(spec: ConvSpec, isa: Isa, pixels: int | None = None) -> D
     slice_channels = divide_up(padded // isa.lanes, slices) * isa.lanes
     slices = divide_up(padded, slice_channels)
 
-    tiles = list(_tiles(spec, pixels or default_pixels(isa)))
-    functions = {shape: f"KERNEL_NAME_tile{index}" for index, shape in enumerate(dict.fromkeys(t.shape for t in tiles))}
-    code = "\n".join((LEAST, *(_tile_function(spec, isa, name, *shape) for shape, name in functions.items())))
     parameters = Parameters()
     epilogue = spec.epilogue
-    extra_types = [C_TYPES[dtype] for dtype in epilogue.input_dtypes[1:]]
-    extra = [f"const {c_type}* extra{i} = call->data[{2 + i}];" for i, c_type in enumerate(extra_types)]
-    arguments = [f"extra{i}" for i in range(epilogue.channel_inputs)]
-    arguments += [f"extra{i + epilogue.channel_inputs} + at" for i in range(epilogue.tensor_inputs)]
-    arguments = ["x", "weights", "output + at", "first", "last", "channel", "channel_end", *arguments]
-    calls = []
-    for shape, run in groupby(tiles, key=lambda tile: tile.shape):
-        same = list(run)
-        calls.append(f"""\
-for (int64_t column = {same[0].column}; column < {same[-1].column + shape[0]}; column += {shape[0]}) {{
-        const int64_t at = ((image * {rows} + row) * {columns} + column) * {spec.channels};
-        const {_input_type(spec)}* x = from + (column * {spec.strides[1]} - {spec.pads[1]}) * {spec.channels};
-        {functions[shape]}({", ".join(arguments)});
-      }}""")
-    code += f"""
+    names = [f"extra{i}" for i in range(len(epilogue.input_dtypes) - 1)]
+    extra = [
+        f"const {C_TYPES[dtype]}* {name} = call->data[{index}];"
+        for index, (name, dtype) in enumerate(zip(names, epilogue.input_dtypes[1:], strict=True), 2)
+    ]
+    origin = f"(image * {rows} + row) * {spec.output_width * spec.channels}"
+    element = _input_type(spec)
+    code = f"""{LEAST}
+{writer.functions()}
 static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   (void)scratch;
-  const {_input_type(spec)}* input = call->data[0];
+  const {element}* input = call->data[0];
   const float* weights = call->data[1];
   {" ".join(extra)}
   {C_TYPES[epilogue.result_dtype]}* output = call->data[call->n_inputs];
@@ -120,29 +127,73 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     const int64_t channel_end = mm_least(channel + {slice_channels}, {spec.channels});
     const int64_t row_end = mm_least((block + 1) * {block_rows}, {rows});
     for (int64_t row = block * {block_rows}; row < row_end; row++) {{
-      const int64_t top = row * {spec.strides[0]} - {spec.pads[0]};
-      int64_t first = 0, last = {spec.kernel[0]};
-      while (first < last && top + first * {spec.dilations[0]} < 0) first++;
-      while (last > first && top + (last - 1) * {spec.dilations[0]} >= {spec.height}) last--;
-      const {_input_type(spec)}* from = input + (image * {spec.height} + top) * INT64_C({spec.width * spec.channels});
-      {f"{chr(10)}      ".join(calls)}
+{writer.row(f"input + (image * {spec.height} + y) * INT64_C({spec.width * spec.channels})", "output", origin, names)}
     }}
   }}
 }}
 """
     source = kernel_source(
         f"depthwise{spec.kernel[0]}x{spec.kernel[1]}", code, tasks=spec.images * (blocks * slices),
-        params=tuple(parameters.dims), note=f"{tiles[0].pixels if tiles else 0} pixels at a time",
+        params=tuple(parameters.dims), note=f"{writer.pixels} pixels at a time",
     )  # fmt: skip
-    return DepthwiseKernel(source, spec.kernel[0] * spec.kernel[1], padded)
+    return DepthwiseKernel(source, writer.layout)
+
+
+class DepthwiseWriter:
+    """Writes the tile functions of a depthwise convolution, and the C that computes one row with them."""
+
+    def __init__(self, spec: ConvSpec, isa: Isa, pixels: int, name: str = "KERNEL_NAME_tile") -> None:
+        self.spec, self.isa = spec, isa
+        padded = divide_up(spec.channels, isa.lanes) * isa.lanes
+        self.layout = DepthwiseLayout(spec.kernel[0] * spec.kernel[1], padded)
+        self._tiles = list(_tiles(spec, pixels))
+        shapes = dict.fromkeys(tile.shape for tile in self._tiles)
+        self._names = {shape: f"{name}{index}" for index, shape in enumerate(shapes)}
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the largest tile."""
+        return max((tile.pixels for tile in self._tiles), default=0)
+
+    def functions(self) -> str:
+        """The tile functions."""
+        return "\n".join(_tile_function(self.spec, self.isa, name, *shape) for shape, name in self._names.items())
+
+    def row(self, source: str, output: str, origin: str, extras: Sequence[str]) -> str:
+        """Computes output row `row` for channels from `channel` to `channel_end`, where `weights` are declared.
+
+        `source` is a C expression of the address of input row `y`; `output` and `extras`, the epilogue's inputs, are
+        pointers, and `origin` says where in the output the row begins.
+        """
+        spec, channel_inputs = self.spec, self.spec.epilogue.channel_inputs
+        arguments = [*extras[:channel_inputs], *(f"{name} + at" for name in extras[channel_inputs:])]
+        arguments = ["rows", "from", "weights", f"{output} + at", "first", "last", "channel", "channel_end", *arguments]
+        calls = []
+        for shape, run in groupby(self._tiles, key=lambda tile: tile.shape):
+            same = list(run)
+            calls.append(f"""\
+      for (int64_t column = {same[0].column}; column < {same[-1].column + shape[0]}; column += {shape[0]}) {{
+        const int64_t at = {origin} + column * {spec.channels};
+        const int64_t from = (column * {spec.strides[1]} - {spec.pads[1]}) * {spec.channels};
+        {self._names[shape]}({", ".join(arguments)});
+      }}""")
+        return f"""\
+      const int64_t top = row * {spec.strides[0]} - {spec.pads[0]};
+      int64_t first = 0, last = {spec.kernel[0]};
+      while (first < last && top + first * {spec.dilations[0]} < 0) first++;
+      while (last > first && top + (last - 1) * {spec.dilations[0]} >= {spec.height}) last--;
+      const {_input_type(spec)}* rows[{spec.kernel[0]}];
+      for (int64_t ky = first; ky < last; ky++) {{
+        const int64_t y = top + ky * {spec.dilations[0]};
+        rows[ky] = {source};
+      }}
+{chr(10).join(calls)}"""
 
 
 def _tiles(spec: ConvSpec, pixels: int) -> Iterator[_Tile]:
     """The row in nearly equal pieces of up to so many pixels."""
-    count = divide_up(spec.output_width, pixels)
     column = 0
-    for index in range(count):
-        size = spec.output_width // count + (index < spec.output_width % count)
+    for size in equal_pieces(spec.output_width, pixels):
         taps = tuple(
             (pixel, tap)
             for tap in range(spec.kernel[1])
@@ -154,7 +205,10 @@ def _tiles(spec: ConvSpec, pixels: int) -> Iterator[_Tile]:
 
 
 def _tile_function(spec: ConvSpec, isa: Isa, name: str, pixels: int, taps: tuple[Tap, ...]) -> str:
-    """Computes the tile for channels from `c` to `end`, with kernel rows from `first` to `last`."""
+    """Computes the tile for channels from `c` to `end`, with kernel rows from `first` to `last`.
+
+    The inputs of its first pixel lie `from` elements behind the addresses of `rows`.
+    """
     epilogue = spec.epilogue
     channel_names = [f"channel{i}" for i in range(epilogue.channel_inputs)]
     tensor_names = [f"tensor{i}" for i in range(epilogue.tensor_inputs)]
@@ -168,8 +222,7 @@ def _tile_function(spec: ConvSpec, isa: Isa, name: str, pixels: int, taps: tuple
     def body(limit: str) -> str:
         lines = [f"mm_vf {', '.join(f'a{p} = {{0}}' for p in range(pixels))};"]
         lines.append("for (int64_t ky = first; ky < last; ky++) {")
-        step = spec.dilations[0] * spec.width * spec.channels
-        lines.append(f"  const {_input_type(spec)}* row = x + ky * {step} + c;")
+        lines.append(f"  const {_input_type(spec)}* row = rows[ky] + from + c;")
         lines.append(f"  const float* w = weights + ky * {spec.kernel[1] * padded} + c;")
         for pixel, tap in taps:
             offset = (pixel * spec.strides[1] + tap * spec.dilations[1]) * spec.channels
@@ -194,8 +247,8 @@ def _tile_function(spec: ConvSpec, isa: Isa, name: str, pixels: int, taps: tuple
 """
     return f"""
 static __attribute__((noinline)) void {name}(
-    const {_input_type(spec)}* x, const float* weights, {C_TYPES[epilogue.result_dtype]}* output,
-    int64_t first, int64_t last, int64_t c, int64_t end{pointers}) {{
+    const {_input_type(spec)}* const* rows, int64_t from, const float* weights,
+    {C_TYPES[epilogue.result_dtype]}* output, int64_t first, int64_t last, int64_t c, int64_t end{pointers}) {{
   for (; c + {isa.lanes} <= end; c += {isa.lanes}) {{
 {body("")}
   }}

@@ -62,8 +62,9 @@ class TileSpec:
     """What the tiles of one kernel have in common.
 
     `columns` is the number of pixels of a row where tiles cover whole rows, and 0 where they lie within one row.
-    `outputs` are the channels of a group, `output_step` the elements from one output pixel to the next. Rows of the
-    right operand are one panel apart unless it is `strided`.
+    `outputs` are the channels of a group, `output_step` the elements from one output pixel to the next in a row, and
+    `output_row` those from one row to the next (default: rows follow each other). Rows of the right operand are one
+    panel apart unless it is `strided`.
     """
 
     vectors: int
@@ -74,13 +75,19 @@ class TileSpec:
     epilogue: Epilogue = NO_EPILOGUE
     strided: bool = False
     arithmetic: Arithmetic = FLOATS
+    output_row: Dim | None = None
+
+    @property
+    def rows_follow(self) -> bool:
+        """Whether all pixels of a tile are `output_step` apart."""
+        return self.columns == 0 or self.output_row is None
 
 
 class TileWriter:
     """Writes the tile functions of one kernel, and calls of them."""
 
-    def __init__(self, spec: TileSpec, isa: Isa, parameters: Parameters) -> None:
-        self.spec, self.isa, self.c = spec, isa, parameters.c
+    def __init__(self, spec: TileSpec, isa: Isa, parameters: Parameters, name: str = "KERNEL_NAME_tile") -> None:
+        self.spec, self.isa, self.c, self.name = spec, isa, parameters.c, name
         self.vectors, self.width = spec.vectors, spec.vectors * isa.lanes
         self.channel_names = [f"channel{i}" for i in range(spec.epilogue.channel_inputs)]
         self.tensor_names = [f"tensor{i}" for i in range(spec.epilogue.tensor_inputs)]
@@ -108,7 +115,7 @@ class TileWriter:
         )
         pointers = "".join(f", const {C_TYPES[dtype]}* {name}" for name, dtype in self.extra_dtypes.items())
         return f"""
-static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
+static __attribute__((noinline)) void {self.name}{pixels}(
     const mm_call* call, const {arithmetic.element}* left, const {arithmetic.element}* w,
     {arithmetic.element}* partial, int64_t run, int64_t run_end, int64_t start, int64_t end, int64_t w_step,
     int first, int last, int64_t valid, {C_TYPES[self.result_dtype]}* output{pointers}) {{
@@ -140,7 +147,7 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
             "call", left, "w", partial, "run", "run_end", "start", "stop", "right_step", "first", "last", "valid",
             output, *extra,
         ]  # fmt: skip
-        return f"KERNEL_NAME_tile{pixels}({', '.join(arguments)});"
+        return f"{self.name}{pixels}({', '.join(arguments)});"
 
     def _input_offset(self, pixel: int) -> str:
         steps = self.spec.steps
@@ -148,6 +155,13 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
         if isinstance(steps.row, int):
             return str(row * steps.row + column * steps.column)
         return f"{row} * row_step + {column * steps.column}"
+
+    def _output_offset(self, pixel: str) -> str:
+        if self.spec.rows_follow:
+            return f"{pixel} * output_step"
+        assert self.spec.output_row is not None
+        columns = self.spec.columns
+        return f"({pixel} / {columns} * {self.c(self.spec.output_row)} + {pixel} % {columns} * output_step)"
 
     def store(self, accumulators: list[list[str]]) -> str:
         """The epilogue, written out where it is small and the count of outputs is one known while generating."""
@@ -176,7 +190,7 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
         for pixel, row in enumerate(accumulators):
             for vector, valid in vectors:
                 limit = "" if valid == lanes else str(valid)
-                offset = f"{pixel} * output_step + {vector * lanes}"
+                offset = f"{self._output_offset(str(pixel))} + {vector * lanes}"
                 loads = [self._load(name, f"{name}_v", offset, limit) for name in self.tensor_names]
                 inputs = [row[vector], *(f"{name}_{vector}" for name in self.channel_names)]
                 statements, result = self.spec.epilogue.emit([*inputs, *(f"{name}_v" for name in self.tensor_names)])
@@ -200,7 +214,7 @@ static __attribute__((noinline)) void KERNEL_NAME_tile{pixels}(
   for (int64_t p = 0; p < {len(accumulators)}; p++) {{
     for (int64_t v = 0; v < {self.width} && v < valid; v += {lanes}) {{
       const {vector_type} a = tile[p * {self.vectors} + v / {lanes}];
-      const int64_t at = p * output_step + v, count = valid - v;
+      const int64_t at = {self._output_offset("p")} + v, count = valid - v;
       if (count >= {lanes}) {{
         {step("")}
       }} else {{
