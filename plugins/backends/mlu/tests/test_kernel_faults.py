@@ -261,10 +261,10 @@ SPECIAL: dict[str, tuple[str, Change, str]] = {
         "__bang_cycle_mul.*has to be in NRAM",
     ),
     "softmax: columns beyond the last are not cleared": (
-        "softmax", _replaced("fill(tile, rows(step) * pitch, (T)(-INFINITY));", ";"), "__bang_maxpool"
+        "softmax", _replaced("fill(tile, count(step) * pitch, outside);", ";"), "__bang_maxpool"
     ),
     "normalization: columns beyond the last are not cleared": (
-        "normalization", _replaced("fill(tile, rows(step) * pitch, (T)0);", ";"), "__bang_sumpool"
+        "normalization", _replaced("fill(tile, count(step) * pitch, outside);", ";"), "__bang_sumpool"
     ),
     "attention: scores of keys that do not exist": (
         "attention", _replaced("if (count < room || columns < pitch) fill(tile, room * pitch, (T)0);", ""), "attention"

@@ -24,6 +24,13 @@ class Instruction {
       violate(site_, "%lld elements are no multiple of %u bytes", (long long)elements, machine.target().nram_alignment);
   }
 
+  // The bytes of so many elements, which have to be what the vector unit takes.
+  template <typename T>
+  size_t vector_bytes(int64_t elements) const {
+    vector_count(elements, sizeof(T));
+    return elements * sizeof(T);
+  }
+
   void source(const void *pointer, size_t bytes, const char *operand) const {
     place(Space::kNram, pointer, operand);
     read(site_, Actor::kCompute, Space::kNram, pointer, bytes, operand);

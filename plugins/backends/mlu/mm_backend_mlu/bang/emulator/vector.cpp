@@ -1,6 +1,7 @@
 // Instructions of the vector unit that work element by element.
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "instruction.h"
 
@@ -85,63 +86,58 @@ void map(half *dst, const half *src, int64_t n) {
   }
 }
 
+struct Operand {
+  const void *pointer;
+  size_t bytes;
+  const char *name;
+};
+
+// Checks, computes and counts an instruction of n elements, whose operands may lie where its result does.
+template <typename T, typename Compute>
+void elementwise(const Instruction &instruction, T *dst, int64_t n, std::initializer_list<Operand> operands,
+                 Compute compute, uint32_t cycles = 1) {
+  const size_t bytes = n * sizeof(T);
+  for (const Operand &operand : operands) instruction.source(operand.pointer, operand.bytes, operand.name);
+  for (const Operand &operand : operands)
+    instruction.apart_or_in_place(dst, operand.pointer, bytes, operand.bytes);
+  instruction.result(dst, bytes);
+  compute();
+  instruction.done(dst, bytes);
+  time_vector(bytes, cycles);
+}
+
 template <typename Op, typename T>
 void binary(const char *name, T *dst, const T *a, const T *b, int n, const char *file, int line) {
   const Instruction instruction(name, file, line);
-  const size_t bytes = size_t(n) * sizeof(T);
-  instruction.vector_count(n, sizeof(T));
-  instruction.source(a, bytes, "the first operand");
-  instruction.source(b, bytes, "the second operand");
-  instruction.apart_or_in_place(dst, a, bytes, bytes);
-  instruction.apart_or_in_place(dst, b, bytes, bytes);
-  instruction.result(dst, bytes);
-  map<Op>(dst, a, b, n);
-  instruction.done(dst, bytes);
-  time_vector(bytes, 1);
+  const size_t bytes = instruction.vector_bytes<T>(n);
+  elementwise(instruction, dst, n, {{a, bytes, "the first operand"}, {b, bytes, "the second operand"}},
+              [&] { map<Op>(dst, a, b, n); });
 }
 
 // The second operand, of `cycle` elements, is taken again and again.
 template <typename Op, typename T>
 void cycled(const char *name, T *dst, const T *a, const T *b, int n, int cycle, const char *file, int line) {
   const Instruction instruction(name, file, line);
-  const size_t bytes = size_t(n) * sizeof(T), cycle_bytes = size_t(cycle) * sizeof(T);
-  instruction.vector_count(n, sizeof(T));
-  instruction.vector_count(cycle, sizeof(T));
+  const size_t bytes = instruction.vector_bytes<T>(n), cycle_bytes = instruction.vector_bytes<T>(cycle);
   if (n % cycle) violate(instruction.site(), "%d elements are no multiple of the cycle's %d", n, cycle);
-  instruction.source(a, bytes, "the first operand");
-  instruction.source(b, cycle_bytes, "the operand that is cycled");
-  instruction.apart_or_in_place(dst, a, bytes, bytes);
-  instruction.apart_or_in_place(dst, b, bytes, cycle_bytes);
-  instruction.result(dst, bytes);
-  for (int64_t at = 0; at < n; at += cycle) map<Op>(dst + at, a + at, b, cycle);
-  instruction.done(dst, bytes);
-  time_vector(bytes, 1);
+  elementwise(instruction, dst, n,
+              {{a, bytes, "the first operand"}, {b, cycle_bytes, "the operand that is cycled"}}, [&] {
+                for (int64_t at = 0; at < n; at += cycle) map<Op>(dst + at, a + at, b, cycle);
+              });
 }
 
 template <typename Op, typename T>
 void with_scalar(const char *name, T *dst, const T *src, T value, int n, const char *file, int line) {
   const Instruction instruction(name, file, line);
-  const size_t bytes = size_t(n) * sizeof(T);
-  instruction.vector_count(n, sizeof(T));
-  instruction.source(src, bytes, "the operand");
-  instruction.apart_or_in_place(dst, src, bytes, bytes);
-  instruction.result(dst, bytes);
-  map<Op>(dst, src, value, n);
-  instruction.done(dst, bytes);
-  time_vector(bytes, 1);
+  elementwise(instruction, dst, n, {{src, instruction.vector_bytes<T>(n), "the operand"}},
+              [&] { map<Op>(dst, src, value, n); });
 }
 
 template <typename Op, typename T>
 void unary(const char *name, bool slow, T *dst, const T *src, int n, const char *file, int line) {
   const Instruction instruction(name, file, line);
-  const size_t bytes = size_t(n) * sizeof(T);
-  instruction.vector_count(n, sizeof(T));
-  instruction.source(src, bytes, "the operand");
-  instruction.apart_or_in_place(dst, src, bytes, bytes);
-  instruction.result(dst, bytes);
-  map<Op>(dst, src, n);
-  instruction.done(dst, bytes);
-  time_vector(bytes, slow ? machine.target().transcendental_cycles : 1);
+  elementwise(instruction, dst, n, {{src, instruction.vector_bytes<T>(n), "the operand"}},
+              [&] { map<Op>(dst, src, n); }, slow ? machine.target().transcendental_cycles : 1);
 }
 
 float fused(mluFusionOp_t op, float a, float b, float c) {
@@ -161,54 +157,37 @@ template <typename T>
 void fusion(mluFusionOp_t op, T *dst, const T *a, const T *b, const T *c, int n, int again, const char *file,
             int line) {
   const Instruction instruction("__bang_fusion", file, line);
-  const size_t bytes = size_t(n) * sizeof(T);
-  instruction.vector_count(n, sizeof(T));
+  const size_t bytes = instruction.vector_bytes<T>(n);
   if (n != again) violate(instruction.site(), "the counts %d and %d differ", n, again);
   if (op < FUSION_FMA || op > FUSION_FSS) violate(instruction.site(), "%d is not an operation", int(op));
-  instruction.source(a, bytes, "the first operand");
-  instruction.source(b, bytes, "the second operand");
-  instruction.source(c, bytes, "the third operand");
-  for (const T *source : {a, b, c}) instruction.apart_or_in_place(dst, source, bytes, bytes);
-  instruction.result(dst, bytes);
-  if (op == FUSION_FMA)  // apart, because it is the one that kernels lean on and compilers make fast
-    for (int64_t i = 0; i < n; ++i) dst[i] = T(std::fma(float(a[i]), float(b[i]), float(c[i])));
-  else
-    for (int64_t i = 0; i < n; ++i) dst[i] = T(fused(op, a[i], b[i], c[i]));
-  instruction.done(dst, bytes);
-  time_vector(bytes, 1);
+  elementwise(instruction, dst, n,
+              {{a, bytes, "the first operand"}, {b, bytes, "the second operand"}, {c, bytes, "the third operand"}},
+              [&] {
+                for (int64_t i = 0; i < n; ++i) dst[i] = T(fused(op, a[i], b[i], c[i]));
+              });
 }
 
 template <typename Op>
 void bits(const char *name, char *dst, const char *a, const char *b, int n, Op op, const char *file, int line) {
   const Instruction instruction(name, file, line);
-  instruction.vector_count(n, 1);
-  instruction.source(a, n, "the first operand");
-  instruction.source(b, n, "the second operand");
-  instruction.apart_or_in_place(dst, a, n, n);
-  instruction.apart_or_in_place(dst, b, n, n);
-  instruction.result(dst, n);
-  for (int64_t i = 0; i < n; ++i) dst[i] = op(a[i], b[i]);
-  instruction.done(dst, n);
-  time_vector(n, 1);
+  const size_t bytes = instruction.vector_bytes<char>(n);
+  elementwise(instruction, dst, n, {{a, bytes, "the first operand"}, {b, bytes, "the second operand"}}, [&] {
+    for (int64_t i = 0; i < n; ++i) dst[i] = op(a[i], b[i]);
+  });
 }
 
 template <typename T>
 void fill(const char *name, T *dst, int n, T value, const char *file, int line) {
   const Instruction instruction(name, file, line);
-  const size_t bytes = size_t(n) * sizeof(T);
-  instruction.vector_count(n, sizeof(T));
-  instruction.result(dst, bytes);
-  std::fill(dst, dst + n, value);
-  instruction.done(dst, bytes);
-  time_vector(bytes, 1);
+  instruction.vector_bytes<T>(n);
+  elementwise(instruction, dst, n, {}, [&] { std::fill(dst, dst + n, value); });
 }
 
 template <typename T, typename Better>
 void first_best(const char *name, T *dst, const T *src, int n, Better better, const char *file, int line) {
   const Instruction instruction(name, file, line);
-  const size_t bytes = size_t(n) * sizeof(T);
+  const size_t bytes = instruction.vector_bytes<T>(n);
   constexpr size_t result_bytes = 128;
-  instruction.vector_count(n, sizeof(T));
   instruction.source(src, bytes, "the operand");
   instruction.apart(dst, result_bytes, src, bytes);
   instruction.result(dst, result_bytes);

@@ -43,7 +43,7 @@ struct ReduceShape {
 
 // Rows of a tile folded until one is left, in the first row.
 template <typename Fold>
-__mlu_func__ void fold_rows(float *tile, int rows, int pitch) {
+__mlu_func__ void fold_by_halves(float *tile, int rows, int pitch) {
   while (rows > 1) {
     const int half = rows / 2;
     Fold::fold(tile, tile, tile + (rows - half) * pitch, half * pitch);
@@ -54,8 +54,6 @@ __mlu_func__ void fold_rows(float *tile, int rows, int pitch) {
 template <typename T>
 struct ReduceTiles {
   ReduceShape shape;
-  const T *x;
-  T *y;
   T *loaded[2], *stored;
   float *wide, *sum;
 
@@ -80,10 +78,7 @@ struct ReduceTiles {
 
 template <typename T, typename Fold>
 __mlu_func__ void reduce_columns(const ReduceShape &shape, const T *x, T *y, char *nram) {
-  ReduceTiles<T> tiles;
-  tiles.shape = shape;
-  tiles.x = x;
-  tiles.y = y;
+  ReduceTiles<T> tiles = {shape};
   tiles.carve(nram, shape.tile_length * shape.tile_inner, shape.tile_inner);
   const int inner_tiles = divide_up(shape.inner, shape.tile_inner), chunks = divide_up(shape.length, shape.tile_length);
   const Share share = task_share(shape.outer * inner_tiles);
@@ -102,7 +97,7 @@ __mlu_func__ void reduce_columns(const ReduceShape &shape, const T *x, T *y, cha
       if (chunk > 0) {
         const int rows = minimum(shape.tile_length, shape.length - (chunk - 1) * shape.tile_length);
         float *tile = tiles.widened((chunk - 1) % 2, rows * pitch);
-        fold_rows<Fold>(tile, rows, pitch);
+        fold_by_halves<Fold>(tile, rows, pitch);
         Fold::fold(tiles.sum, tiles.sum, tile, pitch);
       }
       __sync();
@@ -115,10 +110,7 @@ __mlu_func__ void reduce_columns(const ReduceShape &shape, const T *x, T *y, cha
 
 template <typename T, typename Fold>
 __mlu_func__ void reduce_rows(const ReduceShape &shape, const T *x, T *y, char *nram) {
-  ReduceTiles<T> tiles;
-  tiles.shape = shape;
-  tiles.x = x;
-  tiles.y = y;
+  ReduceTiles<T> tiles = {shape};
   const int lines = shape.tile_inner, pitch = shape.tile_length;
   tiles.carve(nram, lines * pitch, 2 * lines * kLanes);
   float *turned = tiles.sum + lines * kLanes;
@@ -136,14 +128,14 @@ __mlu_func__ void reduce_rows(const ReduceShape &shape, const T *x, T *y, char *
       if (chunk > 0) {
         float *tile = tiles.widened((chunk - 1) % 2, rows * pitch);
         for (int row = 0; row < rows; ++row) {
-          fold_rows<Fold>(tile + row * pitch, pitch / kLanes, kLanes);
+          fold_by_halves<Fold>(tile + row * pitch, pitch / kLanes, kLanes);
           Fold::fold(tiles.sum + row * kLanes, tiles.sum + row * kLanes, tile + row * pitch, kLanes);
         }
       }
       __sync();
     }
     __bang_transpose(turned, tiles.sum, lines, kLanes);
-    fold_rows<Fold>(turned, kLanes, lines);
+    fold_by_halves<Fold>(turned, kLanes, lines);
     tiles.finish(turned);
     store_rows(y + line * shape.y_outer, tiles.stored, shape.y_outer == 1 ? 1 : rows, shape.y_outer == 1 ? rows : 1,
                shape.y_outer == 1 ? rows : 1, shape.y_outer);
