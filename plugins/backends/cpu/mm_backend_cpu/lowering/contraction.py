@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -156,26 +157,34 @@ def check_conv(operation: Operation) -> str:
     return window if isinstance(window, str) else check_tail(operation, 1)
 
 
-def lower_conv(low: Lowering, operation: Operation) -> None:
-    """A convolution in NHWC. Weights are packed for the kernel that is chosen."""
-    assert low.isa is not None
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution as its generator wants it: what it computes, and what it reads."""
+
+    spec: ConvSpec
+    x: Value
+    weights: Value
+    extras: Sequence[int]
+    name: str
+
+    def unpacked(self, array: Array) -> Array:
+        """The weights with the two dimensions of `spec`."""
+        return np.ascontiguousarray(array.reshape(*array.shape[:2], *self.spec.kernel))
+
+
+def convolution_of(low: Lowering, operation: Operation) -> Convolution:
+    """What an operation that `check_conv` accepts computes."""
     root, alias, rest = root_and_tail(operation)
     x, w, bias = _operands(root, alias, 3)
     assert x is not None
     assert w is not None
     window = window_of(root, alias)
     assert isinstance(window, Window)
-    shape, result_shape = shape_of(x), shape_of(root.result)
-    order = channels_last_order(len(shape))
-    few = low.view(x).is_dense and isinstance(shape[1], int) and shape[1] < SMALL_CHANNELS
-    weights_shape = shape_of(w)
-    groups = root.attributes["group"]
-    target = operation.result
-
-    def nhwc(value: Value) -> int:
-        return low.ordered(value, order).buffer
-
-    extras = epilogue_inputs(low, rest, alias, root.result, bias, result_shape, 1, nhwc)
+    shape, weights_shape, groups = shape_of(x), shape_of(w), root.attributes["group"]
+    few = groups == 1 and isinstance(shape[1], int) and shape[1] < SMALL_CHANNELS and low.view(x).is_dense
+    extras = epilogue_inputs(
+        low, rest, alias, root.result, bias, shape_of(root.result), 1, partial(nhwc_buffer, low)
+    )
     spatial: Any = shape[2:] if len(shape) == 4 else (1, shape[2])
     kernel: Any = weights_shape[2:] if len(shape) == 4 else (1, weights_shape[2])
     spec = ConvSpec(
@@ -189,25 +198,37 @@ def lower_conv(low: Lowering, operation: Operation) -> None:
         pads=window.four_pads(),
         dilations=window.pair(window.dilations, 1),
         groups=groups,
-        input_layout="NCHW" if few and groups == 1 else "NHWC",
+        input_layout="NCHW" if few else "NHWC",
         epilogue=extras.epilogue,
     )
-    winograd = low.winograd and low.opt_level >= WINOGRAD_LEVEL and is_winograd(spec, low.isa)
+    return Convolution(spec, x, w, extras.buffers, _name("conv", rest))
+
+
+def nhwc_buffer(low: Lowering, value: Value) -> int:
+    """A buffer that an image fills with its channels innermost."""
+    return low.ordered(value, channels_last_order(len(shape_of(value)))).buffer
+
+
+def lower_conv(low: Lowering, operation: Operation) -> None:
+    """A convolution in NHWC. Weights are packed for the kernel that is chosen."""
+    assert low.isa is not None
+    conv = convolution_of(low, operation)
+    winograd = low.winograd and low.opt_level >= WINOGRAD_LEVEL and is_winograd(conv.spec, low.isa)
     if winograd:
-        data = constant_data(w)
+        data = constant_data(conv.weights)
         assert data is not None
         winograd = rounding_error(data.numpy()) <= ERROR_BUDGET
-    choice = low.chooser.choose(conv_problem(spec, low.isa, low.chooser.threads, winograd=winograd))
-    chosen = choice.kernel
+    choice = low.chooser.choose(conv_problem(conv.spec, low.isa, low.chooser.threads, winograd=winograd))
+    kernel = choice.kernel
 
     def pack(array: Array) -> Array:
-        packed: Array = chosen.pack(np.ascontiguousarray(array.reshape(*array.shape[:2], *kernel)))
+        packed: Array = kernel.pack(conv.unpacked(array))
         return packed
 
-    packed = low.packed(w, chosen.source.symbol, pack)
-    source = low.view(x).buffer if spec.input_layout == "NCHW" else nhwc(x)
-    output = low.result(target, order)
-    low.generated(chosen.source, [source, packed, *extras.buffers], [output], _name("conv", rest), choice)
+    packed = low.packed(conv.weights, kernel.source.symbol, pack)
+    source = low.view(conv.x).buffer if conv.spec.input_layout == "NCHW" else nhwc_buffer(low, conv.x)
+    output = low.result(operation.result, channels_last_order(len(shape_of(operation.result))))
+    low.generated(kernel.source, [source, packed, *conv.extras], [output], conv.name, choice)
 
 
 # ---- matrix product ---------------------------------------------------------------------------------------------
