@@ -19,7 +19,7 @@ from pathlib import Path
 from mm_core.compiler import ObjectCache
 from mm_core.errors import CompileError
 
-from .isa import Isa
+from .isa import Isa, host_machine
 from .kernel_source import KernelSource
 from .vector import prelude
 
@@ -61,26 +61,37 @@ class Compiler:
             )
 
 
-def find_compiler() -> Compiler:
-    """The first C compiler that answers: $CC, gcc, clang, cc, then the ziglang package. CompileError if none does."""
-    return _find_compiler(os.environ.get("CC", ""))
+def find_compiler(machine: str = "") -> Compiler:
+    """The first C compiler that answers, for this machine or another type, such as aarch64. CompileError if none does.
+
+    They are: $CC; gcc, clang and cc, or for another type of machine the gcc that Linux distributions have for it;
+    the ziglang package.
+    """
+    return _find_compiler(os.environ.get("CC", ""), "" if machine == host_machine() else machine)
 
 
 @memoise
-def _find_compiler(chosen: str) -> Compiler:
+def _find_compiler(chosen: str, machine: str) -> Compiler:
     if chosen:
         candidates = [tuple(shlex.split(chosen))]
     else:
-        candidates = [(name,) for name in ("gcc", "clang", "cc") if shutil.which(name)]
+        names = (f"{machine}-linux-gnu-gcc",) if machine else ("gcc", "clang", "cc")
+        candidates = [(name,) for name in names if shutil.which(name)]
         if importlib.util.find_spec("ziglang"):
             # Unlike the others, zig aims at the machine it runs on unless told otherwise.
-            candidates.append((sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"))
+            aim = ("-target", f"{machine}-linux-gnu") if machine else ("-mcpu=baseline",)
+            candidates.append((sys.executable, "-m", "ziglang", "cc", *aim))
     for command in candidates:
         version = _version(command)
         if version:
             return Compiler(command, version)
     if chosen:
         raise CompileError(f"CC={chosen!r} is not a compiler that runs", remedy="correct or unset CC")
+    if machine:
+        raise CompileError(
+            f"there is no C compiler for {machine}, so kernels cannot be generated for it",
+            remedy=f"install gcc-{machine.replace('_', '-')}-linux-gnu, set CC, or pip install ziglang",
+        )
     raise CompileError(
         "there is no C compiler, so kernels cannot be generated",
         remedy="install gcc or clang, set CC, or pip install ziglang",
@@ -145,7 +156,7 @@ def compile_kernels(sources: Sequence[KernelSource], isa: Isa, cache: ObjectCach
     if not sources:
         raise CompileError("there are no kernels to compile")
     cache = cache or ObjectCache(CACHE)
-    compiler = find_compiler()
+    compiler = find_compiler(isa.machine)
     common = "\0".join((compiler.version, *compiler.command, *_FLAGS, *isa.flags))
     units = {source.symbol: (source.symbol, unit_text(source, isa)) for source in sources}
     units[""] = ("kernel_table", _table_text(sources))
