@@ -63,7 +63,7 @@ class CpuCompiler(Compiler):
         self.isa: Isa = isa(arch) if arch else detect()
         self.obstacle = ""
         try:
-            find_compiler()
+            find_compiler(self.isa.machine)
         except CompileError as error:
             self.obstacle = error.what
 
