@@ -320,7 +320,7 @@ def always_generate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> None:
+    def none(machine: str) -> None:
         raise CompileError("no C compiler was found")
 
     monkeypatch.setattr(compiler, "find_compiler", none)
