@@ -1,4 +1,4 @@
-"""A backend of ours in the harness: parse, build, save; in another process, closed: load and run."""
+"""Backends of ours in the harness: parse, build, save; in another process, closed: load and run."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ FILE = "case.mm"
 
 @dataclass(frozen=True)
 class BackendEngine(Engine):
-    """One backend alone, strict: what needs an operator's numpy reference is a fallback and is not run.
+    """One backend alone, or with those `beside` it, strict: what needs an operator's numpy reference is not run.
 
-    Models are run from their files where only the core and the backend can be imported. An `oracle` is a backend that
+    Models are run from their files where only the core and the backends can be imported. An `oracle` is a backend that
     *is* the references: for it nothing is a fallback, and it may import operator packages.
     """
 
     backend: str
     oracle: bool = False
+    beside: tuple[str, ...] = ()
+    """Backends that take what the first one does not."""
 
     @property
     def name(self) -> str:
-        return self.backend
+        return "+".join((self.backend, *self.beside))
 
     def version(self) -> str:
         return find("mm.backends", self.backend).version
 
     def isolate(self) -> None:
         if not self.oracle:
-            close_imports(self.backend)
+            close_imports(self.backend, *self.beside)
 
     def network(self, case: Case, form: str) -> Network:
         from mm_core.parsing import parse
@@ -55,7 +57,7 @@ class BackendEngine(Engine):
         from mm_core.model.report import FALLBACK
 
         network = self.network(case, form)
-        config = BuilderConfig(backends=[self.backend], strict=not self.oracle, threads=1)
+        config = BuilderConfig(backends=[self.backend, *self.beside], strict=not self.oracle, threads=1)
         try:
             model = Builder(config).build(network)
         except BuildError as error:

@@ -1,4 +1,4 @@
-"""A deployment inside the development environment: a process that can import the core and one backend, nothing more."""
+"""A deployment inside the development environment: a process that can import the core and backends, nothing more."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ class _Closed(MetaPathFinder):
         return None
 
 
-def close_imports(backend: str) -> None:
-    """From here on this process imports the core, the backend and what their distributions require, nothing else.
+def close_imports(*backends: str) -> None:
+    """From here on this process imports the core, the backends and what their distributions require, nothing else.
 
     What is installed beside them looks as if it were not. RuntimeError if something else is imported already.
     """
-    record = find("mm.backends", backend)
-    modules = {name for distribution in _closure(CORE, record.distribution) for name in _modules(distribution)}
-    allowed = frozenset({*sys.stdlib_module_names, "mm_core", _top(record.value), *modules})
+    records = [find("mm.backends", backend) for backend in backends]
+    distributions = _closure(CORE, *(record.distribution for record in records))
+    modules = {name for distribution in distributions for name in _modules(distribution)}
+    allowed = frozenset({*sys.stdlib_module_names, "mm_core", *(_top(record.value) for record in records), *modules})
     plugins = {_top(point.value) for group in ("mm.ops", "mm.parsers", "mm.passes") for point in _points(group)}
     if loaded := sorted(name for name in sys.modules if _top(name) in plugins - allowed):
         raise RuntimeError(f"{', '.join(loaded)} are imported already")

@@ -1,7 +1,12 @@
-"""ONNX's own cases on the emulated device with the CPU beside it: none wrong; how many the device runs alone."""
+"""ONNX's own cases, judged by the harness: none wrong or crashed beside the CPU; how many the device runs alone.
+
+With `-m long` every case is judged, and the figures are printed.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,52 +15,66 @@ from mm_backend_mlu.toolchain import EmulatedObject
 from mm_parser_onnx.testing import KINDS, onnx_cases
 
 import mm_core as mm
-from mm_core.errors import BuildError
+from mm_core.errors import MMError
+from mm_core.model.report import Placement
+from mm_core.testing.backend_engine import BackendEngine
 from mm_core.testing.case import Case
-from mm_core.testing.comparison import difference
+from mm_core.testing.engine import Engine
 from mm_core.testing.exceptions import Exceptions
+from mm_core.testing.harness import run_cases
+from mm_core.testing.verdict import Verdict
 
 CASES = [case for kind in KINDS for case in onnx_cases(kind)]
 SAMPLE = CASES[::50]
-_LIST = Path(__file__).parents[3] / "parsers" / "onnx" / "tests" / "exceptions.toml"
-_ROUNDED = "float16 is rounded after every step there, and between the two products here: the last digit differs"
-EXPLAINED = {name: line.reason for name, line in Exceptions.read(_LIST, "cpu").items()} | dict.fromkeys(
-    ("test_attention_4d_fp16", "test_attention_4d_causal_fp16", "test_attention_4d_causal_fp16_expanded"), _ROUNDED
-)
+ALONE = BackendEngine("mlu")
+BESIDE = BackendEngine("mlu", beside=("cpu",))
+_OF_CPU = Path(__file__).parents[3] / "parsers" / "onnx" / "tests" / "exceptions.toml"
+LISTED = Exceptions(BESIDE.name, Exceptions.read(_OF_CPU, "cpu"))
 LEAST_NATIVE = 0.4
-
-
-def _model(case: Case, *backends: str) -> mm.Model:
-    return mm.Builder(mm.BuilderConfig(backends=list(backends), strict=True, threads=1)).build(mm.parse(case.source))
 
 
 @pytest.mark.parametrize(
     "case",
     [pytest.param(case, id=case.name, marks=[] if case in SAMPLE else [pytest.mark.long]) for case in CASES],
 )
-def test_case(case: Case) -> None:
-    """Right, or refused because the CPU refuses it too. Some cases have no right answer, such as random streams."""
-    if case.name in EXPLAINED:
-        pytest.skip(EXPLAINED[case.name])
-    try:
-        model = _model(case, "mlu", "cpu")
-    except BuildError:
-        with pytest.raises(BuildError):
-            _model(case, "cpu")
-        return
-    context = model.create_engine(threads=1).create_context()
-    for data in case.data_sets:
-        assert not difference(data.outputs, context.run(data.inputs), case.tolerance)
+def test_with_the_cpu_beside_it(harness: Callable[[Engine, Case, Exceptions], None], case: Case) -> None:
+    harness(BESIDE, case, LISTED)
 
 
 @pytest.mark.long
-def test_most_run_on_the_device_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_device_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Native: everything is compiled for the device, runs and is right."""
+    report = run_cases(ALONE, CASES, lanes=1)
+    with capsys.disabled():
+        print(f"\n{report}")
+    unlisted = [outcome for outcome in report.outcomes if outcome.case not in LISTED]
+    assert not [str(outcome) for outcome in unlisted if outcome.verdict not in (Verdict.NATIVE, Verdict.FALLBACK)]
+    assert report.rate >= LEAST_NATIVE
+
+
+@pytest.mark.long
+def test_where_operations_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Placement alone: what is compiled is the matter of the tests above."""
     monkeypatch.setattr(compiler, "compile_emulated", lambda source, target: EmulatedObject(b"", {}))
-    native = 0
+    cases, operations = Counter[str](), Counter[str]()
     for case in CASES:
-        try:
-            native += all(record.device == "mlu" for record in _model(case, "mlu").report.placement)
-        except BuildError:
-            continue
-    assert native / len(CASES) >= LEAST_NATIVE
+        placement = _placement(case)
+        operations.update(record.device for record in placement)
+        cases[_where({record.device for record in placement})] += 1
+    with capsys.disabled():
+        print(f"\n{len(CASES)} cases: {dict(cases)}; {operations.total()} operations: {dict(operations)}")
+    assert operations["mlu"] / operations.total() >= LEAST_NATIVE
+
+
+def _placement(case: Case) -> tuple[Placement, ...]:
+    try:
+        config = mm.BuilderConfig(backends=["mlu", "cpu"], strict=True, threads=1)
+        return mm.Builder(config).build(mm.parse(case.source)).report.placement
+    except MMError:
+        return ()
+
+
+def _where(devices: set[str]) -> str:
+    if devices == {"mlu"}:
+        return "on the device alone"
+    return "on both" if "mlu" in devices else "not on the device"

@@ -8,7 +8,8 @@
 // Softmax       running: maxima and sums of the keys so far; results so far are scaled when a maximum grows (arXiv 1805.02867)
 // Memories      NRAM: Q, K, V and mask tiles in two slots; K and V arranged for WRAM; scores, weights, results in float
 //               WRAM: a tile of K, a tile of V
-// Precision     products in float, softmax in float; weights are rounded to T before they multiply V.
+// Precision     products in float, softmax in float; weights are rounded to T before they multiply V, and summed up as they are
+//               then, so that rounding does not change what they add up to.
 // Pipeline      load tiles | both products and the softmax | store after the last tile of keys.
 #ifndef MM_KERNELS_ATTENTION_H_
 #define MM_KERNELS_ATTENTION_H_
@@ -214,8 +215,8 @@ struct Attention {
       __bang_sub_scalar(scores + r * shape.tile_s, scores + r * shape.tile_s, maxima[r], shape.tile_s);
     }
     __bang_active_exphp(scores, scores, count);
-    fold_rows<SumOfRows>(row_sums, scores, at.rows, shape.tile_s, room);
     narrow(weights, scores, count);
+    fold_rows<SumOfRows>(row_sums, widen(weights, scores, count), at.rows, shape.tile_s, room);
     __bang_sub(old_maxima, old_maxima, maxima, at.rows);
     __bang_active_exphp(old_maxima, old_maxima, at.rows);
     __bang_mul(totals, totals, old_maxima, at.rows);
