@@ -64,6 +64,9 @@ class BuilderConfig:
             raise BuildError(f"the precision mode {self.precision!r} is unknown", available=", ".join(PRECISIONS))
         if self.threads is not None and self.threads < 1:
             raise BuildError(f"threads is {self.threads}, must be at least 1")
+        for name, value in self.target.items():
+            if not isinstance(value, str):
+                raise BuildError(f"the option {name!r} of a backend is {value!r}, must be text")
         for name, limits in (self.dim_range or {}).items():
             if len(limits) != 2 or not 0 <= limits[0] <= limits[1]:
                 raise BuildError(f"dim_range of {name} is {limits}", remedy="give (least, largest)")

@@ -51,18 +51,20 @@ class _Placer:
             if operation.name == "mm.constant" or operation in self.placed.device:
                 continue
             node, op_name = operation.where, operation.name
-            device, fallback, reasons = self._operation(operation)
-            kind = FALLBACK if fallback else HOST_KIND if device == HOST_DEVICE else NATIVE
-            name = "host" if device == HOST_DEVICE else self.compilers[device].backend
-            self.placed.records.append(Placement(node, op_name, name, kind, "; ".join(reasons)))
+            self._record(node, op_name, *self._operation(operation))
+
+    def _record(self, node: str, op_name: str, device: int, fallback: bool, reasons: Sequence[str]) -> None:
+        kind = FALLBACK if fallback else HOST_KIND if device == HOST_DEVICE else NATIVE
+        name = "host" if device == HOST_DEVICE else self.compilers[device].backend
+        self.placed.records.append(Placement(node, op_name, name, kind, "; ".join(reasons)))
 
     def _operation(self, operation: Operation) -> tuple[int, bool, list[str]]:
         reasons: list[str] = []
         if operation.regions and operation.name != "mm.fused":
-            device = self._claimed(operation)
+            device, refused = self._claimed(operation)
             if device is not None:
                 self.placed.device[operation] = device
-                return device, False, reasons
+                return device, False, refused
             if operation.name not in CONTROL_FLOW and not self._expand(operation, HOST_DEVICE, 0):
                 return HOST_DEVICE, False, reasons
             for region in operation.regions:
@@ -95,17 +97,21 @@ class _Placer:
             remedy="add a backend" + (" or build without strict" if self.strict else ""),
         )
 
-    def _claimed(self, operation: Operation) -> int | None:
-        """The first backend that runs control flow with all that is in its regions; None leaves it to the runtime."""
+    def _claimed(self, operation: Operation) -> tuple[int | None, list[str]]:
+        """The first backend that runs control flow with all that is in its regions, and why those before it do not;
+        None leaves it to the runtime."""
+        reasons: list[str] = []
         for device, compiler in enumerate(self.compilers):
             support = compiler.supports(operation)
             if isinstance(support, No) and operation.name not in CONTROL_FLOW:
                 for region in operation.regions:
                     self._expand_all(region, device)
                 support = compiler.supports(operation)
-            if not isinstance(support, No) and not support.fallback:
-                return device
-        return None
+            if isinstance(support, No):
+                reasons.append(f"{compiler.backend}: {support.reason}")
+            elif not support.fallback:
+                return device, reasons
+        return None, reasons
 
     def _expand_all(self, graph: Graph, device: int) -> None:
         """Replace what a device refuses in a graph by decompositions that it takes, where there are any."""
@@ -164,11 +170,11 @@ class _Placer:
         """
         has_control_flow = operation.regions and operation.name != "mm.fused"
         if has_control_flow or operation.definition.tier is Tier.HOST:
-            return self._elsewhere(operation)
+            return self._elsewhere(operation, device)
         support = self.compilers[device].supports(operation)
         if isinstance(support, No) and known_value(operation.results[0]) is not None:
             # Arithmetic of sizes may run anywhere: it costs nothing, and accelerators rarely have 64-bit integers.
-            return self._elsewhere(operation)
+            return self._elsewhere(operation, device)
         if isinstance(support, No):
             obstacle = self._expand(operation, device, depth + 1)
             return f"{operation.name}: {support.reason}{obstacle}" if obstacle else ""
@@ -177,12 +183,18 @@ class _Placer:
         self.placed.device[operation] = device
         return ""
 
-    def _elsewhere(self, operation: Operation) -> str:
-        """Place a part of a decomposition wherever it can run; what stands in the way, empty if it is placed."""
+    def _elsewhere(self, operation: Operation, wanted: int) -> str:
+        """Place a part of a decomposition wherever it can run; what stands in the way, empty if it is placed.
+
+        It gets a record of its own if another backend took it than the one that has the rest.
+        """
+        node, op_name = operation.where, operation.name
         try:
-            self._operation(operation)
+            device, fallback, reasons = self._operation(operation)
         except BuildError as error:
-            return f"{operation.name}: {error.what}"
+            return f"{op_name}: {error.what}"
+        if device not in (wanted, HOST_DEVICE):
+            self._record(node, op_name, device, fallback, reasons)
         return ""
 
 

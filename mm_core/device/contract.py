@@ -61,7 +61,8 @@ class Event(ABC):
 
     @property
     @abstractmethod
-    def is_done(self) -> bool: ...
+    def is_done(self) -> bool:
+        """Whether `wait` would return, or raise, at once."""
 
     def produced(self) -> Sequence[Buffer]:
         """After `wait`: the results whose sizes only running told, in the order of the program's outputs."""

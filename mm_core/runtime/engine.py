@@ -97,10 +97,13 @@ def _choose(backend: str, devices: Sequence[str] | None) -> str:
 
 
 def _check_choice(model: Model, devices: Sequence[str] | None) -> None:
-    for name in devices or ():
-        if name.partition(":")[0] not in model.plan.devices:
-            raise DeviceError(
-                f"the model was not built for {name}",
-                available=", ".join(model.plan.devices) or "the host alone",
-                remedy="build it with that backend in backends=",
-            )
+    """Each device that is named must exist, and the model must use one of them."""
+    idle = [name for name in devices or () if name.partition(":")[0] not in model.plan.devices]
+    if devices and len(idle) == len(devices):
+        raise DeviceError(
+            f"the model has no part for {', '.join(idle)}",
+            available=", ".join(model.plan.devices) or "the host alone",
+            remedy="build it with that backend in backends=, and see in the report what the backend refuses",
+        )
+    for name in idle:
+        _backend(name.partition(":")[0]).find(name)

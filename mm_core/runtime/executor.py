@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mm_core.device import HOST, PAGE_BYTES, Bound, Buffer, Observer, Prediction, Shortcut
+from mm_core.device import HOST, PAGE_BYTES, Bound, Buffer, Event, Observer, Prediction, Shortcut
 from mm_core.errors import DeviceError, InputError, MMError
 from mm_core.model.plan import Block, Copy, Host, If, Launch, Loop, Plan, Sizes, Slots
 from mm_core.runtime.binding import check_limits
@@ -208,7 +208,7 @@ class Executor:
         event = self.queues[part.info.device].launch(
             bound, [None if t is None else t.buffer for t in inputs], outputs, workspace, events, observer
         )
-        pending = None if event.is_done else event
+        pending = _pending(event)
         if None in outputs:
             event.wait()
             produced = iter(event.produced())
@@ -279,7 +279,7 @@ class Executor:
         event = self.queues[device if self.engine.spaces[device] != HOST else step.source_device].copy(
             source, target, () if value.event is None else (value.event,)
         )
-        slots[step.target] = Tensor(target, None if event.is_done else event)
+        slots[step.target] = Tensor(target, _pending(event))
 
     def _host(self, step: Host, slots: dict[int, Any]) -> None:
         arguments = [self._to_host(self._get(slots, slot)) for slot in step.inputs]
@@ -346,6 +346,14 @@ class Executor:
         assert isinstance(type_, TensorType)
         sizes = [evaluate(dim, dims) for dim in (type_.shape or (0,))[1:]]
         return np.empty([0, *(max(size, 0) if isinstance(size, int) else 0 for size in sizes)], type_.dtype.numpy)
+
+
+def _pending(event: Event) -> Event | None:
+    """What is still to be waited for. Raises what the work has already failed with: nobody would look again."""
+    if not event.is_done:
+        return event
+    event.wait()
+    return None
 
 
 def _named_sizes(plan: Plan, bound: Set[str]) -> dict[int, tuple[tuple[int, str], ...]]:

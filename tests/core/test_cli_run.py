@@ -169,7 +169,7 @@ def test_nan_and_infinity_are_equal_to_themselves_only(model_file: Path) -> None
         (["MODEL", "--input_dims", "x=1,5"], 1, "does not allow 5"),
         (["MODEL", "--input_dims", "x=a"], 2, "not a shape"),
         (["MODEL", "--input_files", "absent.npy"], 1, "absent.npy"),
-        (["MODEL", "--devices", "absent:0"], 1, "not built for absent:0"),
+        (["MODEL", "--devices", "absent:0"], 1, "no part for absent:0"),
         (["MODEL", "--devices", "reference:9"], 1, "reference:0"),
         (["MODEL", "--compare", "absent"], 1, "neither a file nor an installed backend"),
     ],

@@ -49,17 +49,17 @@ class MluBackend(Backend):
     def compiler(self, target: Mapping[str, str]) -> Compiler:
         from mm_backend_mlu.compiler import MluCompiler
 
-        return MluCompiler(target.get("mlu_arch") or DEFAULT_ARCHITECTURE)
+        return MluCompiler(target.get("mlu_arch", DEFAULT_ARCHITECTURE))
 
     def _devices(self) -> list[tuple[DeviceInfo, Driver | None]]:
         from mm_backend_mlu.drivers import cnrt
 
         wanted = os.environ.get(EMULATED_CARDS)
-        library = None if wanted is not None else cnrt.find_library()
-        if library is None:
-            names = (wanted if wanted is not None else _DEFAULT_CARDS).split(",")
-            return [_emulated(number, card.strip()) for number, card in enumerate(names)]
         try:
+            library = None if wanted is not None else cnrt.find_library()
+            if library is None:
+                names = (_DEFAULT_CARDS if wanted is None else wanted).split(",")
+                return [_emulated(number, card.strip()) for number, card in enumerate(names)]
             found = cnrt.runtime(library)
             count = found.device_count()
         except (MMError, OSError) as error:

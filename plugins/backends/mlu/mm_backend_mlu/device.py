@@ -114,16 +114,24 @@ class MluDevice(Device):
         clusters = architecture.clusters_on(self.driver.target.clusters)
         if tuple(array.nbytes for array in constants) != plan.constants:
             raise ModelFileError("the part's constants have other sizes than its program says", where=self.name)
-        return MluProgram(self.driver, plan, clusters, self._constants(constants), self.driver.load(executable.code))
+        module = self.driver.load(executable.code)
+        if missing := [launch.label for launch in plan.launches if launch.kernel >= module.kernels]:
+            raise ModelFileError(
+                f"the part's code has no kernel for {', '.join(missing)}", where=self.name,
+                remedy="build the model again",
+            )  # fmt: skip
+        return MluProgram(self.driver, plan, clusters, self._constants(constants), module)
 
     def _constants(self, arrays: Sequence[Array]) -> list[Memory]:
         memories = [self.driver.allocate(array.nbytes) for array in arrays]
         stream = self.driver.create_stream()
-        for memory, array in zip(memories, arrays):
-            if array.nbytes:
-                self.driver.write(Stretch(memory, 0, array.nbytes), np.ascontiguousarray(array), stream)
-        self.driver.wait(self.driver.record(stream))
-        self.driver.destroy_stream(stream)
+        try:
+            for memory, array in zip(memories, arrays):
+                if array.nbytes:
+                    self.driver.write(Stretch(memory, 0, array.nbytes), np.ascontiguousarray(array), stream)
+            self.driver.wait(self.driver.record(stream))
+        finally:
+            self.driver.destroy_stream(stream)
         return memories
 
     def create_queue(self) -> Queue:
@@ -251,6 +259,11 @@ class MluQueue(Queue):
         self._stream: Any = None
 
     def _submit(self, work: Callable[[], None], wait: Sequence[Event]) -> Event:
+        if self._driver.is_inherited:
+            raise DeviceError(
+                f"{self._driver.name} was opened by the process that this one was forked from",
+                remedy="create the engine after forking",
+            )
         if self._thread is None:
             self._stream = self._driver.create_stream()
             self._thread = threading.Thread(target=self._serve, name=f"{self._driver.name} queue", daemon=True)
@@ -314,8 +327,8 @@ class MluQueue(Queue):
             self._last.wait()
 
     def close(self) -> None:
-        self._work.put(None)
-        if self._thread is not None:
+        if self._thread is not None and not self._driver.is_inherited:
+            self._work.put(None)
             self._thread.join()
             self._thread = None
             self._driver.destroy_stream(self._stream)

@@ -36,7 +36,7 @@ def unpack(code: bytes) -> dict[str, bytes]:
         raise _damaged("it does not begin as it should")
     try:
         header = json.loads(code[start : start + length])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged("its list of sections cannot be read") from error
     body, sections = code[start + length :], {}
     for item in check_list(header, _WHERE, dict):

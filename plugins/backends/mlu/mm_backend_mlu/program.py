@@ -160,8 +160,12 @@ def _check_trace(trace: Trace, program: Program) -> None:
         raise _damaged(f"the result {trace.label} names a launch or buffer that does not exist")
     if len(trace.shape) != len(trace.strides) or min((*trace.shape, *trace.strides), default=0) < 0:
         raise _damaged(f"the result {trace.label} has sizes or strides that cannot be")
+    if max(trace.strides, default=0) > program.buffers[trace.buffer].size:
+        raise _damaged(f"the result {trace.label} has strides beyond its buffer")
     last = sum((size - 1) * stride for size, stride in zip(trace.shape, trace.strides))
-    if prod(trace.shape) and (last + 1) * _dtype(trace.dtype).itemsize > program.buffers[trace.buffer].size:
+    # A stride of 0 could make more of a buffer than any memory holds.
+    reached = max(last + 1, prod(trace.shape)) if prod(trace.shape) else 0
+    if reached * _dtype(trace.dtype).itemsize > program.buffers[trace.buffer].size:
         raise _damaged(f"the result {trace.label} lies beyond its buffer")
 
 
@@ -188,9 +192,12 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _dtype(text: str) -> DType:
     try:
-        return as_dtype(text)
+        dtype = as_dtype(text)
     except InputError as error:
         raise _damaged(f"the element type {text!r} does not exist") from error
+    if dtype.kind == "string":
+        raise _damaged("a tensor of strings, which devices do not hold")
+    return dtype
 
 
 def _tensor(item: object) -> Tensor:

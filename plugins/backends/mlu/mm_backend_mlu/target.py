@@ -10,6 +10,7 @@ Figures come from public code and pages; the comments name them, and say what is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -101,6 +102,7 @@ _CARDS = (
     replace(_MLU370_S4, name="MLU370-X8", clusters=4, clock_hz=1.3e9),
     _MLU590,
 )
+_COUNT = re.compile(r"[1-9][0-9]{0,2}")
 _BASES = {_MLU370_S4.arch: _MLU370_S4, _MLU590.arch: _MLU590}
 
 
@@ -163,7 +165,7 @@ def parse_architecture(text: str) -> Architecture:
     if not colon:
         return Architecture(base)
     counts = [count.strip() for count in bitmap.split(",")]
-    if not all(count.isascii() and count.isdigit() and int(count) for count in counts):
+    if not all(_COUNT.fullmatch(count) for count in counts):
         raise BuildError(
             f"{bitmap!r} is not a list of cluster counts", where="mlu_arch", remedy=f"write it like {arch}:2,6,8"
         )

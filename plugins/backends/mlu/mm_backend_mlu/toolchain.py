@@ -186,10 +186,18 @@ def _library_text() -> str:
 
 
 def find_vendor_compiler() -> Toolchain | None:
-    """Cambricon's `cncc`: in $NEUWARE_HOME, or on the PATH; None where it is not installed."""
+    """Cambricon's `cncc`: in $NEUWARE_HOME, or on the PATH; None where it is not installed.
+
+    CompileError if NEUWARE_HOME says that there is an SDK, and there is no compiler that answers.
+    """
     home = os.environ.get("NEUWARE_HOME")
     command = shutil.which("cncc", path=str(Path(home) / "bin")) if home else None
     command = command or shutil.which("cncc")
+    if command is None and home:
+        raise CompileError(
+            f"NEUWARE_HOME={home} has no bin/cncc, so nothing can be compiled for real cards",
+            remedy="install Cambricon's CNToolkit there, or unset NEUWARE_HOME to build for emulated cards alone",
+        )
     if command is None:
         return None
     version = _version([command])

@@ -115,12 +115,22 @@ class Runtime:
 
 
 def find_library() -> str | None:
-    """Where the CNRT library is: under NEUWARE_HOME, or where the dynamic linker finds it. None: nowhere."""
-    if home := os.environ.get("NEUWARE_HOME"):
+    """Where the CNRT library is: under NEUWARE_HOME, or where the dynamic linker finds it. None: nowhere.
+
+    DeviceError if NEUWARE_HOME says that there is an SDK, and there is no library.
+    """
+    home = os.environ.get("NEUWARE_HOME")
+    if home:
         for path in (Path(home) / "lib64" / "libcnrt.so", Path(home) / "lib" / "libcnrt.so"):
             if path.is_file():
                 return str(path)
-    return ctypes.util.find_library("cnrt")
+    found = ctypes.util.find_library("cnrt")
+    if home and not found:
+        raise DeviceError(
+            f"NEUWARE_HOME={home} has no lib64/libcnrt.so",
+            remedy="install Cambricon's CNToolkit there, or unset NEUWARE_HOME for emulated cards",
+        )
+    return found
 
 
 @cache
@@ -147,6 +157,7 @@ class CnrtModule(Module):
     def __init__(self, driver: CnrtDriver, content: bytes) -> None:
         self._driver = driver
         self._object = LoadedObject(content, driver.name)
+        self.kernels = self._object.kernels
 
     def launch(
         self, kernel: int, tasks: int, kind: int, stream: Any, stretches: Sequence[Stretch], label: str
@@ -176,14 +187,21 @@ class CnrtDriver(Driver):
         self.library.call(self.name, name, *arguments)
 
     def allocate(self, size: int) -> Memory:
+        if size > self.target.dram_bytes:  # Also of numbers that the library's size_t would cut short.
+            raise DeviceError(
+                f"{self.name} has {self.target.dram_bytes} bytes of memory, {size} are asked for",
+                remedy="use smaller sizes, such as a smaller batch",
+            )
         self.select()
         memory = Memory(self.library.created(self.name, "cnrtMalloc", max(size, 1)), max(size, 1))
-        weakref.finalize(memory, self._free, memory.address)
+        weakref.finalize(memory, self.release, "cnrtFree", memory.address)
         return memory
 
-    def _free(self, address: int) -> None:
-        self.library.status("cnrtSetDevice", self.number)
-        self.library.status("cnrtFree", address)
+    def release(self, function: str, handle: int) -> None:
+        """Give something back, whatever has become of the card. What a forked child inherits is its parent's."""
+        if not self.is_inherited:
+            self.library.status("cnrtSetDevice", self.number)
+            self.library.status(function, handle)
 
     def write(self, target: Stretch, source: Array, stream: Any) -> None:
         address = int(source.ctypes.data)
@@ -212,7 +230,7 @@ class CnrtDriver(Driver):
         return self.library.created(self.name, "cnrtQueueCreate")
 
     def destroy_stream(self, stream: Any) -> None:
-        self._call("cnrtQueueDestroy", stream)
+        self.release("cnrtQueueDestroy", stream)
 
     def record(self, stream: Any) -> Any:
         self.select()
@@ -244,4 +262,4 @@ class _Mark:
 
     def __init__(self, driver: CnrtDriver, handle: int) -> None:
         self.handle = handle
-        weakref.finalize(self, driver.library.status, "cnrtNotifierDestroy", handle)
+        weakref.finalize(self, driver.release, "cnrtNotifierDestroy", handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ class Stretch:
 
 
 class Module(ABC):
-    """A part's kernels, loaded."""
+    """A part's kernels, loaded: so many, by number."""
+
+    kernels: int
 
     @abstractmethod
     def launch(
@@ -55,6 +58,12 @@ class Driver(ABC):
         self.name = name
         self.target = target
         self.description = description
+        self._process = os.getpid()
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this process was forked from the one that opened the card, and has no part in it."""
+        return os.getpid() != self._process
 
     @abstractmethod
     def allocate(self, size: int) -> Memory:
@@ -84,7 +93,8 @@ class Driver(ABC):
     def create_stream(self) -> Any: ...
 
     @abstractmethod
-    def destroy_stream(self, stream: Any) -> None: ...
+    def destroy_stream(self, stream: Any) -> None:
+        """Never fails: of a card that is lost there is nothing to give back."""
 
     @abstractmethod
     def record(self, stream: Any) -> Any:

@@ -123,6 +123,7 @@ class EmulatedModule(Module):
         self._driver = driver
         self._lock = threading.Lock()
         self._object = LoadedObject(content, driver.name)
+        self.kernels = self._object.kernels
 
     def launch(
         self, kernel: int, tasks: int, kind: int, stream: Any, stretches: Sequence[Stretch], label: str
