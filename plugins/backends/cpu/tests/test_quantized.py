@@ -154,3 +154,30 @@ def test_pool_and_concat_on_bytes(arch: str) -> None:
     q.check(
         q.network.concat(pooled, x, axis=1), arch, ["copy", "max_pool", "concat", "dequantize", "copy"], (1, 24, 40, 40)
     )
+
+
+@ARCHS
+@FORMS
+def test_costly_functions_of_bytes_are_tables(arch: str, dtype: str, zero: int) -> None:
+    """Every byte gives just what the references give, also where the function reads it twice."""
+    q = Quantized(dtype, zero, ("N",))
+    x = q.numbers(q.x)
+    q.network.mark_output(q.bytes(q.network.mul(x, q.network.tanh(q.network.exp(x)))), "y")
+    every = np.arange(259).astype(np.uint8).view(q.kind)
+    (expected,) = interpret(q.network, [every])
+    config = mm.BuilderConfig(backends=["cpu"], target={"cpu_arch": arch})
+    model = mm.Builder(config).build(q.network)
+    (record,) = model.report.kernels
+    assert record.note == "1 operation, vector"
+    actual = model.create_engine(threads=1).create_context().run({"x": every})["y"]
+    np.testing.assert_array_equal(actual, expected)
+    assert len(np.unique(expected)) > 4
+
+
+@ARCHS
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_table_behind_a_product(arch: str, dtype: str) -> None:
+    q = Quantized(dtype, 3, ("N", 61))
+    y = q.network.gelu(q.numbers(q.bytes(q.network.linear(q.numbers(q.x), q.weights(50, 61), q.bias(50)))))
+    kind = "i8" if dtype == "int8" else "ui8"
+    q.check(q.bytes(y), arch, [f"{kind}_gemm+quantize+dequantize+gelu+quantize"], (23, 61))

@@ -234,6 +234,18 @@ def _quantize(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
     return (Template(("f32",), f"(({{T}})mm_quantize(mm_splat({{0}}), {limits})[0])", vector, to, True),)
 
 
+def _lookup(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
+    """A function of bytes to bytes of the dtype `to`, given by its `table`: 256 bytes in hexadecimal digits.
+
+    An entry's place is its argument as an unsigned byte.
+    """
+    to = str(attributes["to"])
+    table = "".join(f"\\x{byte:02x}" for byte in bytes.fromhex(str(attributes["table"])))
+    entries = f'(const uint8_t*)"{table}"'
+    vector = f"(mm_lookup({{0}}, {entries}) & 255)" if to == "ui8" else f"(mm_lookup({{0}}, {entries}) << 24 >> 24)"
+    return (Template(tuple(BYTE_RANGES), f"({{T}})({entries})[(uint8_t){{0}}]", vector, to, True),)
+
+
 _PARAMETRIC: dict[str, Callable[[Mapping[str, Attribute]], tuple[Template, ...]]] = {
     "cast": _cast,
     "clip": _clip,
@@ -243,6 +255,7 @@ _PARAMETRIC: dict[str, Callable[[Mapping[str, Attribute]], tuple[Template, ...]]
     "hard_swish": lambda attributes: _of_vector("({0} * mm_unit_clip({0} * 0.166666667f + 0.5f))"),
     "is_inf": _is_inf,
     "leaky_relu": _leaky_relu,
+    "lookup": _lookup,
     "quantize": _quantize,
 }
 

@@ -126,8 +126,29 @@ MM_INLINE mm_vi mm_widen_s8(mm_vsb v) { return __builtin_convertvector(v, mm_vi)
 #endif
 MM_INLINE mm_vi mm_load_u8(const uint8_t* p) { return mm_widen_u8(*(const mm_vb_unaligned*)p); }
 MM_INLINE mm_vi mm_load_s8(const int8_t* p) { return mm_widen_s8(*(const mm_vsb_unaligned*)p); }
-MM_INLINE void mm_store_u8(uint8_t* p, mm_vi v) { *(mm_vb_unaligned*)p = __builtin_convertvector(v, mm_vb); }
-MM_INLINE void mm_store_s8(int8_t* p, mm_vi v) { *(mm_vsb_unaligned*)p = __builtin_convertvector(v, mm_vsb); }
+#if !defined(__clang__) && defined(__AVX2__) && MM_VECTOR_BYTES == 32
+typedef int32_t mm_half_i __attribute__((vector_size(16)));
+typedef union { mm_vi whole; mm_half_i halves[2]; } mm_halves_i;
+typedef int16_t mm_eight __attribute__((vector_size(16)));
+typedef long long mm_two __attribute__((vector_size(16)));
+MM_INLINE mm_eight mm_words_of_bytes(mm_vi v) {
+  const mm_halves_i parts = {v};
+  return (mm_eight)__builtin_ia32_packssdw128(parts.halves[0], parts.halves[1]);
+}
+MM_INLINE mm_vb mm_narrow_u8(mm_vi v) {
+  const mm_eight words = mm_words_of_bytes(v);
+  return (mm_vb)((mm_two)__builtin_ia32_packuswb128(words, words))[0];
+}
+MM_INLINE mm_vsb mm_narrow_s8(mm_vi v) {
+  const mm_eight words = mm_words_of_bytes(v);
+  return (mm_vsb)((mm_two)__builtin_ia32_packsswb128(words, words))[0];
+}
+#else
+MM_INLINE mm_vb mm_narrow_u8(mm_vi v) { return __builtin_convertvector(v, mm_vb); }
+MM_INLINE mm_vsb mm_narrow_s8(mm_vi v) { return __builtin_convertvector(v, mm_vsb); }
+#endif
+MM_INLINE void mm_store_u8(uint8_t* p, mm_vi v) { *(mm_vb_unaligned*)p = mm_narrow_u8(v); }
+MM_INLINE void mm_store_s8(int8_t* p, mm_vi v) { *(mm_vsb_unaligned*)p = mm_narrow_s8(v); }
 MM_INLINE mm_vb mm_load_tail_bytes(const void* p, int64_t n) {
 #if defined(__AVX512BW__) && MM_VECTOR_BYTES == 64
   typedef char bytes __attribute__((vector_size(16)));
@@ -145,17 +166,17 @@ MM_INLINE mm_vi mm_load_tail_u8(const uint8_t* p, int64_t n) {
 MM_INLINE mm_vi mm_load_tail_s8(const int8_t* p, int64_t n) {
   return mm_widen_s8((mm_vsb)mm_load_tail_bytes(p, n));
 }
-MM_INLINE void mm_store_tail_u8(uint8_t* p, mm_vi v, int64_t n) {
-  const mm_vb bytes = __builtin_convertvector(v, mm_vb);
+MM_INLINE void mm_store_tail_bytes(void* p, mm_vb bytes, int64_t n) {
 #if defined(__AVX512BW__) && MM_VECTOR_BYTES == 64
   typedef char sixteen __attribute__((vector_size(16)));
-  __builtin_ia32_storedquqi128_mask((void*)p, (sixteen)bytes, (unsigned short)((1u << n) - 1));
+  __builtin_ia32_storedquqi128_mask(p, (sixteen)bytes, (unsigned short)((1u << n) - 1));
 #else
   for (int i = 0; i < MM_LANES; i++)
-    if (i < n) p[i] = bytes[i];
+    if (i < n) ((uint8_t*)p)[i] = bytes[i];
 #endif
 }
-MM_INLINE void mm_store_tail_s8(int8_t* p, mm_vi v, int64_t n) { mm_store_tail_u8((uint8_t*)p, v, n); }
+MM_INLINE void mm_store_tail_u8(uint8_t* p, mm_vi v, int64_t n) { mm_store_tail_bytes(p, mm_narrow_u8(v), n); }
+MM_INLINE void mm_store_tail_s8(int8_t* p, mm_vi v, int64_t n) { mm_store_tail_bytes(p, (mm_vb)mm_narrow_s8(v), n); }
 
 /* ---- selection and rounding -------------------------------------------------------------------------------- */
 
@@ -226,6 +247,8 @@ MM_INLINE mm_vf mm_sign(mm_vf x) {
   return mm_select((x > 0) | (x < 0), unit, x + 0.0f);   /* zeros become +0, NaN stays */
 }
 
+#define MM_ROUNDER 12582912.0f /* 1.5 * 2^23: adding it leaves the rounded integer in the low bits */
+
 /* Half to even: adding 2^23 leaves no room for a fraction. */
 MM_INLINE mm_vf mm_round(mm_vf x) {
   mm_vf magnitude = mm_abs(x);
@@ -234,12 +257,31 @@ MM_INLINE mm_vf mm_round(mm_vf x) {
 }
 /* The nearest integer, half to even, plus `zero`, limited to `low` <= 0 and `high`, of 8 bits each. NaN gives 0. */
 MM_INLINE mm_vi mm_quantize(mm_vf x, int32_t zero, int32_t low, int32_t high) {
-  mm_vi numbers = x == x;
-  x = mm_less_or_second(x, mm_splat((float)(high - zero)));
-  x = mm_greater_or_second(x, mm_splat((float)(low - zero)));
-  /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits. */
-  mm_vi rounded = (mm_vi)(x + 12582912.0f) - (0x4b400000 - zero);
-  return rounded & numbers;
+  /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits. The limits come after, so that a product that x may
+   * be is added to in one instruction; what is too large for the trick is beyond them. */
+  mm_vf shifted = mm_greater_or_second(x + MM_ROUNDER, mm_splat(MM_ROUNDER + (float)(low - zero)));
+  shifted = mm_less_or_second(shifted, mm_splat(MM_ROUNDER + (float)(high - zero)));
+  mm_vi rounded = (mm_vi)shifted - ((mm_vi)mm_splat(MM_ROUNDER) - zero);
+  return low == 0 ? rounded : rounded & (x == x);
+}
+
+/* Entry x & 255 of a table of bytes for each lane, in the low eight bits. With AVX-512 the table fills four registers. */
+MM_INLINE mm_vi mm_lookup(mm_vi x, const uint8_t* table) {
+#if defined(__AVX512F__) && MM_VECTOR_BYTES == 64
+  const int32_t* words = (const int32_t*)table;
+  const mm_vi t0 = mm_load_i(words), t1 = mm_load_i(words + 16), t2 = mm_load_i(words + 32), t3 = mm_load_i(words + 48);
+  const mm_vi word = x >> 2;
+#if defined(__clang__)
+  const mm_vi below = __builtin_ia32_vpermi2vard512(t0, word, t1), above = __builtin_ia32_vpermi2vard512(t2, word, t3);
+#else
+  const mm_vi below = __builtin_shuffle(t0, t1, word), above = __builtin_shuffle(t2, t3, word);
+#endif
+  return (mm_vi)((mm_vu)mm_select_i((x & 128) != 0, above, below) >> (mm_vu)((x << 3) & 24));
+#else
+  mm_vi found;
+  for (int i = 0; i < MM_LANES; i++) found[i] = table[(uint8_t)x[i]];
+  return found;
+#endif
 }
 
 MM_INLINE mm_vf mm_floor(mm_vf x) {
@@ -415,7 +457,6 @@ MM_INLINE float mm_lanes_min(mm_vf v) { return -mm_lanes_max(-v); }
 
 #define MM_LN2_HIGH 0.693359375f       /* nine significant bits: its product with an exponent is exact */
 #define MM_LN2_LOW -2.12194440e-4f
-#define MM_ROUNDER 12582912.0f         /* 1.5 * 2^23: adding it leaves the rounded integer in the low bits */
 
 /* x = n ln2 + r, e^x = 2^n e^r, |r| <= ln2 / 2. The scale is applied in two steps so that subnormal results round once. */
 MM_INLINE mm_vf mm_exp(mm_vf x) {

@@ -49,6 +49,7 @@ def emit_elementwise(
 ) -> None:
     """A loop over an expression; `results` are the values inside it that `targets` stand for outside."""
     shape = shape_of(targets[0])
+    references = tuple(builder.read(value) for value in results)
     order = preferred_order(low, builder.inputs, shape)
     operands, buffers = [], []
     for value in builder.inputs:
@@ -59,7 +60,6 @@ def emit_elementwise(
         buffers.append(view.buffer)
     outputs = [low.result(value, order) for value in targets]
     physical = tuple(shape[axis] for axis in order)
-    references = tuple(builder.refs[value] for value in results)
     spec = ElementwiseSpec(physical, tuple(operands), builder.expression, references)
     low.generated(elementwise(spec), buffers, outputs, "+".join(names[:4]) + ("+..." if len(names) > 4 else ""))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mm_backend_cpu.codegen.expression import Expression, Node, Ref, infer_dtypes
 from mm_backend_cpu.codegen.operations import BYTE_RANGES, C_TYPES, Attribute, operation_names
+from mm_backend_cpu.lowering.byte_function import ByteFunction, byte_function
 from mm_backend_cpu.lowering.lowering import constant_data, outside, tensor_type
 from mm_core.errors import CompileError, UnsupportedOpError
 from mm_core.ir import Operation, Value
@@ -21,7 +22,8 @@ _LARGEST_EXACT = 2**53
 class ExpressionBuilder:
     """Collects operations into one expression. `inputs` are the values it reads, in the order of their references.
 
-    `alias` gives the outside values that a region's arguments stand for.
+    `alias` gives the outside values that a region's arguments stand for. What depends on one byte alone is computed
+    when it is read, and bytes that do so by a costly function are looked up in a table.
     """
 
     def __init__(self, alias: Mapping[Value, Value | None] | None = None) -> None:
@@ -29,6 +31,8 @@ class ExpressionBuilder:
         self.inputs: list[Value] = []
         self.nodes: list[Node] = []
         self.refs: dict[Value, Ref] = {}
+        self.functions: dict[Value, ByteFunction] = {}
+        self.postponed: dict[Value, Operation] = {}
 
     @property
     def expression(self) -> Expression:
@@ -41,8 +45,10 @@ class ExpressionBuilder:
         return self.refs[value]
 
     def read(self, value: Value) -> Ref:
-        """The reference of a value: known, a scalar constant, or a new input."""
+        """The reference of a value: known, computed now, a scalar constant, or a new input."""
         value = outside(value, self.alias)
+        if value in self.postponed:
+            self.refs[value] = self._translate(self.postponed.pop(value))
         if value in self.refs:
             return self.refs[value]
         data = constant_data(value)
@@ -58,7 +64,15 @@ class ExpressionBuilder:
 
     def add(self, operation: Operation) -> None:
         """Append an operation. UnsupportedOpError if expressions cannot hold it."""
-        self.refs[operation.result] = self._translate(operation)
+        function = byte_function(operation, self.functions, self.alias)
+        if function is not None and operation.name != "mm.quantize":
+            self.functions[operation.result] = function
+            self.postponed[operation.result] = operation
+        elif function is not None and function.costly:
+            byte, to = self.read(function.argument), tensor_type(operation.result).dtype.text
+            self.refs[operation.result] = self._node("lookup", byte, table=function.table, to=to)
+        else:
+            self.refs[operation.result] = self._translate(operation)
 
     def _translate(self, operation: Operation) -> Ref:
         name = operation.name.removeprefix("mm.")
@@ -92,7 +106,6 @@ class ExpressionBuilder:
         if bounds[0] is not None:
             x = self._node("maximum", x, bounds[0])
         return x if bounds[1] is None else self._node("minimum", x, bounds[1])
-
 
     def _quantization(self, operation: Operation) -> Ref:
         """Bytes to float32 and back, with one scale and one zero point for the whole tensor."""
@@ -157,6 +170,8 @@ def refusal(operations: Iterable[Operation], alias: Mapping[Value, Value | None]
         for operation in operations:
             if operation.name != "mm.constant":
                 builder.add(operation)
+                for value in operation.results:
+                    builder.read(value)
         for value in builder.inputs:
             if tensor_type(value).dtype.text not in C_TYPES:
                 return f"no generated code for {tensor_type(value).dtype.name}"

@@ -165,6 +165,8 @@ def _tail(parts: _Parts) -> ExpressionBuilder:
     builder.input(parts.root.result)
     for operation in parts.rest:
         builder.add(operation)
+    if parts.rest:
+        builder.read(parts.rest[-1].result)
     return builder
 
 
