@@ -29,9 +29,8 @@ def _refusal(network: mm.Network, value: mm.Value) -> str:
 def test_sizes_are_known_when_building() -> None:
     network = mm.Network("symbolic")
     x = network.add_input("x", mm.float32, ("N", 8))
-    assert _refusal(network, network.exp(x)) == (
-        "the size N is not known when building; give --batch_size or --input_dims"
-    )
+    for value in (network.exp(x), network.shape(x, start=1)):
+        assert _refusal(network, value) == "the size N is not known when building; give --batch_size or --input_dims"
 
 
 @pytest.mark.parametrize(

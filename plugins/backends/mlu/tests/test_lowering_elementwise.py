@@ -70,6 +70,12 @@ def test_truth_values() -> None:
     check(lambda n, x, y: [*(getattr(n, name)(x, y) for name in names), n.logical_not(x)], x, y)
 
 
+def test_tiles_of_bytes_are_whole_lines() -> None:
+    """Tiles of 5 rows of 64 bytes: the second one of a pair begins at a line too."""
+    x, y = integers(1, 4, 1, 6, low=0, high=2, dtype=np.bool_), integers(3, 1, 5, 6, low=0, high=2, dtype=np.bool_)
+    check(lambda n, x, y: [n.logical_and(x, y), n.logical_xor(y, x)], x, y)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_conditions_are_computed_beside_the_numbers(dtype: Any) -> None:
     """Masks from comparisons and from memory, combined and chosen by; infinities stay where they belong."""

@@ -113,13 +113,17 @@ class _Generator:
         self.tile_at: list[int] = []
         self.raw_at: list[int] = []
         for operand in self.operands:
-            tile = self.tile_elements * SIZES[operand.ctype]
+            tile = self._tile_bytes(operand.ctype)
             full = operand.role is _Role.FULL
             self.tile_at.append(self._take(tile * (2 if full else 1)))
             self.raw_at.append(0 if full else self._take(2 * self._raw_size(operand)))
-        self.result_at = [self._take(2 * self.tile_elements * SIZES[ctype]) for ctype in self.spec.results]
+        self.result_at = [self._take(2 * self._tile_bytes(ctype)) for ctype in self.spec.results]
         self.slot_bytes = self.tile_elements * self.code.slot_itemsize
         self.slots_at = self._take(self.code.slots * self.slot_bytes)
+
+    def _tile_bytes(self, ctype: str) -> int:
+        """Bytes from one slot of a tile to the other: whole lines."""
+        return _lines(self.tile_elements * SIZES[ctype])
 
     def _raw_size(self, operand: _Operand) -> int:
         """Bytes of an operand as it is loaded, for one of the two slots."""
@@ -209,7 +213,7 @@ class _Generator:
     def _tile(self, number: int) -> str:
         operand = self.operands[number]
         double = operand.role is _Role.FULL
-        return self._pointer(operand.ctype, self.tile_at[number], self.tile_elements * SIZES[operand.ctype], double)
+        return self._pointer(operand.ctype, self.tile_at[number], self._tile_bytes(operand.ctype), double)
 
     def _raw(self, number: int, double: bool) -> str:
         operand = self.operands[number]
@@ -225,9 +229,10 @@ class _Generator:
         for number, operand in enumerate(self.operands):
             size = SIZES[operand.ctype]
             if self.pitch != self.tile_columns and operand.role in (_Role.FULL, _Role.ROW):
-                start = self.tile_at[number] if operand.role is _Role.FULL else self.raw_at[number]
-                bytes_ = 2 * (self.tile_elements * size if operand.role is _Role.FULL else self._raw_size(operand))
-                lines.append(f"mm::fill(nram + {start}, {bytes_}, (char)0);")
+                is_full = operand.role is _Role.FULL
+                start = self.tile_at[number] if is_full else self.raw_at[number]
+                each = self._tile_bytes(operand.ctype) if is_full else self._raw_size(operand)
+                lines.append(f"mm::fill(nram + {start}, {2 * each}, (char)0);")
             if self._is_fixed(operand):
                 count = self.columns if operand.role is _Role.ROW else 1
                 raw = self._raw(number, double=False)
@@ -280,7 +285,7 @@ class _Generator:
 
     def _result_pointers(self) -> list[str]:
         return [
-            f"{ctype} *y{number} = {self._pointer(ctype, start, self.tile_elements * SIZES[ctype], True)};"
+            f"{ctype} *y{number} = {self._pointer(ctype, start, self._tile_bytes(ctype), True)};"
             for number, (ctype, start) in enumerate(zip(self.spec.results, self.result_at))
         ]
 

@@ -38,16 +38,16 @@ def rule_for(operation: Operation) -> Rule | None:
 
 def refusal(operation: Operation, target: Target) -> str:
     """Why an operation cannot run on the device; empty if it can."""
+    for value in chain(operation.operands, operation.results):
+        reason = "" if value is None else _unfit(value)
+        if reason:
+            return reason
     if known_results(operation) is not None:
         return ""
     rule = rule_for(operation)
     if rule is None:
         kind = f" of kind {operation.attributes['kind']}" if operation.name == "mm.fused" else ""
         return f"no kernel for {operation.name}{kind}"
-    for operand in chain(operation.operands, operation.results):
-        reason = "" if operand is None else _unfit(operand)
-        if reason:
-            return reason
     if not any(map(elements, operation.results)):
         return ""
     return rule.check(operation, target)
