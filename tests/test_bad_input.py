@@ -336,6 +336,11 @@ def test_bad_choices(options: dict[str, object], message: str) -> None:
         build(**options)
 
 
+def test_an_option_of_a_backend_that_is_no_text() -> None:
+    with pytest.raises(BuildError, match=r"the option 'cpu_arch' of a backend is 3, must be text"):
+        mm.BuilderConfig.from_json('{"target": {"cpu_arch": 3}}')
+
+
 def test_a_build_that_no_backend_can_do_names_the_node() -> None:
     net = mm.Network("text")
     x = net.add_input("x", "string", (2,))
@@ -350,6 +355,10 @@ def test_a_device_that_is_not_there() -> None:
         model.create_engine(devices=["cpu:7"])
     with pytest.raises(MMError, match=r"has no part for mlu:0.*cpu"):
         model.create_engine(devices=["mlu:0"])
+    with pytest.raises(MMError, match=r"no device reference:7.*reference:0"):
+        model.create_engine(devices=["cpu:0", "reference:7"])
+    idle = model.create_engine(devices=["reference:0", "cpu:0"])  # Named, there, and without work: no mistake.
+    assert [device.name for device in idle.devices] == ["cpu:0"]
     with pytest.raises(MMError, match="threads is 0"):
         model.create_engine(threads=0)
 

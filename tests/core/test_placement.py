@@ -101,6 +101,14 @@ def test_strict_refuses_fallbacks_and_says_so() -> None:
         place(net, compilers, strict=True)
 
 
+def test_a_part_of_a_decomposition_that_runs_elsewhere_is_recorded() -> None:
+    """The first backend has all of a product of rows but its loop: the report says who runs the loop, and why."""
+    net = network(lambda g, x: g.cumprod(x, axis=1))
+    placed = place(net, [Chooser("a", "expand", "mul"), Chooser("b", "scan")], strict=True)
+    found = [(record.op, record.device, record.reason) for record in placed.records]
+    assert found == [("mm.scan", "b", "a: a has no mm.scan"), ("mm.cumprod", "a", "")]
+
+
 def test_a_decomposition_keeps_types_and_places() -> None:
     net = network(lambda g, x: g.gelu(x, name="activation"), ("N", 4))
     operation = net.outputs[0].defining_op
