@@ -269,7 +269,7 @@ def test_winograd_is_for_level_2_unless_turned_off():
 
 
 def test_winograd_keeps_to_its_error_budget(monkeypatch):
-    monkeypatch.setattr("mm_backend_cpu.lowering.contraction.ERROR_BUDGET", 1e-9)
+    monkeypatch.setattr("mm_backend_cpu.lowering.convolution.ERROR_BUDGET", 1e-9)
     assert not winograd_is_chosen(build(network()))
 
 

@@ -31,10 +31,21 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where pixels lie in the output: elements from one image, row and column to the next, and where the first is."""
+
+    image: Dim
+    row: Dim
+    column: Dim
+    start: Dim = 0
+
+
+@dataclass(frozen=True)
 class Contraction:
     """All that a contraction's code is written from; `strip_elements` and `packed_elements` are scratch of `source`.
 
-    Sizes of what is read count elements of `arithmetic`, four bytes each. The operands are passed as pointers to these.
+    Without a `placement` the output holds the pixels and nothing else, in their order. Sizes of what is read count
+    elements of `arithmetic`, four bytes each. The operands are passed as pointers to these.
     """
 
     kind: str
@@ -46,6 +57,7 @@ class Contraction:
     strip_elements: Dim = 0
     packed_elements: Dim = 0
     arithmetic: Arithmetic = FLOATS
+    placement: Placement | None = None
 
 
 def contraction_source(contraction: Contraction, isa: Isa, parameters: Parameters) -> KernelSource:
@@ -70,16 +82,19 @@ class _Writer:
     def __init__(self, contraction: Contraction, isa: Isa, parameters: Parameters) -> None:
         self.contraction, self.extent, self.blocking = contraction, contraction.extent, contraction.blocking
         self.c = parameters.c
-        self.row_length = self.extent.groups * self.extent.outputs  # of the output, in elements
+        pixel = self.extent.groups * self.extent.outputs
+        row = self.extent.columns * pixel
+        self.placement = contraction.placement or Placement(self.extent.rows * row, row, pixel)
         spec = TileSpec(
             vectors=self.blocking.vectors,
-            columns=0 if self.blocking.column_tiles else max(self.extent.columns, 1),
+            columns=0 if self.blocking.column_tiles else max(self._known_columns(), 1),
             outputs=self.extent.outputs,
-            output_step=self.row_length,
+            output_step=self.placement.column,
             steps=contraction.steps,
             epilogue=contraction.epilogue,
             strided=contraction.source.strided,
             arithmetic=contraction.arithmetic,
+            output_row=None if contraction.placement is None else contraction.placement.row,
         )
         self.tile = TileWriter(spec, isa, parameters)
         self.width = self.tile.width
@@ -88,25 +103,31 @@ class _Writer:
         """Sizes of the register tiles that the driver uses, in pixels."""
         if self.blocking.column_tiles:
             return sorted(set(self.blocking.column_tiles))
-        return [rows * self.extent.columns for rows in (self.blocking.tile_rows, *self.blocking.tail_rows)]
+        columns = self._known_columns()
+        return [rows * columns for rows in (self.blocking.tile_rows, *self.blocking.tail_rows)]
 
-    def partial_elements(self) -> int:
+    def _known_columns(self) -> int:
+        """Columns where tiles hold whole rows."""
+        assert isinstance(self.extent.columns, int)
+        return self.extent.columns
+
+    def partial_elements(self) -> Dim:
         """Scratch for accumulators between pieces of the reduction."""
         blocking = self.blocking
         if blocking.piece_length is None and blocking.piece_runs == self.extent.runs:
             return 0
-        return blocking.block_rows * max(self.extent.columns, 1) * self.width
+        columns = self.extent.columns
+        return (max(columns, 1) if isinstance(columns, int) else columns) * (blocking.block_rows * self.width)
 
     def driver(self, blocks: Dim, panels: Dim) -> str:
         """The kernel function."""
         extent, blocking, c = self.extent, self.blocking, self.c
         contraction, epilogue = self.contraction, self.contraction.epilogue
-        units = extent.images * blocks
+        place, units = self.placement, extent.images * blocks
         if blocking.panels_first:
             split = "const int64_t panel = task / units, unit = task % units;"
         else:
             split = "const int64_t unit = task / panels, panel = task % panels;"
-        partial = self.partial_elements()
         extras = "\n".join(
             f"  const {C_TYPES[dtype]}* {name} = call->data[{2 + i}];"
             for i, (name, dtype) in enumerate(zip(_extra_names(epilogue), epilogue.input_dtypes[1:], strict=True))
@@ -121,10 +142,10 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
 {extras}
   {result}* outputs = call->data[call->n_inputs];
   {element}* partials = scratch;
-  {element}* packed = partials + {partial};
+  {element}* packed = partials + {c(self.partial_elements())};
   {element}* strip = packed + {c(contraction.packed_elements)};
   const int64_t blocks = {c(blocks)}, units = {c(units)}, panels = {c(panels)}, group_panels = panels / {extent.groups};
-  const int64_t run_length = {length}, piece = {piece}, output_step = {c(self.row_length)};
+  const int64_t run_length = {length}, piece = {piece}, output_step = {c(place.column)};
   const {element}* left = input;
   const {element}* right = weights;
   int64_t right_step = {self.width};
@@ -144,7 +165,7 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     }}
     at_unit = unit, at_panel = panel, at_image = image;
     const int64_t first_output = group * {c(extent.outputs)} + channel;
-    const int64_t origin = (image * {c(extent.rows)} + row) * {extent.columns} * output_step + first_output;
+    const int64_t origin = {c(place.start)} + image * {c(place.image)} + row * {c(place.row)} + first_output;
     for (int64_t run = 0; run < {extent.runs}; run += {blocking.piece_runs}) {{
       const int64_t run_end = mm_least(run + {blocking.piece_runs}, {extent.runs});
       int64_t start = 0;
@@ -163,29 +184,26 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
 
     def _tiles(self) -> str:
         """Calls of the tile functions for all pixels of the task."""
-        columns, steps = self.extent.columns, self.contraction.steps
-        if self.blocking.column_tiles:
-            lines, column = ["for (int64_t r = 0; r < rows; r++) {"], 0
-            for size in sorted(set(self.blocking.column_tiles), reverse=True):
-                stop = column + size * self.blocking.column_tiles.count(size)
-                offset = f"r * {self.c(steps.row)} + column * {steps.column}"
-                lines += [
-                    f"  for (int64_t column = {column}; column < {stop}; column += {size})",
-                    f"    {self._call(size, f'r * {columns} + column', offset)}",
-                ]
-                column = stop
+        row, column_tiles = self.c(self.contraction.steps.row), self.blocking.column_tiles
+        if column_tiles:
+            lines, stop = ["for (int64_t r = 0; r < rows; r++) {", "  int64_t column = 0;"], self.extent.columns
+            for size in sorted(set(column_tiles), reverse=True):
+                if isinstance(self.extent.columns, int):
+                    stop = sum(tile for tile in column_tiles if tile >= size)
+                call = self._call(size, "column", f"r * {row} + column * {self.contraction.steps.column}")
+                lines += [f"  for (; column + {size} <= {self.c(stop)}; column += {size})", f"    {call}"]
             return "\n".join([*lines, "}"])
         lines = ["int64_t r = 0;"]
         for height in (self.blocking.tile_rows, *self.blocking.tail_rows):
-            lines += [
-                f"for (; r + {height} <= rows; r += {height})",
-                f"  {self._call(height * columns, f'r * {columns}', f'r * {self.c(steps.row)}')}",
-            ]
+            call = self._call(height * self._known_columns(), "0", f"r * {row}")
+            lines += [f"for (; r + {height} <= rows; r += {height})", f"  {call}"]
         return "\n".join(lines)
 
-    def _call(self, pixels: int, pixel: str, offset: str) -> str:
-        partial = f"partials + ({pixel}) * {self.width}" if self.partial_elements() else "partials"
-        out = f"origin + ({pixel}) * output_step"
+    def _call(self, pixels: int, column: str, offset: str) -> str:
+        """A call of the tile that begins in row `r` at a column."""
+        pixel = f"(r * {self.c(self.extent.columns)} + {column})"
+        partial = f"partials + {pixel} * {self.width}" if self.partial_elements() else "partials"
+        out = f"origin + r * {self.c(self.placement.row)} + {column} * output_step"
         epilogue = self.contraction.epilogue
         names = _extra_names(epilogue)
         extra = [f"{name} + first_output" for name in names[: epilogue.channel_inputs]]

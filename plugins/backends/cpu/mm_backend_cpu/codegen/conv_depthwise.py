@@ -82,7 +82,10 @@ class _Tile:
 
 def is_depthwise(spec: ConvSpec) -> bool:
     """Whether `generate_depthwise` takes this convolution."""
-    return spec.groups == spec.channels == spec.outputs and spec.input_layout == "NHWC"
+    return (
+        spec.groups == spec.channels == spec.outputs
+        and (spec.input_layout, spec.depth.is_flat, spec.placement, spec.has_known_size) == ("NHWC", True, None, True)
+    )
 
 
 def default_pixels(isa: Isa) -> int:

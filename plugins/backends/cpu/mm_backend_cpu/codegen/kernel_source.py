@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mm_core.types import Dim
+from mm_core.types import Dim, dim_max
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,33 @@ def kernel_source(
     """Name a kernel after its content: every `KERNEL_NAME` in `code` becomes the symbol."""
     symbol = f"mm_{kind}_{hashlib.sha256(code.encode()).hexdigest()[:16]}"
     return KernelSource(symbol, code.replace(_NAME, symbol), tasks, scratch_bytes, params, note)
+
+
+def joined(kind: str, parts: Sequence[KernelSource]) -> KernelSource:
+    """One kernel that does the tasks of several, one kernel's after the other's. All get the same tensors."""
+    parameters, last = Parameters(), [parts[0].tasks]
+    for part in parts[1:]:
+        last.append(last[-1] + part.tasks)
+    ends = ", ".join(map(parameters.c, last))
+    params, starts = list(parameters.dims), []
+    for part in parts:
+        starts.append(str(len(params)))
+        params += part.params
+    scratch = parts[0].scratch_bytes
+    for part in parts[1:]:
+        scratch = dim_max(scratch, part.scratch_bytes)
+    codes = "\n".join(part.code.removeprefix(LEAST) for part in parts)
+    code = f"""{LEAST}
+{codes}
+static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
+  void (*const kernels[])(const mm_call*, int64_t, int64_t, void*) = {{{", ".join(part.symbol for part in parts)}}};
+  const int64_t ends[] = {{{ends}}}, params[] = {{{", ".join(starts)}}};
+  for (int64_t part = 0, start = 0; part < {len(parts)} && start < end; start = ends[part++]) {{
+    const int64_t first = begin > start ? begin : start, last = mm_least(end, ends[part]);
+    mm_call own = *call;
+    own.params += params[part];
+    if (first < last) kernels[part](&own, first - start, last - start, scratch);
+  }}
+}}
+"""
+    return kernel_source(kind, code, tasks=last[-1], scratch_bytes=scratch, params=tuple(params), note=parts[0].note)

@@ -55,7 +55,7 @@ class ByteInput:
             loop = f"for (int64_t p = 0; p < {count}; p++) for (int64_t c = 0; c < {self.channels}; c++) {body}"
         return f"{{ const uint8_t* source = {source}; uint8_t* restrict bytes = (uint8_t*)({to}); {loop} }}"
 
-    def copy_planes(self, to: str, source: str, count: int, plane: int) -> str:
+    def copy_planes(self, to: str, source: str, count: str, plane: int) -> str:
         """C that copies `count` adjacent pixels whose channels lie `plane` bytes apart."""
         loops = []
         for quad in range(self.quads):

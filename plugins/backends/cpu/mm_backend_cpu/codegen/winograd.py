@@ -106,7 +106,7 @@ def is_winograd(spec: ConvSpec, isa: Isa) -> bool:
     """Whether `generate_winograd` takes this convolution."""
     return (
         (spec.kernel, spec.strides, spec.dilations, spec.groups) == ((3, 3), (1, 1), (1, 1), 1)
-        and spec.input_layout == "NHWC"
+        and (spec.input_layout, spec.depth.is_flat, spec.placement, spec.has_known_size) == ("NHWC", True, None, True)
         and spec.channels % isa.lanes == 0
         and spec.outputs % isa.lanes == 0
     )

@@ -1,33 +1,23 @@
-"""Matrix products and convolutions, with what follows them computed on the tile in registers."""
+"""Matrix products with what follows them computed on the tile in registers; convolutions share how that is done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 
-from mm_backend_cpu.codegen.conv import ConvSpec
 from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref, vectorizable
 from mm_backend_cpu.codegen.gemm import GemmSpec
 from mm_backend_cpu.codegen.matmul import MatmulSpec, Strides
 from mm_backend_cpu.codegen.strides import product
-from mm_backend_cpu.codegen.winograd import ERROR_BUDGET, is_winograd, rounding_error
 from mm_backend_cpu.lowering.elementwise import parts_of
 from mm_backend_cpu.lowering.expressions import ExpressionBuilder, refusal
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, outside, shape_of, tensor_type
-from mm_backend_cpu.lowering.view import View, channels_last_order
-from mm_backend_cpu.lowering.windows import Window, window_of
-from mm_backend_cpu.tuning.problems import conv_problem, gemm_problem, matmul_problem
+from mm_backend_cpu.lowering.view import View
+from mm_backend_cpu.tuning.problems import gemm_problem, matmul_problem
 from mm_core.ir import Operation, Value
 from mm_core.types import Array, Shape
-
-SMALL_CHANNELS = 8
-"""Images with fewer channels are read as they come, NCHW: there is no vector of channels to gain."""
-WINOGRAD_LEVEL = 2
-"""The optimisation level from which Winograd's algorithm may be chosen: its rounding errors are larger."""
 
 _OPERANDS = ("mm.constant", "mm.dequantize", "mm.transpose")
 """What a fused region may hold before its contraction: how the weights are made."""
@@ -132,112 +122,11 @@ def epilogue_inputs(
     return EpilogueInputs(Epilogue(expression, len(vectors), len(tensors)), buffers)
 
 
-# ---- convolution ------------------------------------------------------------------------------------------------
-
-
-def check_conv(operation: Operation) -> str:
-    """Why a convolution, plain or fused, has no generated kernel."""
-    root, alias, _ = root_and_tail(operation)
-    x, w, b = _operands(root, alias, 3)
-    assert x is not None
-    data, shape, weights = constant_data(w), shape_of(x), shape_of(root.operands[1])  # type: ignore[arg-type]
-    if tensor_type(x).dtype.text != "f32":
-        return f"no generated convolution of {tensor_type(x).dtype.name}"
-    if data is None:
-        return "weights known only when running"
-    if len(shape) not in (3, 4):
-        return f"a convolution in {len(shape) - 2} dimensions"
-    if not all(isinstance(dim, int) and dim > 0 for dim in (*shape[1:], *shape_of(root.result)[1:])):
-        return "an image size known only when running"
-    if 0 in weights:
-        return "empty weights"
-    if b is not None and constant_data(b) is None and shape_of(b) != (weights[0],):
-        return "a bias of an unusual shape"
-    window = window_of(root, alias)
-    return window if isinstance(window, str) else check_tail(operation, 1)
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """A convolution as its generator wants it: what it computes, and what it reads."""
-
-    spec: ConvSpec
-    x: Value
-    weights: Value
-    extras: Sequence[int]
-    name: str
-
-    def unpacked(self, array: Array) -> Array:
-        """The weights with the two dimensions of `spec`."""
-        return np.ascontiguousarray(array.reshape(*array.shape[:2], *self.spec.kernel))
-
-
-def convolution_of(low: Lowering, operation: Operation) -> Convolution:
-    """What an operation that `check_conv` accepts computes."""
-    root, alias, rest = root_and_tail(operation)
-    x, w, bias = _operands(root, alias, 3)
-    assert x is not None
-    assert w is not None
-    window = window_of(root, alias)
-    assert isinstance(window, Window)
-    shape, weights_shape, groups = shape_of(x), shape_of(w), root.attributes["group"]
-    few = groups == 1 and isinstance(shape[1], int) and shape[1] < SMALL_CHANNELS and low.view(x).is_dense
-    extras = epilogue_inputs(
-        low, rest, alias, root.result, bias, shape_of(root.result), 1, partial(nhwc_buffer, low)
-    )
-    spatial: Any = shape[2:] if len(shape) == 4 else (1, shape[2])
-    kernel: Any = weights_shape[2:] if len(shape) == 4 else (1, weights_shape[2])
-    spec = ConvSpec(
-        images=shape[0],
-        channels=shape[1],  # type: ignore[arg-type]
-        height=spatial[0],
-        width=spatial[1],
-        outputs=weights_shape[0],  # type: ignore[arg-type]
-        kernel=kernel,
-        strides=window.pair(window.strides, 1),
-        pads=window.four_pads(),
-        dilations=window.pair(window.dilations, 1),
-        groups=groups,
-        input_layout="NCHW" if few else "NHWC",
-        epilogue=extras.epilogue,
-    )
-    return Convolution(spec, x, w, extras.buffers, _name("conv", rest))
-
-
-def nhwc_buffer(low: Lowering, value: Value) -> int:
-    """A buffer that an image fills with its channels innermost."""
-    return low.ordered(value, channels_last_order(len(shape_of(value)))).buffer
-
-
-def lower_conv(low: Lowering, operation: Operation) -> None:
-    """A convolution in NHWC. Weights are packed for the kernel that is chosen."""
-    assert low.isa is not None
-    conv = convolution_of(low, operation)
-    winograd = low.winograd and low.opt_level >= WINOGRAD_LEVEL and is_winograd(conv.spec, low.isa)
-    if winograd:
-        data = constant_data(conv.weights)
-        assert data is not None
-        winograd = rounding_error(data.numpy()) <= ERROR_BUDGET
-    choice = low.chooser.choose(conv_problem(conv.spec, low.isa, low.chooser.threads, winograd=winograd))
-    kernel = choice.kernel
-
-    def pack(array: Array) -> Array:
-        packed: Array = kernel.pack(conv.unpacked(array))
-        return packed
-
-    packed = low.packed(conv.weights, kernel.source.symbol, pack)
-    source = low.view(conv.x).buffer if conv.spec.input_layout == "NCHW" else nhwc_buffer(low, conv.x)
-    output = low.result(operation.result, channels_last_order(len(shape_of(operation.result))))
-    low.generated(kernel.source, [source, packed, *conv.extras], [output], conv.name, choice)
-
-
-# ---- matrix product ---------------------------------------------------------------------------------------------
-
 
 def check_matmul(operation: Operation) -> str:
     """Why a matrix product (matmul, linear, gemm), plain or fused, has no generated kernel."""
     root, alias, _ = root_and_tail(operation)
-    a, b = _operands(root, alias, 2)
+    a, b = operands_of(root, alias, 2)
     assert a is not None
     assert b is not None
     if tensor_type(a).dtype.text != "f32":
@@ -262,7 +151,7 @@ def check_matmul(operation: Operation) -> str:
 
 def _check_affine(root: Operation, alias: dict[Value, Value | None]) -> str:
     """Why a gemm or linear is not left times constant weights plus a vector."""
-    operands = _operands(root, alias, 3)
+    operands = operands_of(root, alias, 3)
     bias, outputs = operands[2], shape_of(root.result)[-1]
     if root.name == "mm.gemm":
         attributes = root.attributes
@@ -281,7 +170,7 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
     """A matrix product: packed constant weights, or both operands by their strides."""
     assert low.isa is not None
     root, alias, rest = root_and_tail(operation)
-    a, b, bias = _operands(root, alias, 3)
+    a, b, bias = operands_of(root, alias, 3)
     assert a is not None
     assert b is not None
     if root.name == "mm.gemm" and root.attributes["beta"] == 0.0:
@@ -307,7 +196,7 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
         packed = low.packed(b, kernel.source.symbol + f"/{transposed}/{alpha}", pack)
         left = low.dense(a)
         output = low.result(target)
-        low.generated(kernel.source, [left, packed, *extras.buffers], [output], _name("gemm", rest), choice)
+        low.generated(kernel.source, [left, packed, *extras.buffers], [output], kernel_name("gemm", rest), choice)
         return
     left_view, right_view = matrix_view(low, a), matrix_view(low, b)
     output = low.result(target)
@@ -317,7 +206,7 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
     )  # fmt: skip
     product_choice = low.chooser.choose(matmul_problem(matmul, low.isa, low.chooser.threads))
     inputs = [left_view.buffer, right_view.buffer, *extras.buffers]
-    low.generated(product_choice.kernel.source, inputs, [output], _name("matmul", rest), product_choice)
+    low.generated(product_choice.kernel.source, inputs, [output], kernel_name("matmul", rest), product_choice)
 
 
 def matrix_view(low: Lowering, value: Value) -> View:
@@ -334,11 +223,13 @@ def _strides(view: View, shape: Shape) -> Strides:
     return Strides(batch.strides[:-2], view.strides[-2], view.strides[-1])
 
 
-def _operands(root: Operation, alias: dict[Value, Value | None], count: int) -> list[Value | None]:
+def operands_of(root: Operation, alias: Mapping[Value, Value | None], count: int) -> list[Value | None]:
+    """The operands of a contraction as they are outside of its region, `count` of them."""
     values = [None if value is None else outside(value, alias) for value in root.operands]
     return (values + [None] * count)[:count]
 
 
-def _name(kind: str, rest: Sequence[Operation]) -> str:
+def kernel_name(kind: str, rest: Sequence[Operation]) -> str:
+    """The name of a kernel with what follows in it, for reports."""
     return "+".join([kind, *(op.name.removeprefix("mm.") for op in rest)])
 

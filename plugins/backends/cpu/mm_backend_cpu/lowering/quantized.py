@@ -18,16 +18,18 @@ from mm_backend_cpu.codegen.conv import ConvSpec
 from mm_backend_cpu.codegen.conv_depthwise import is_depthwise
 from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref, vectorizable
 from mm_backend_cpu.codegen.gemm import GemmSpec
-from mm_backend_cpu.codegen.integer import MOST_TERMS, generate_byte_conv, generate_byte_gemm, refuse_byte_conv
+from mm_backend_cpu.codegen.integer import MOST_TERMS, refuse_byte_conv
 from mm_backend_cpu.codegen.operations import BYTE_RANGES
 from mm_backend_cpu.codegen.quads import ByteInput, zero_point_share
 from mm_backend_cpu.codegen.strides import product
-from mm_backend_cpu.lowering.contraction import SMALL_CHANNELS, is_channel_vector
+from mm_backend_cpu.lowering.contraction import is_channel_vector
+from mm_backend_cpu.lowering.convolution import SMALL_CHANNELS
 from mm_backend_cpu.lowering.elementwise import parts_of
 from mm_backend_cpu.lowering.expressions import ExpressionBuilder, Grain, refusal, whole_tensor_grain
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, outside, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import channels_last_order
 from mm_backend_cpu.lowering.windows import Window, window_of
+from mm_backend_cpu.tuning.problems import byte_conv_problem, byte_gemm_problem
 from mm_core.ir import Operation, Value
 from mm_core.types import Array, Shape, TensorData
 
@@ -351,7 +353,9 @@ def lower_quantized_conv(low: Lowering, operation: Operation) -> None:
     spec = replace(spec, input_layout="NCHW" if few else "NHWC")
     exact = not is_depthwise(spec)
     extras = _extras(low, parts, shape_of(operation.result), 1, exact, nhwc)
-    kernel = generate_byte_conv(replace(spec, epilogue=extras.epilogue), low.isa)
+    problem = byte_conv_problem(replace(spec, epilogue=extras.epilogue), low.isa, low.chooser.threads)
+    choice = low.chooser.choose(problem)
+    kernel = choice.kernel
 
     def pack(array: Array) -> Array:
         weights = parts.centred(array)
@@ -360,7 +364,7 @@ def lower_quantized_conv(low: Lowering, operation: Operation) -> None:
     packed = low.packed(parts.weight, kernel.source.symbol, pack)
     source = low.view(parts.x).buffer if few else nhwc(parts.x)
     output = low.result(operation.result, order)
-    low.generated(kernel.source, [source, packed, *extras.buffers], [output], _name("conv", parts))
+    low.generated(kernel.source, [source, packed, *extras.buffers], [output], _name("conv", parts), choice)
 
 
 # ---- matrix product ---------------------------------------------------------------------------------------------
@@ -387,7 +391,8 @@ def lower_quantized_matmul(low: Lowering, operation: Operation) -> None:
     outputs: Any = shape[-1]
     extras = _extras(low, parts, shape, len(shape) - 1, True, low.dense)
     spec = GemmSpec(product(shape[:-1]), outputs, reduction, extras.epilogue, parts.form(reduction))
-    kernel = generate_byte_gemm(spec, low.isa)
+    choice = low.chooser.choose(byte_gemm_problem(spec, low.isa, low.chooser.threads))
+    kernel = choice.kernel
 
     def pack(array: Array) -> Array:
         return kernel.pack(parts.centred(array).T)
@@ -395,7 +400,7 @@ def lower_quantized_matmul(low: Lowering, operation: Operation) -> None:
     packed = low.packed(parts.weight, kernel.source.symbol + f"/{parts.outputs_axis}", pack)
     left = low.dense(parts.x)
     output = low.result(operation.result)
-    low.generated(kernel.source, [left, packed, *extras.buffers], [output], _name("gemm", parts))
+    low.generated(kernel.source, [left, packed, *extras.buffers], [output], _name("gemm", parts), choice)
 
 
 def _checked(operation: Operation) -> _Parts:

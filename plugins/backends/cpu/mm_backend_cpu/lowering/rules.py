@@ -10,7 +10,8 @@ from functools import partial
 
 from mm_backend_cpu.codegen.operations import operation_names
 from mm_backend_cpu.lowering.attention import check_attention, lower_attention
-from mm_backend_cpu.lowering.contraction import check_conv, check_matmul, lower_conv, lower_matmul
+from mm_backend_cpu.lowering.contraction import check_matmul, lower_matmul
+from mm_backend_cpu.lowering.convolution import check_conv, check_conv_transpose, lower_conv, lower_conv_transpose
 from mm_backend_cpu.lowering.dequantized import check_dequantized, lower_dequantized
 from mm_backend_cpu.lowering.elementwise import check_elementwise, lower_elementwise
 from mm_backend_cpu.lowering.library import LIBRARY, check_library, lower_library
@@ -58,6 +59,8 @@ from mm_core.ir import Operation
 
 _LIBRARY = Rule(check_library, lower_library, generates=False)
 _ELEMENTWISE = Rule(check_elementwise, lower_elementwise)
+_CONV = Rule(check_conv, lower_conv)
+_CONV_TRANSPOSE = Rule(check_conv_transpose, lower_conv_transpose)
 _NORMALIZATION = Rule(check_normalization, lower_normalization)
 _VIEW_ALWAYS = {
     "mm.identity": lower_identity,
@@ -68,7 +71,8 @@ _VIEW_ALWAYS = {
     "mm.flatten": lower_reshape,
 }
 _GENERATED: Mapping[str, tuple[Rule, ...]] = {
-    "mm.conv": (Rule(check_conv, lower_conv),),
+    "mm.conv": (_CONV,),
+    "mm.conv_transpose": (_CONV_TRANSPOSE,),
     **{name: (Rule(check_matmul, lower_matmul),) for name in ("mm.matmul", "mm.gemm", "mm.linear")},
     **{name: (Rule(check_reduction, lower_reduction),) for name in REDUCTIONS},
     **{name: (Rule(check_pool, lower_pool),) for name in ("mm.max_pool", "mm.average_pool")},
@@ -90,7 +94,8 @@ _GENERATED: Mapping[str, tuple[Rule, ...]] = {
     },
 }
 _FUSED: Mapping[str, Rule] = {
-    "conv": Rule(check_conv, lower_conv),
+    "conv": _CONV,
+    "conv_transpose": _CONV_TRANSPOSE,
     "matmul": Rule(check_matmul, lower_matmul),
     "dequantized_matmul": Rule(check_dequantized, lower_dequantized),
     "elementwise": _ELEMENTWISE,

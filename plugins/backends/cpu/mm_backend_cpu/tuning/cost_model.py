@@ -15,6 +15,7 @@ from mm_backend_cpu.codegen.blocking import (
     Extent,
     TileShape,
     assume,
+    assumed_columns,
     assumed_sizes,
     divide_up,
     tile_cycles,
@@ -46,7 +47,7 @@ _DEPTHWISE_REGISTERS = 0.75
 def contraction_seconds(extent: Extent, blocking: Blocking, tile: TileShape, isa: Isa, threads: int) -> float:
     """A matrix product or direct convolution in tiles of shape `tile`, cut as `blocking` says."""
     outputs, rows, length = assumed_sizes(extent)
-    images = assume(extent.images, ASSUMED_IMAGES)
+    images, columns = assume(extent.images, ASSUMED_IMAGES), assumed_columns(extent)
     reduction = extent.runs * length
     width = blocking.vectors * isa.lanes
     panels = extent.groups * divide_up(outputs, width)
@@ -60,7 +61,7 @@ def contraction_seconds(extent: Extent, blocking: Blocking, tile: TileShape, isa
     pieces = divide_up(extent.runs, blocking.piece_runs)
     if blocking.piece_length is not None:
         pieces *= divide_up(max(length, 1), blocking.piece_length)
-    arithmetic += (pieces - 1) * images * rows * extent.columns * panels * blocking.vectors * _PARTIAL_CYCLES
+    arithmetic += (pieces - 1) * images * rows * columns * panels * blocking.vectors * _PARTIAL_CYCLES
     if extent.copies:
         arithmetic += input_bytes * (panels if blocking.panels_first else 1) / _SECOND_LEVEL
     arithmetic += units * panels * _TASK_CYCLES
@@ -71,7 +72,7 @@ def contraction_seconds(extent: Extent, blocking: Blocking, tile: TileShape, isa
     else:
         again = (units - 1) * weight_bytes if weight_bytes > _SECOND_LEVEL_BYTES // 2 else 0
         level = _THIRD_LEVEL
-    output_bytes = 4 * images * rows * extent.columns * extent.groups * outputs
+    output_bytes = 4 * images * rows * columns * extent.groups * outputs
     memory = threads * weight_bytes / _MEMORY + again / level + (input_bytes + output_bytes) / _THIRD_LEVEL
     return _on_threads(arithmetic, memory, units * panels, threads)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, TypeVar
 
 from mm_backend_cpu.codegen.blocking import (
     Blocking,
@@ -18,17 +19,21 @@ from mm_backend_cpu.codegen.blocking import (
 )
 from mm_backend_cpu.codegen.conv import ConvKernel, ConvSpec, conv_extent, generate_conv
 from mm_backend_cpu.codegen.conv_depthwise import DepthwiseKernel, default_pixels, generate_depthwise, is_depthwise
+from mm_backend_cpu.codegen.conv_transpose import ConvTransposeKernel, ConvTransposeSpec, generate_conv_transpose
 from mm_backend_cpu.codegen.expression import Epilogue
 from mm_backend_cpu.codegen.gemm import GemmKernel, GemmSpec, gemm_extent, generate_gemm
+from mm_backend_cpu.codegen.integer import ByteConvKernel, ByteGemmKernel, byte_conv_terms, byte_gemm_terms
 from mm_backend_cpu.codegen.isa import Isa
 from mm_backend_cpu.codegen.kernel_source import KernelSource
 from mm_backend_cpu.codegen.matmul import MatmulSpec, Strides, generate_matmul, matmul_extent
+from mm_backend_cpu.codegen.operations import BYTE_RANGES
 from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.codegen.winograd import WinogradKernel, generate_winograd, is_winograd, winograd_cut
 from mm_backend_cpu.tuning.candidate import Candidate, Problem, Threads, ranked
 from mm_backend_cpu.tuning.cost_model import contraction_seconds, depthwise_seconds, winograd_seconds
-from mm_core.types import Dim
+from mm_core.types import Dim, ceildiv
 
+WrappedT = TypeVar("WrappedT", ByteConvKernel, ByteGemmKernel)
 ConvolutionKernel = ConvKernel | DepthwiseKernel | WinogradKernel
 
 WINOGRAD_MARGIN = 1.2
@@ -58,15 +63,44 @@ def conv_problem(spec: ConvSpec, isa: Isa, threads: Threads, *, winograd: bool) 
             candidates.append(Candidate(kind, name, reason, seconds, family, make))
         if winograd and is_winograd(spec, isa):
             candidates += _winograd(spec, isa, threads)
-    pixels = spec.images * (spec.output_height * spec.output_width)
-    taps = spec.kernel[0] * spec.kernel[1] * (spec.channels // spec.groups)
+    output = spec.output_pixels * spec.outputs
     return Problem(
         f"{spec}, {isa.name}, {threads}, winograd {winograd}",
-        2 * pixels * spec.outputs * taps,
-        spec.images * (spec.height * spec.width * spec.channels),
-        _extras(spec.epilogue, spec.outputs, pixels * spec.outputs),
-        pixels * spec.outputs,
+        2 * output * (spec.taps * (spec.channels // spec.groups)),
+        spec.input_elements,
+        _extras(spec.epilogue, spec.outputs, output),
+        output,
         ranked(candidates),
+    )
+
+
+def conv_transpose_problem(spec: ConvTransposeSpec, isa: Isa, threads: Threads) -> Problem[ConvTransposeKernel]:
+    """A transposed convolution. The phases are cut into tiles of one shape, in one order of tasks."""
+    extents = [conv_extent(convolution) for convolution in spec.convolutions]
+    candidates: dict[tuple[TileShape, bool], Candidate[ConvTransposeKernel]] = {}
+    for name, reason, _, (tile, panels_first), _ in _cuts(extents[0], isa, threads):
+        blockings = tuple(cut(extent, isa, tile, panels_first) for extent in extents)
+        seconds = sum(
+            contraction_seconds(extent, blocking, tile, isa, threads.count)
+            for extent, blocking in zip(extents, blockings, strict=True)
+        )
+        candidates.setdefault(
+            (tile, panels_first),
+            Candidate(
+                f"direct, {len(extents)} phases", name, reason, seconds, (tile, panels_first),
+                partial(generate_conv_transpose, spec, isa, blockings),
+            ),
+        )  # fmt: skip
+    image = spec.images * spec.rows.size * spec.columns.size
+    output = spec.images * spec.rows.output * spec.columns.output * spec.outputs
+    taps = spec.rows.kernel * spec.columns.kernel
+    return Problem(
+        f"{spec}, {isa.name}, {threads}",
+        2 * image * (spec.channels * (spec.outputs // spec.groups) * taps),
+        image * spec.channels,
+        _extras(spec.epilogue, spec.outputs, output),
+        output,
+        ranked(candidates.values()),
     )
 
 
@@ -85,6 +119,26 @@ def gemm_problem(spec: GemmSpec, isa: Isa, threads: Threads) -> Problem[GemmKern
         output,
         ranked(candidates),
     )
+
+
+def byte_conv_problem(spec: ConvSpec, isa: Isa, threads: Threads) -> Problem[ByteConvKernel]:
+    """A convolution of bytes. Operations are counted as those of a product of four bytes."""
+    return _of_bytes(conv_problem(*byte_conv_terms(spec, isa), threads, winograd=False), ByteConvKernel)
+
+
+def byte_gemm_problem(spec: GemmSpec, isa: Isa, threads: Threads) -> Problem[ByteGemmKernel]:
+    """A matrix product of bytes with constant weights. Operations are counted as those of a product of four bytes."""
+    return _of_bytes(gemm_problem(*byte_gemm_terms(spec, isa), threads), ByteGemmKernel)
+
+
+def _of_bytes(problem: Problem[Any], wrap: Callable[[Any], WrappedT]) -> Problem[WrappedT]:
+    """The same candidates, which pack weights of bytes."""
+
+    def make(candidate: Candidate[Any]) -> WrappedT:
+        return wrap(candidate.kernel)
+
+    wrapped = (replace(candidate, make=partial(make, candidate)) for candidate in problem.candidates)
+    return replace(problem, candidates=tuple(wrapped))
 
 
 def matmul_problem(spec: MatmulSpec, isa: Isa, threads: Threads) -> Problem[MatmulKernel]:
@@ -170,7 +224,10 @@ def _depthwise(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate
 
 
 def _extras(epilogue: Epilogue, channels: Dim, output: Dim) -> tuple[Dim, ...]:
-    return (channels,) * epilogue.channel_inputs + (output,) * epilogue.tensor_inputs
+    """Elements of four bytes of what an epilogue reads."""
+    sizes = (channels,) * epilogue.channel_inputs + (output,) * epilogue.tensor_inputs
+    dtypes = epilogue.input_dtypes[1:]
+    return tuple(ceildiv(size, 4) if dtype in BYTE_RANGES else size for size, dtype in zip(sizes, dtypes, strict=True))
 
 
 def _span(strides: Strides, shape: tuple[Dim, ...]) -> Dim:
