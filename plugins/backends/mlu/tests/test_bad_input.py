@@ -1,4 +1,4 @@
-"""What users, files and machines get wrong, from the builder to the running request: an MMError each, never a signal."""
+"""What users, files and machines get wrong, from the builder to the running request: an MMError each, no signal."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_unknown_architectures(arch: str) -> None:
 
 @pytest.mark.parametrize("bitmap", ["0", "1:2", "9" * 5000])
 def test_bitmaps_that_are_none(bitmap: str) -> None:
-    with pytest.raises(BuildError, match="mlu_arch: .* is not a list of cluster counts"):
+    with pytest.raises(BuildError, match=r"mlu_arch: .* is not a list of cluster counts"):
         build(arch=f"mtp_372:{bitmap}")
 
 

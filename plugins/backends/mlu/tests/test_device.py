@@ -22,11 +22,12 @@ from mm_backend_mlu.drivers.emulated import EmulatedDriver
 from mm_backend_mlu.program import Buffer, Launch, Program, Tensor, Trace
 from mm_backend_mlu.target import find_card
 
+import mm_core as mm
 from mm_core.device import Buffer as HostBuffer
 from mm_core.device import Event, Queue
 from mm_core.errors import DeviceError, MMError, ModelFileError
 from mm_core.model import Executable
-from mm_core.types import BY_NAME
+from mm_core.types import BY_NAME, TensorData
 
 STANDIN = Path(__file__).parent / "standin"
 FLOAT32, BYTE = BY_NAME["float32"], BY_NAME["uint8"]
@@ -43,7 +44,9 @@ def compiled(source: Path, output: Path, *arguments: str) -> Path:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled(STANDIN / "cnrt.c", tmp_path_factory.mktemp("lib64") / "libcnrt.so")
+    folder = tmp_path_factory.mktemp("neuware") / "lib64"
+    folder.mkdir()
+    return compiled(STANDIN / "cnrt.c", folder / "libcnrt.so")
 
 
 @pytest.fixture(scope="module")
@@ -173,8 +176,12 @@ def test_memory_comes_back(bench: Bench, code: bytes) -> None:
 
 
 def test_exhausted_memory_is_an_error_that_names_the_device(bench: Bench) -> None:
+    for absurd in (1 << 21, 1 << 64 | 64):  # The second is 64 for a library that takes it as a size_t.
+        with pytest.raises(DeviceError, match=rf"mlu:0 has 1048576 bytes of memory.* {absurd}"):
+            bench.first.allocate(BYTE, (absurd,))
+    held = bench.first.allocate(BYTE, (1 << 19,))
     with pytest.raises(DeviceError, match="mlu:0"):
-        bench.first.allocate(BYTE, (1 << 21,))
+        bench.first.allocate(BYTE, (held.nbytes + 1,))
     assert bench.first.allocate(BYTE, (1 << 18,)).nbytes == 1 << 18
 
 
@@ -337,9 +344,7 @@ def test_two_copies_of_one_object_are_apart(bench: Bench, code: bytes) -> None:
 def real(library: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The stand-in is found as the vendor's library would be."""
     monkeypatch.delenv(EMULATED_CARDS, raising=False)
-    monkeypatch.setenv("NEUWARE_HOME", str(library.parents[0].parent))
-    folder = library.parent
-    monkeypatch.setattr(cnrt, "find_library", lambda: str(folder / "libcnrt.so"))
+    monkeypatch.setenv("NEUWARE_HOME", str(library.parent.parent))
     cnrt.runtime.cache_clear()
     return monkeypatch
 
@@ -401,6 +406,68 @@ def test_a_card_that_disappears(bench: Bench, code: bytes, function: str) -> Non
         request.submit(np.zeros((2, 4), np.float32)).wait(10)
     bench.fail("", 0)
     queue.close()
+
+
+@pytest.fixture
+def card(real: pytest.MonkeyPatch, library: Path) -> Iterator[ctypes.CDLL]:
+    """The stand-in behind the backend, to be steered."""
+    loaded = ctypes.CDLL(str(library))
+    yield loaded
+    loaded.standin_fail(b"", 0)
+
+
+@pytest.fixture(scope="module")
+def model(code: bytes) -> mm.Model:
+    """Of one part, which runs the code of `kernels.c`."""
+    network = mm.Network("sum")
+    x = network.add_input("x", mm.float32, (2, 4))
+    network.mark_output(network.mul(network.add(network.reshape(x, [8]), WEIGHTS), network.exp(WEIGHTS)), "y")
+    built = mm.Builder(mm.BuilderConfig(backends=["mlu"], strict=True)).build(network)
+    (part,) = built.executables
+    stored = replace(executable(code), constants=(TensorData.of(WEIGHTS),), operators=part.operators)
+    return replace(built, executables=(stored,))
+
+
+def test_a_request_on_a_card(card: ctypes.CDLL, model: mm.Model) -> None:
+    engine = model.create_engine(devices=["mlu:1"])
+    assert [device.description for device in engine.devices] == ["MLU370-X4, mtp_372, 8 clusters, CNRT 6.0.2"]
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    context = engine.create_context()
+    np.testing.assert_array_equal(context.run({"x": x})["y"], expected(x))
+    assert context.predictions() == []  # It is no emulator.
+
+
+@pytest.mark.parametrize(
+    "function", ["cnrtMalloc", "cnrtMemcpyAsync", "launch", "cnrtPlaceNotifier", "cnrtWaitNotifier", "cnrtSetDevice"]
+)
+def test_a_card_that_disappears_between_requests(card: ctypes.CDLL, model: mm.Model, function: str) -> None:
+    """The request fails with the library's words; closing and dropping what was on the card do not."""
+    engine = model.create_engine()
+    context, x = engine.create_context(), np.ones((2, 4), np.float32)
+    context.run({"x": x})
+    card.standin_fail(function.encode(), 100015)
+    for _ in range(2):
+        with pytest.raises(DeviceError, match=rf"{function}.*100015.*a made-up error"):
+            context.run({"x": x})
+    context.close()
+    del context, engine
+    gc.collect()
+
+
+def test_a_library_that_loses_its_cards(card: ctypes.CDLL, model: mm.Model, real: pytest.MonkeyPatch) -> None:
+    real.setenv("STANDIN_DEVICES", "1")
+    with pytest.raises(DeviceError, match="no device mlu:1; available: mlu:0"):
+        model.create_engine(devices=["mlu:1"])
+    card.standin_fail(b"cnrtGetDeviceCount", 100015)
+    with pytest.raises(DeviceError, match=r"cnrtGetDeviceCount answered 100015 \(a made-up error\)"):
+        model.create_engine()
+
+
+def test_a_model_without_code_for_cards(card: ctypes.CDLL, model: mm.Model, code: bytes) -> None:
+    emulated = packed.pack({packed.EMULATED: packed.unpack(code)[packed.EMULATED]})
+    without = replace(model, executables=(replace(model.executables[0], code=emulated),))
+    with pytest.raises(DeviceError, match=r"mlu:0: the model has no code for a real card; build it where cncc"):
+        without.create_engine()
 
 
 # --- emulated cards -------------------------------------------------------------------------------------------------
