@@ -17,6 +17,8 @@ PARTS = {
     "build": "benchmarks.micro.build_time",
     "load": "benchmarks.micro.load_time",
     "memory": "benchmarks.micro.large_model",
+    "running": "benchmarks.micro.run_memory",
+    "request": "benchmarks.micro.request_time",
     "frameworks": "benchmarks.micro.frameworks",
     "torch": "benchmarks.micro.torch_calls",
     "tensorflow": "benchmarks.micro.tensorflow_calls",
