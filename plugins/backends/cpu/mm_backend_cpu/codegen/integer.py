@@ -36,6 +36,11 @@ class ByteConvKernel:
         """The kernel. It may write its output over a tensor of bytes that its epilogue reads."""
         return self.kernel.source
 
+    @property
+    def packed_elements(self) -> int:
+        """Elements of four bytes of the packed weights."""
+        return self.kernel.packed_elements
+
     def pack(self, weights: NDArray[np.int8]) -> NDArray[np.generic]:
         """Pack weights of shape [outputs, channels / groups, kernel height, kernel width]."""
         if isinstance(self.kernel, DepthwiseKernel):
@@ -53,6 +58,11 @@ class ByteGemmKernel:
     def source(self) -> KernelSource:
         """The kernel."""
         return self.kernel.source
+
+    @property
+    def packed_elements(self) -> int:
+        """Elements of four bytes of the packed weights."""
+        return self.kernel.packed_elements
 
     def pack(self, weights: NDArray[np.int8]) -> NDArray[np.generic]:
         """Pack weights of shape [reduction, outputs]."""
@@ -72,18 +82,27 @@ def refuse_byte_conv(spec: ConvSpec) -> str:
     return ""
 
 
-def generate_byte_conv(spec: ConvSpec, isa: Isa) -> ByteConvKernel:
-    """A kernel for a convolution of `spec.bytes`; `spec.channels` counts bytes."""
+def byte_conv_terms(spec: ConvSpec, isa: Isa) -> tuple[ConvSpec, Isa]:
+    """What `conv` or `conv_depthwise` is asked for, where `spec.channels` counts bytes."""
     assert spec.bytes is not None
-    if is_depthwise(spec):
-        return ByteConvKernel(generate_depthwise(spec, isa))
-    return ByteConvKernel(generate_conv(replace(spec, channels=spec.bytes.quads), _roomy(isa)))
+    return (spec, isa) if is_depthwise(spec) else (replace(spec, channels=spec.bytes.quads), _roomy(isa))
+
+
+def byte_gemm_terms(spec: GemmSpec, isa: Isa) -> tuple[GemmSpec, Isa]:
+    """What `gemm` is asked for, where `spec.reduction` counts bytes."""
+    assert spec.bytes is not None
+    return replace(spec, reduction=spec.bytes.quads), _roomy(isa)
+
+
+def generate_byte_conv(spec: ConvSpec, isa: Isa) -> ByteConvKernel:
+    """A kernel for a convolution of `spec.bytes`, cut by rule."""
+    generate = generate_depthwise if is_depthwise(spec) else generate_conv
+    return ByteConvKernel(generate(*byte_conv_terms(spec, isa)))
 
 
 def generate_byte_gemm(spec: GemmSpec, isa: Isa) -> ByteGemmKernel:
-    """A kernel for a product of `spec.bytes`; `spec.reduction` counts bytes."""
-    assert spec.bytes is not None
-    return ByteGemmKernel(generate_gemm(replace(spec, reduction=spec.bytes.quads), _roomy(isa)))
+    """A kernel for a product of `spec.bytes`, cut by rule."""
+    return ByteGemmKernel(generate_gemm(*byte_gemm_terms(spec, isa)))
 
 
 def _roomy(isa: Isa) -> Isa:
