@@ -69,6 +69,20 @@ def quantized_again(rewriter: Rewriter, operation: Operation) -> Reason | None:
     return None
 
 
+@rule("mm.select")
+def bytes_are_numbers(rewriter: Rewriter, operation: Operation) -> Reason | None:
+    """Dequantized bytes are neither NaN nor infinite: a guard against these has nothing to replace."""
+    condition, _, kept = operation.operands
+    test = None if condition is None else condition.defining_op
+    if test is None or test.name not in ("mm.is_nan", "mm.is_inf") or dequantized(test.operands[0]) is None:
+        return None
+    assert kept is not None
+    if kept.type != operation.result.type:
+        return "what is kept is not of the result's shape"
+    rewriter.replace(operation, [kept])
+    return None
+
+
 @rule()
 def reshape_afterwards(rewriter: Rewriter, operation: Operation) -> Reason | None:
     """An operation on each element of a reshaped tensor of integers, or of numbers made from them."""
@@ -118,6 +132,7 @@ class PostponeDequantize(RewritePass):
     rules: ClassVar[tuple[Rule, ...]] = (
         move_then_dequantize,
         concat_then_dequantize,
+        bytes_are_numbers,
         quantized_again,
         reshape_afterwards,
     )

@@ -99,3 +99,15 @@ def test_whole_steps_are_counted_in_one_loop() -> None:
     network.mark_output(whole_steps(network, x, 0.037, 3), "y")
     passcheck(ALL, network, 0)
     assert kinds(network) == ["elementwise"]
+
+
+@pytest.mark.parametrize("test", ["is_nan", "is_inf"])
+@pytest.mark.parametrize("of_bytes", [True, False])
+def test_a_guard_against_what_bytes_cannot_be_goes(test: str, of_bytes: bool) -> None:
+    network = mm.Network("guard")
+    x: Any = network.add_input("x", mm.uint8 if of_bytes else mm.float32, (4, 64))
+    numbers = network.dequantize(x, np.float32(0.037), np.uint8(3)) if of_bytes else x
+    condition = getattr(network, test)(numbers)
+    network.mark_output(network.select(condition, np.float32(0), numbers), "y")
+    passcheck("postpone-dequantize", network, 0)
+    assert any(operation.name == "mm.select" for operation in network.operations) is not of_bytes
