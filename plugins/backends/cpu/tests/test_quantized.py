@@ -181,3 +181,24 @@ def test_table_behind_a_product(arch: str, dtype: str) -> None:
     y = q.network.gelu(q.numbers(q.bytes(q.network.linear(q.numbers(q.x), q.weights(50, 61), q.bias(50)))))
     kind = "i8" if dtype == "int8" else "ui8"
     q.check(q.bytes(y), arch, [f"{kind}_gemm+quantize+dequantize+gelu+quantize"], (23, 61))
+
+
+@ARCHS
+@FORMS
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_qlinear_products(arch: str, dtype: str, zero: int, per_channel: bool) -> None:
+    """ONNX's operators run on the kernels of networks with pairs."""
+    q = Quantized(dtype, zero, (1, 20, 9, 7))
+    scales = q.rng.uniform(0.001, 0.004, 36 if per_channel else 1).astype(np.float32)
+    zeros = np.zeros(scales.shape, np.int8)
+    weights = q.rng.integers(-128, 128, (36, 20, 3, 3)).astype(np.int8)
+    bias = q.rng.integers(-9000, 9000, 36).astype(np.int32)
+    y = q.network.qlinear_conv(
+        q.x, X_SCALE, q.kind(zero), weights, scales, zeros, Y_SCALE, q.kind(q.y_zero), bias, pads=(1, 1, 1, 1)
+    )
+    matrix = q.rng.integers(-128, 128, (7, 36)).astype(np.int8)
+    y = q.network.qlinear_matmul(
+        y, Y_SCALE, q.kind(q.y_zero), matrix, scales, zeros, Y_SCALE, q.kind(q.y_zero)
+    )
+    kind = "i8" if dtype == "int8" else "ui8"
+    q.check(y, arch, ["copy", f"{kind}_conv+quantize", "copy", f"{kind}_gemm+quantize"], (1, 20, 9, 7))

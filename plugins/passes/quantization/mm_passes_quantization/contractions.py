@@ -11,8 +11,7 @@ from mm_passes_fusion.regions import fuse
 from mm_core.ir import Builder, Network, Operation, Value
 from mm_core.passes import Pass, PassContext, PassResult, Phase
 from mm_core.rewrite import constant_of, operations_to_rewrite
-from mm_core.types import BY_NAME
-from mm_passes_quantization.grain import BYTES, FLOAT32, dequantized, own
+from mm_passes_quantization.grain import BYTES, FLOAT32, dequantized, distances_are_bytes, own
 from mm_passes_quantization.postpone import RESHAPES
 
 KINDS = {
@@ -79,9 +78,5 @@ def _are_weights(operation: Operation) -> bool:
         return False
     if rest and rest[0] is not None and zero is None:
         return False
-    zeros = np.zeros(1, np.int16) if zero is None else zero.numpy().reshape(-1).astype(np.int16)
-    if weights.dtype is BY_NAME["int8"] and not zeros.any():
-        return True
-    axis = operation.attributes["axis"] % len(weights.shape)
-    distances = np.moveaxis(weights.numpy().astype(np.int16), axis, -1) - zeros
-    return bool(distances.min(initial=0) >= -128 and distances.max(initial=0) <= 127)
+    zeros = np.zeros(1, np.int16) if zero is None else zero.numpy().reshape(-1)
+    return distances_are_bytes(weights, zeros, operation.attributes["axis"])

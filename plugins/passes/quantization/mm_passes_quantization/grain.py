@@ -8,7 +8,7 @@ import numpy as np
 
 from mm_core.ir import Builder, Operation, Value
 from mm_core.rewrite import constant_of
-from mm_core.types import BY_NAME, DType, TensorType
+from mm_core.types import BY_NAME, Array, DType, TensorData, TensorType
 
 BYTES = frozenset({BY_NAME["int8"], BY_NAME["uint8"]})
 """The types that contractions of integers take."""
@@ -45,6 +45,14 @@ def grain_of(operation: Operation | None) -> Grain | None:
     if not (np.isfinite(number) and number > 0.0):
         return None
     return Grain(small.type.dtype, number, 0 if offset is None else int(offset.numpy().reshape(())))
+
+
+def distances_are_bytes(weights: TensorData, zeros: Array, axis: int) -> bool:
+    """Whether all that constant bytes are away from their zero points, one or one for each index of an axis, fits s8."""
+    if weights.dtype is BY_NAME["int8"] and not zeros.any():
+        return True
+    distances = np.moveaxis(weights.numpy().astype(np.int16), axis, -1) - zeros.astype(np.int16)
+    return bool(distances.min(initial=0) >= -128 and distances.max(initial=0) <= 127)
 
 
 def dequantized(value: Value | None) -> Operation | None:

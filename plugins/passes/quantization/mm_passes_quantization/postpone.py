@@ -13,6 +13,7 @@ from mm_core.ops import Trait
 from mm_core.passes import Phase, RewritePass
 from mm_core.rewrite import Reason, Rewriter, Rule, rule, uniform_number
 from mm_passes_quantization.grain import dequantized, grain_of
+from mm_passes_quantization.qlinear import qlinear_as_pairs
 
 _SAME_STEP = 2.0**-20
 """How far 1 / scale, rounded, may be from it: a byte's steps from its zero point stay the same whole numbers."""
@@ -130,6 +131,7 @@ class PostponeDequantize(RewritePass):
     before: ClassVar[tuple[str, ...]] = ("recognize-quantized",)
     opt_level: ClassVar[int] = 2
     rules: ClassVar[tuple[Rule, ...]] = (
+        qlinear_as_pairs,
         move_then_dequantize,
         concat_then_dequantize,
         bytes_are_numbers,
