@@ -41,12 +41,18 @@ def aligned(size: int) -> np.ndarray:
 
 
 class Runner:
-    """A compiled network. `run` launches its kernels in order; every seed is another order of the tasks."""
+    """A compiled network. `run` launches its kernels in order; every seed is another order of the tasks.
 
-    def __init__(self, network: mm.Network, change: Callable[[str], str] = lambda source: source) -> None:
+    With `change`, launches of the kernel of that name run what it makes of the source, and the others the source.
+    """
+
+    def __init__(self, network: mm.Network, change: Callable[[str], str] | None = None, kernel: str = "") -> None:
         self.network = network
         self.written = written(network)
-        self.source = change(self.written.source)
+        self.source = self.written.source
+        self.changed = {kernel: change(self.source)} if change is not None else {}
+        names = {record.kernel for record in self.written.planned.records}
+        assert not self.changed or kernel in names, f"no kernel is named {kernel}, there are {sorted(names)}"
 
     def run(self, feeds: Mapping[str, np.ndarray], seed: int = 0, card: str = CARDS[0]) -> list[np.ndarray]:
         """The outputs for these inputs."""
@@ -57,7 +63,6 @@ class Runner:
     ) -> tuple[list[np.ndarray], list[Ran]]:
         """The outputs, and what each launch counted."""
         target = find_card(card)
-        kernels = _compiled(self.source, target)
         planned = self.written.planned
         memories = self._memories(feeds, planned.workspace)
         arrays = [
@@ -67,7 +72,8 @@ class Runner:
             for buffer in planned.buffers
         ]
         ran = []
-        for launch in planned.launches:
+        for launch, record in zip(planned.launches, planned.records, strict=True):
+            kernels = _compiled(self.changed.get(record.kernel, self.source), target)
             tasks = target.cores if launch.kind else min(target.cores, -(-launch.tasks // 4) * 4)
             ran.append(
                 kernels.run(

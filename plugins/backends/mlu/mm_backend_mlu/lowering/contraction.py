@@ -7,7 +7,6 @@ from math import prod
 
 import numpy as np
 
-from mm_backend_mlu.codegen.kernel import Kernel
 from mm_backend_mlu.lowering.epilogues import (
     Contraction,
     Epilogue,
@@ -20,12 +19,11 @@ from mm_backend_mlu.lowering.filters import packed_matrices
 from mm_backend_mlu.lowering.layout import round_up
 from mm_backend_mlu.lowering.library import (
     bias_buffers,
-    ctype_of,
+    contraction_kernel,
     epilogue_buffers,
     launch_kind,
     not_float,
     shape_text,
-    together_note,
 )
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.rule import Rule
@@ -169,27 +167,13 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
             "epilogue": epilogue.cost.sizes(results, tiles.n),
         },
     )  # fmt: skip
-    ctype, memory = ctype_of(left), tiles.on_chip
-    bias = bias_buffers(low, contraction.kernel_bias, product.n)
-    added = "bias" if bias else "nullptr"
-    call = f"mm::matmul<{ctype}>(shape, mm::{form}, a, b, {added}, c, epilogue, mm_nram, mm_wram);"
-    if memory.together:
-        call = f"mm::matmul_together<{ctype}>(shape, a, b, {added}, c, epilogue, mm_nram, mm_wram, mm_sram);"
-    kernel = Kernel(
-        "_".join(["matmul", *(op.name.removeprefix("mm.") for op in contraction.rest[:2])]),
-        (
-            f"const {ctype} *a", f"const {ctype} *b", *(["const float *bias"] if bias else []),
-            *epilogue.code.parameters, f"{ctype} *c",
-        ),
-        f"{text}\n{epilogue.code.declaration}\n{call}",
-        ("kernels/matmul.h", *epilogue.code.includes),
-        epilogue.code.definitions,
-        nram=memory.nram,
-        wram=memory.wram,
-        sram=memory.sram,
-        note=f"{product.count} x [{product.m}, {product.k}] x [{product.k}, {product.n}], "
-        f"tiles of {tiles.m} x {tiles.n} x {tiles.k}{together_note(memory)}",
+    note = (
+        f"{product.count} x [{product.m}, {product.k}] x [{product.k}, {product.n}], "
+        f"tiles of {tiles.m} x {tiles.n} x {tiles.k}"
     )
+    memory = tiles.on_chip
+    kernel = contraction_kernel("matmul", "abc", contraction, epilogue, memory, text, note, form=f"mm::{form}")
+    bias = bias_buffers(low, contraction.kernel_bias, product.n)
     reads = [low.dense(left), right_buffer, *bias, *epilogue_buffers(low, epilogue, product.n, low.dense)]
     low.launch(kernel, reads, [low.result(operation.result)], memory.tasks, launch_kind(memory))
 

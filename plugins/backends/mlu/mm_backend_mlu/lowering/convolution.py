@@ -14,7 +14,7 @@ from mm_backend_mlu.lowering.filters import packed_filters
 from mm_backend_mlu.lowering.layout import Layout
 from mm_backend_mlu.lowering.library import (
     bias_buffers,
-    ctype_of,
+    contraction_kernel,
     epilogue_buffers,
     image_shape,
     is_image,
@@ -24,13 +24,20 @@ from mm_backend_mlu.lowering.library import (
     pitch_of,
     read_image,
     shape_text,
-    together_note,
     written_image,
 )
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.movement import copy, fill_buffer
 from mm_backend_mlu.lowering.rule import Preference, Rule
-from mm_backend_mlu.lowering.tiling import ConvProblem, ConvTiles, WindowProblem, WindowTiles, conv_tiles, window_tiles
+from mm_backend_mlu.lowering.tiling import (
+    ContractionMemory,
+    ConvProblem,
+    ConvTiles,
+    WindowProblem,
+    WindowTiles,
+    conv_tiles,
+    window_tiles,
+)
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, shape_of
 from mm_backend_mlu.lowering.view import View
 from mm_backend_mlu.lowering.windows import Window, window_of
@@ -144,15 +151,6 @@ def _is_planar(low: Lowering, conv: _Conv, epilogue: Epilogue) -> bool:
     return _conv_tiles(conv, epilogue, low.target, planar=True) is not None
 
 
-def _name(kind: str, conv: _Conv) -> str:
-    return "_".join([kind, *(op.name.removeprefix("mm.") for op in conv.contraction.rest[:2])])
-
-
-def _bias(conv: _Conv) -> tuple[str, ...]:
-    """The parameter of the bias that the kernel adds, if there is one."""
-    return () if conv.contraction.kernel_bias is None else ("const float *bias",)
-
-
 def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue, planar: bool) -> tuple[Kernel, int, int, int]:
     tiles = _conv_tiles(conv, epilogue, low.target, planar)
     assert tiles is not None
@@ -172,23 +170,12 @@ def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue, planar: bool) -> tupl
             "epilogue": epilogue.cost.sizes(tiles.h * tiles.w * tiles.o, tiles.o),
         },
     )  # fmt: skip
-    ctype, memory = ctype_of(conv.x), tiles.on_chip
-    added = "bias" if _bias(conv) else "nullptr"
-    call = f"mm::conv<{ctype}>(shape, x, w, {added}, y, epilogue, mm_nram, mm_wram);"
-    if memory.together:
-        call = f"mm::conv_together<{ctype}>(shape, x, w, {added}, y, epilogue, mm_nram, mm_wram, mm_sram);"
-    kernel = Kernel(
-        _name("conv", conv),
-        (f"const {ctype} *x", f"const {ctype} *w", *_bias(conv), *epilogue.code.parameters, f"{ctype} *y"),
-        f"{text}\n{epilogue.code.declaration}\n{call}",
-        ("kernels/conv.h", *epilogue.code.includes),
-        epilogue.code.definitions,
-        nram=memory.nram,
-        wram=memory.wram,
-        sram=memory.sram,
-        note=f"{list(shape_of(conv.x))} by {list(shape_of(conv.w))}, tiles of {tiles.h} x {tiles.w} x {tiles.o}, "
-        f"{tiles.c} channels{', tap by tap' if tiles.by_tap else ''}{together_note(memory)}",
+    note = (
+        f"{list(shape_of(conv.x))} by {list(shape_of(conv.w))}, tiles of {tiles.h} x {tiles.w} x {tiles.o}, "
+        f"{tiles.c} channels{', tap by tap' if tiles.by_tap else ''}"
     )
+    memory = tiles.on_chip
+    kernel = contraction_kernel("conv", "xwy", conv.contraction, epilogue, memory, text, note)
     kh, kw = conv.window.kernel
     if constant_data(conv.w) is None:
         filters = Filters(conv.groups, outputs, depth, kh * kw, stored, tiles.c, tiles.by_tap)
@@ -208,18 +195,9 @@ def _depthwise(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, 
     assert tiles is not None
     pitch = pitch_of(conv.x)
     text = shape_text("WindowShape", window_fields(conv.x, conv.result, conv.window, tiles, epilogue))
-    ctype = ctype_of(conv.x)
-    added = "bias" if _bias(conv) else "nullptr"
-    kernel = Kernel(
-        _name("depthwise", conv),
-        (f"const {ctype} *x", "const float *w", *_bias(conv), *epilogue.code.parameters, f"{ctype} *y"),
-        f"{text}\n{epilogue.code.declaration}\nmm::depthwise<{ctype}>(shape, x, w, {added}, y, epilogue, mm_nram);",
-        ("kernels/depthwise.h", *epilogue.code.includes),
-        epilogue.code.definitions,
-        nram=tiles.nram,
-        note=f"{list(shape_of(conv.x))} by {list(shape_of(conv.w))}, tiles of {tiles.h} x {tiles.w} x {tiles.c}",
-    )
-
+    note = f"{list(shape_of(conv.x))} by {list(shape_of(conv.w))}, tiles of {tiles.h} x {tiles.w} x {tiles.c}"
+    memory = ContractionMemory(tiles.nram, 0, 0, tiles.tasks)
+    kernel = contraction_kernel("depthwise", "xwy", conv.contraction, epilogue, memory, text, note, right="float")
     if constant_data(conv.w) is None:
         return kernel, _turned(low, conv, pitch), tiles.tasks, BLOCK
 

@@ -9,7 +9,8 @@ from math import prod
 import numpy as np
 
 from mm_backend_mlu.codegen.expression import C_TYPES, FLOATS
-from mm_backend_mlu.lowering.epilogues import Epilogue
+from mm_backend_mlu.codegen.kernel import Kernel
+from mm_backend_mlu.lowering.epilogues import Contraction, Epilogue
 from mm_backend_mlu.lowering.layout import Layout, lanes, physical_shape, round_up
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.movement import copy, fill_buffer
@@ -58,13 +59,55 @@ def _places(name: str, value: Field | Mapping[str, Field]) -> Iterator[tuple[str
             yield f"{name}[{number}]", str(item)
 
 
+# --- contractions -----------------------------------------------------------------------------------------------------
+
+
+def contraction_kernel(
+    family: str,
+    names: str,
+    contraction: Contraction,
+    epilogue: Epilogue,
+    memory: ContractionMemory,
+    shape: str,
+    note: str,
+    *,
+    form: str = "",
+    right: str = "",
+) -> Kernel:
+    """The kernel `mm::<family>` of kernels/<family>.h with its epilogue; `_together` with weights that are shared.
+
+    `names` are those of the two operands and the result. `form` is what the first one is told of the right operand;
+    `right` is the type of that operand's elements, if not the result's.
+    """
+    ctype, (a, b, c) = ctype_of(contraction.root.result), names
+    bias = contraction.kernel_bias is not None
+    memories = [f"mm_{name}" for name in ("nram", "wram", "sram") if getattr(memory, name)]
+    handed = [a, b, "bias" if bias else "nullptr", c, "epilogue", *memories]
+    if memory.together:
+        call = f"mm::{family}_together<{ctype}>"
+        note += ", weights shared by clusters"
+    else:
+        call = f"mm::{family}<{ctype}>"
+        handed = [*([form] if form else []), *handed]
+    return Kernel(
+        "_".join([family, *(op.name.removeprefix("mm.") for op in contraction.rest[:2])]),
+        (
+            f"const {ctype} *{a}", f"const {right or ctype} *{b}", *(["const float *bias"] if bias else []),
+            *epilogue.code.parameters, f"{ctype} *{c}",
+        ),
+        f"{shape}\n{epilogue.code.declaration}\n{call}({', '.join(['shape', *handed])});",
+        (f"kernels/{family}.h", *epilogue.code.includes),
+        epilogue.code.definitions,
+        nram=memory.nram,
+        wram=memory.wram,
+        sram=memory.sram,
+        note=note,
+    )  # fmt: skip
+
+
 def launch_kind(memory: ContractionMemory) -> int:
     """The kind of a contraction's launch: one cluster in union where cores share weights."""
     return 1 if memory.together else BLOCK
-
-
-def together_note(memory: ContractionMemory) -> str:
-    return ", weights shared by clusters" if memory.together else ""
 
 
 # --- images -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ extern "C" char __ehdr_start __attribute__((visibility("hidden"))), _end __attri
 
 namespace mm_emulator {
 
-static void touch(void *pointer, size_t bytes, bool writes, size_t alignment) {
+constexpr size_t kLargestElement = 8;
+
+static void touch(void *pointer, size_t bytes, bool writes) {
   Task *task = machine.task;
   if (!task) return;  // not in a kernel: the host's side of a launch
   const char *at = static_cast<char *>(pointer);
@@ -27,7 +29,8 @@ static void touch(void *pointer, size_t bytes, bool writes, size_t alignment) {
   }
   if (task->memory_core && space == Space::kNram) violate(site, "a memory core has no NRAM");
   if (space == Space::kSram && !machine.union_clusters) violate(site, "tasks of a Block launch have no SRAM");
-  must_align(site, pointer, alignment, "the address");
+  const bool is_element = bytes <= kLargestElement && (bytes & (bytes - 1)) == 0;
+  if (is_element) must_align(site, pointer, bytes, "the address");
   time_scalar(space);
   if (writes) {
     write(site, Actor::kScalar, space, pointer, bytes, "the address");
@@ -47,14 +50,15 @@ void __tsan_func_entry(void *) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void **, void *) {}
 void __tsan_vptr_read(void **) {}
-void __tsan_read_range(void *pointer, size_t bytes) { touch(pointer, bytes, false, 1); }
-void __tsan_write_range(void *pointer, size_t bytes) { touch(pointer, bytes, true, 1); }
+// Also for elements that the compiler knows to be misaligned.
+void __tsan_read_range(void *pointer, size_t bytes) { touch(pointer, bytes, false); }
+void __tsan_write_range(void *pointer, size_t bytes) { touch(pointer, bytes, true); }
 
-#define MM_HOOKS(bytes)                                                                  \
-  void __tsan_read##bytes(void *pointer) { touch(pointer, bytes, false, bytes); }        \
-  void __tsan_write##bytes(void *pointer) { touch(pointer, bytes, true, bytes); }        \
-  void __tsan_unaligned_read##bytes(void *pointer) { touch(pointer, bytes, false, 1); }  \
-  void __tsan_unaligned_write##bytes(void *pointer) { touch(pointer, bytes, true, 1); }
+#define MM_HOOKS(bytes)                                                                 \
+  void __tsan_read##bytes(void *pointer) { touch(pointer, bytes, false); }              \
+  void __tsan_write##bytes(void *pointer) { touch(pointer, bytes, true); }              \
+  void __tsan_unaligned_read##bytes(void *pointer) { touch(pointer, bytes, false); }    \
+  void __tsan_unaligned_write##bytes(void *pointer) { touch(pointer, bytes, true); }
 MM_HOOKS(1)
 MM_HOOKS(2)
 MM_HOOKS(4)
