@@ -1,8 +1,13 @@
-"""Real networks on the emulated MLU against the CPU: results, violations (they stop a run), what runs on the device."""
+"""Real networks on the emulated MLU against the CPU: results, violations (they stop a run), what runs on the device.
+
+Each prints its figures: errors of the largest output, the share of operations, and the seconds of one core that
+emulation took.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pytest
@@ -14,41 +19,53 @@ DIGITS = Path(__file__).parent.parent / "examples" / "digits"
 NAMES = ("resnet50", "mobilenet_v2", "bert_base", "minilm_l6")
 TOLERANCE = {"force_float32": 1e-3, "force_float16": 3e-2}
 """Of the largest output."""
+SENSITIVE = {"mobilenet_v2"}
+"""Small networks whose random weights multiply errors: in float64 too, float16 weights alone cost 5 % of the output.
+
+They have to be as good as the CPU in float16 is.
+"""
 ON_DEVICE = 0.95
+MOST_SECONDS = 60.0
 
 
 Arrays = dict[str, np.ndarray]
 
 
-def _ran(network: mm.Network, inputs: Arrays, **config: object) -> tuple[Arrays, mm.Model]:
-    model = mm.Builder(mm.BuilderConfig(**config)).build(network)
-    return mm.Engine(model).create_context().run(inputs), model
+def _ran(network: mm.Network, inputs: Arrays, **config: object) -> tuple[Arrays, mm.Model, float]:
+    """Outputs, the model, and the processor's seconds of the run."""
+    model = mm.Builder(mm.BuilderConfig(strict=True, **config)).build(network)
+    context = mm.Engine(model).create_context()
+    begin = process_time()
+    return context.run(inputs), model, process_time() - begin
 
 
-def _errors(got: Arrays, wanted: Arrays) -> float:
+def _error(got: Arrays, wanted: Arrays) -> float:
     """The largest error of any output, of that output's largest number."""
     assert got.keys() == wanted.keys()
     assert all(got[name].dtype == array.dtype for name, array in wanted.items())
     return float(np.max([np.abs(got[name] - array).max() / np.abs(array).max() for name, array in wanted.items()]))
 
 
-def _compare(name: str, network: mm.Network, inputs: Arrays) -> None:
-    wanted, _ = _ran(network, inputs, backends=["cpu"])
+def _compare(name: str, network: mm.Network, inputs: Arrays, is_sensitive: bool = False) -> None:
+    wanted, *_ = _ran(network, inputs, backends=["cpu"])
     for precision, tolerance in TOLERANCE.items():
-        got, model = _ran(network, inputs, backends=["mlu", "cpu"], precision=precision, strict=True)
+        target = {"mlu_arch": "mtp_372"}
+        got, model, seconds = _ran(network, inputs, backends=["mlu", "cpu"], precision=precision, target=target)
         placement = model.report.placement
-        share = sum("mlu" in record.device for record in placement) / len(placement)
-        assert share >= ON_DEVICE, f"{name}, {precision}: {share:.0%} on the device"
-        error = _errors(got, wanted)
-        if precision == "force_float16" and error > tolerance:  # float16 itself spoils it: as good as the CPU's
-            rounded, _ = _ran(network, inputs, backends=["cpu"], precision=precision)
-            tolerance = 1.25 * _errors(rounded, wanted)
-        assert error <= tolerance, f"{name}, {precision}: {error}"
+        share = sum(record.device == "mlu" for record in placement) / len(placement)
+        error = _error(got, wanted)
+        print(f"{name}, {precision}: error {error:.1e}, {share:.1%} of {len(placement)} on the device, {seconds:.1f} s")
+        assert share >= ON_DEVICE
+        assert seconds < MOST_SECONDS
+        if is_sensitive and precision == "force_float16":
+            rounded, *_ = _ran(network, inputs, backends=["cpu"], precision=precision)
+            tolerance = max(tolerance, 1.25 * _error(rounded, wanted))
+        assert error <= tolerance
 
 
 def _check(name: str, small: bool) -> None:
     file = zoo.build(name, batch=1, small=small)
-    _compare(name, mm.parse(str(file.path)), file.inputs)
+    _compare(name, mm.parse(str(file.path)), file.inputs, small and name in SENSITIVE)
 
 
 def test_digits() -> None:
