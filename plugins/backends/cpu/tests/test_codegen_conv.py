@@ -6,11 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mm_backend_cpu.codegen.conv import ConvSpec, generate_conv
+from mm_backend_cpu.codegen.conv import ConvSpec, Depth, generate_conv
 from mm_backend_cpu.codegen.conv_depthwise import generate_depthwise, is_depthwise
 from mm_backend_cpu.codegen.expression import Epilogue, Node
 from mm_backend_cpu.codegen.isa import detect, usable
-from mm_backend_cpu.codegen.winograd import ERROR_BUDGET, generate_winograd, is_winograd, rounding_error
+from mm_backend_cpu.codegen.winograd import (
+    ALGORITHMS,
+    ERROR_BUDGET,
+    Winograd,
+    generate_winograd,
+    is_winograd,
+    rounding_error,
+    winograd_cut,
+)
 from mm_backend_cpu.testing import run
 
 from mm_core.errors import CompileError
@@ -66,7 +74,8 @@ WINOGRAD = [
 ]
 
 
-def check(spec, isa, generate=generate_conv, images=None, rounding=1):
+def check(spec, isa, generate=generate_conv, images=None, rounding=1, unknown=()):
+    """`unknown` are the sizes that the kernel is not told."""
     rng = np.random.default_rng(0)
     images = spec.images if images is None else images
     x = rng.standard_normal((images, spec.channels, spec.height, spec.width)).astype(np.float32)
@@ -88,10 +97,11 @@ def check(spec, isa, generate=generate_conv, images=None, rounding=1):
     if spec.epilogue is SILU:
         expected = expected / (1 + np.exp(-expected))
 
-    kernel = generate(spec, isa)
+    names = {"height": "H", "width": "W", "images": "B"}
+    kernel = generate(replace(spec, **{size: symbol(names[size]) for size in unknown}), isa)
     image = x if spec.input_layout == "NCHW" else np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     inputs = [image, kernel.pack(weights), *extra]
-    [output] = run(kernel.source, isa, inputs, [(shape, np.float32)], {"B": images})
+    [output] = run(kernel.source, isa, inputs, [(shape, np.float32)], {"B": images, "H": spec.height, "W": spec.width})
     np.testing.assert_allclose(output, expected, rtol=1e-5, atol=3e-7 * rounding * max(16, weights[0].size))
     return kernel
 
@@ -129,8 +139,20 @@ def test_depthwise_epilogue(isa, epilogue):
 @ISAS
 @pytest.mark.parametrize("epilogue", [BIAS_RELU, RESIDUAL, SILU], ids=["bias_relu", "residual", "silu"])
 @pytest.mark.parametrize("spec", WINOGRAD, ids=name)
-def test_winograd(isa, spec, epilogue):
-    check(replace(spec, epilogue=epilogue), isa, generate_winograd, rounding=6)
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=str)
+def test_winograd(algorithm, isa, spec, epilogue):
+    def generate(spec, isa):
+        return generate_winograd(spec, isa, winograd_cut(spec, isa, algorithm))
+
+    check(replace(spec, epilogue=epilogue), isa, generate, rounding=6)
+
+
+@pytest.mark.parametrize("points", [(0, 1, -1), (0, 1, -1, 2), (0, 1, -1, 2, -2), (0, 1, -1, 2, -2, 3)])
+def test_the_transforms_multiply_polynomials(points):
+    rng, algorithm = np.random.default_rng(0), Winograd(points)
+    row, taps = rng.standard_normal(algorithm.size), rng.standard_normal(3)
+    found = algorithm.results @ ((algorithm.weights @ taps) * (algorithm.inputs @ row))
+    np.testing.assert_allclose(found, np.convolve(row, taps[::-1], "valid"), rtol=1e-12, atol=1e-12)
 
 
 def test_where_winograd_applies():
@@ -143,9 +165,10 @@ def test_where_winograd_applies():
             generate_winograd(replace(spec, **changes), isa)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=str)
 @pytest.mark.parametrize("channels", [64, 256])
 @pytest.mark.parametrize("kind", ["normal", "one tap", "worst tap"])
-def test_the_rounding_error_that_is_expected_of_winograd(kind, channels):
+def test_the_rounding_error_that_is_expected_of_winograd(kind, channels, algorithm):
     """It is of the size of what is found: never less, and not so much more that it would rule out what is exact."""
     rng = np.random.default_rng(3)
     weights = rng.standard_normal((32, channels, 3, 3)).astype(np.float32)
@@ -157,18 +180,19 @@ def test_the_rounding_error_that_is_expected_of_winograd(kind, channels):
     spec = ConvSpec(1, channels, 24, 24, 32, (3, 3), pads=(1, 1, 1, 1))
     expected = torch.nn.functional.conv2d(torch.from_numpy(x).double(), torch.from_numpy(weights).double(), padding=1)
     expected = expected.permute(0, 2, 3, 1).numpy()
-    kernel = generate_winograd(spec, detect())
+    kernel = generate_winograd(spec, detect(), winograd_cut(spec, detect(), algorithm))
     inputs = [np.ascontiguousarray(x.transpose(0, 2, 3, 1)), kernel.pack(weights)]
     [output] = run(kernel.source, detect(), inputs, [(expected.shape, np.float32)])
     found = np.sqrt(np.mean((output - expected) ** 2) / np.mean(expected**2))
-    assert found < rounding_error(weights) < 20 * found
-    assert rounding_error(weights) <= ERROR_BUDGET or kind == "worst tap"
+    expected_error = rounding_error(weights, algorithm)
+    assert found < expected_error < 20 * found
+    assert expected_error <= ERROR_BUDGET or kind == "worst tap"
 
 
 def test_weights_beyond_the_error_budget_of_winograd():
     weights = np.random.default_rng(0).standard_normal((16, 4096, 3, 3)).astype(np.float32)
-    assert rounding_error(weights) > ERROR_BUDGET
-    assert rounding_error(np.zeros((16, 16, 3, 3), np.float32)) == 0
+    assert rounding_error(weights, ALGORITHMS[0]) > ERROR_BUDGET
+    assert rounding_error(np.zeros((16, 16, 3, 3), np.float32), ALGORITHMS[0]) == 0
 
 
 def test_nan_spreads_over_the_tiles_of_winograd_and_no_further():
@@ -190,6 +214,87 @@ def test_batch_known_at_run_time(images, spec):
     generators = {DEPTHWISE[0]: generate_depthwise, WINOGRAD[1]: generate_winograd}
     rounding = 6 if spec in WINOGRAD else 1
     check(replace(spec, images=symbol("B")), detect(), generators.get(spec, generate_conv), images, rounding)
+
+
+@pytest.mark.parametrize("epilogue", [RESIDUAL, SILU], ids=["residual", "silu"])
+@pytest.mark.parametrize("unknown", [("height", "width"), ("width",), ("height",)], ids="".join)
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.images], ids=name)
+def test_image_size_known_at_run_time(spec, unknown, epilogue):
+    check(replace(spec, epilogue=epilogue), detect(), unknown=unknown)
+
+
+@ISAS
+@pytest.mark.parametrize("spec", [SPECS[3], SPECS[6], SPECS[7], SPECS[9], SPECS[11]], ids=name)
+def test_image_size_known_at_run_time_on_every_instruction_set(isa, spec):
+    check(replace(spec, epilogue=BIAS_RELU), isa, unknown=("images", "height", "width"))
+
+
+@ISAS
+@pytest.mark.parametrize("spec", DEPTHWISE, ids=name)
+def test_depthwise_of_a_size_known_at_run_time(isa, spec):
+    check(replace(spec, epilogue=RESIDUAL), isa, generate_depthwise, unknown=("height", "width"))
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (1, 1), (1, 40), (17, 2)], ids=str)
+@pytest.mark.parametrize("generate", [generate_conv, generate_depthwise])
+def test_any_size_fits_a_kernel_that_is_not_told(generate, size):
+    groups = 24 if generate is generate_depthwise else 1
+    spec = ConvSpec(2, 24, *size, 24, (3, 3), strides=(1, 2), pads=(1, 1, 1, 1), groups=groups, epilogue=RESIDUAL)
+    check(spec, detect(), generate, unknown=("height", "width"))
+
+
+@ISAS
+@pytest.mark.parametrize("generate", [generate_conv, generate_depthwise])
+def test_negative_pads_crop(isa, generate):
+    groups = 20 if generate is generate_depthwise else 1
+    spec = ConvSpec(1, 20, 12, 13, 20, (3, 3), pads=(-2, -1, 1, -3), groups=groups)
+    check(spec, isa, generate)
+    check(spec, isa, generate, unknown=("height", "width"))
+
+
+VOLUMES = {
+    "3x3x3": (ConvSpec(2, 9, 7, 6, 21, (3, 3), pads=(1, 1, 1, 1), epilogue=RESIDUAL), Depth(5, 3, 1, (1, 1))),
+    "strided": (ConvSpec(1, 5, 7, 9, 18, (3, 3), (2, 2), epilogue=RESIDUAL), Depth(9, 3, 2)),
+    "unpadded": (ConvSpec(2, 16, 7, 9, 18, (2, 3), dilations=(2, 1)), Depth(9, 3, 2, dilation=3)),
+    "planes": (ConvSpec(2, 3, 9, 9, 18, (3, 3), pads=(1, 1, 1, 1), input_layout="NCHW"), Depth(6, 5, 1, (2, 2))),
+    "dilated": (ConvSpec(1, 5, 9, 9, 18, (3, 3), dilations=(1, 2)), Depth(9, 3, 1, (2, 2), 2)),
+    "groups": (ConvSpec(1, 12, 6, 9, 18, (3, 3), pads=(1, 1, 1, 1), groups=3), Depth(4, 3, 1, (1, 0))),
+    "in depth alone": (ConvSpec(2, 20, 6, 5, 18, (1, 1)), Depth(8, 3, 1, (1, 1))),
+    "pixels": (ConvSpec(2, 20, 6, 5, 18, (1, 1), epilogue=RESIDUAL), Depth(8)),
+    "every second": (ConvSpec(2, 20, 6, 5, 18, (1, 1), (2, 2)), Depth(8, stride=2)),
+    "depthwise": (ConvSpec(2, 20, 6, 9, 20, (3, 3), pads=(1, 1, 1, 1), groups=20), Depth(5, 3, 2, (1, 1))),
+}
+
+
+@ISAS
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("case", VOLUMES)
+def test_volumes(isa, case, known):
+    spec, depth = VOLUMES[case]
+    spec = replace(spec, depth=depth)
+    generate = generate_depthwise if is_depthwise(spec) else generate_conv
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((spec.images, spec.channels, depth.size, spec.height, spec.width)).astype(np.float32)
+    weights = rng.standard_normal((spec.outputs, spec.channels // spec.groups, depth.kernel, *spec.kernel))
+    weights = weights.astype(np.float32)
+    top, left, bottom, right = spec.pads
+    padded = torch.nn.functional.pad(torch.from_numpy(x).double(), (left, right, top, bottom, *depth.pads))
+    expected = torch.nn.functional.conv3d(
+        padded, torch.from_numpy(weights).double(), None, (depth.stride, *spec.strides), 0,
+        (depth.dilation, *spec.dilations), spec.groups,
+    ).permute(0, 2, 3, 4, 1).numpy()  # fmt: skip
+    extra = []
+    if spec.epilogue is RESIDUAL:
+        extra = [rng.standard_normal(spec.outputs).astype(np.float32)]
+        extra.append(rng.standard_normal(expected.shape).astype(np.float32))
+    told = spec
+    if not known:
+        told = replace(spec, height=symbol("H"), width=symbol("W"), depth=replace(depth, size=symbol("D")))
+    kernel = generate(told, isa)
+    image = x if spec.input_layout == "NCHW" else np.ascontiguousarray(x.transpose(0, 2, 3, 4, 1))
+    sizes = {"D": depth.size, "H": spec.height, "W": spec.width}
+    [output] = run(kernel.source, isa, [image, kernel.pack(weights), *extra], [(expected.shape, np.float32)], sizes)
+    np.testing.assert_allclose(output, sum(extra, expected), rtol=1e-5, atol=3e-7 * max(16, weights[0].size))
 
 
 def test_large_weights_with_the_whole_image_in_scratch():

@@ -13,6 +13,7 @@ from mm_backend_cpu.codegen.expression import Epilogue, Node
 from mm_backend_cpu.codegen.gemm import GemmSpec
 from mm_backend_cpu.codegen.isa import detect
 from mm_backend_cpu.codegen.matmul import MatmulSpec, matrix_strides
+from mm_backend_cpu.codegen.winograd import ALGORITHMS
 from mm_backend_cpu.testing import run
 from mm_backend_cpu.tuning import measure as measuring
 from mm_backend_cpu.tuning.candidate import FINALISTS, Threads
@@ -25,6 +26,7 @@ import mm_core as mm
 from mm_core.cli.build import command
 from mm_core.types import symbol
 
+WINOGRAD = {f"Winograd's {algorithm}" for algorithm in ALGORITHMS}
 TWO = Threads(2, fixed=True)
 BIAS_RELU = Epilogue(
     (Node("add", (("input", 0), ("input", 1))), Node("relu", (("node", 0),))), channel_inputs=1, tensor_inputs=0
@@ -59,14 +61,15 @@ def test_every_finalist_convolves(name):
         *(torch.from_numpy(array).double() for array in (x, weights, bias)), spec.strides, spec.pads[0], 1, spec.groups
     )
     expected = expected.clamp(min=0).permute(0, 2, 3, 1).numpy()
-    problem = conv_problem(spec, detect(), TWO, winograd=True)
-    assert ("Winograd" in {finalist.algorithm for finalist in problem.finalists}) == (name == "3x3")
+    problem = conv_problem(spec, detect(), TWO, ALGORITHMS)
+    algorithms = {finalist.algorithm for finalist in problem.finalists}
+    assert (algorithms >= WINOGRAD) == (name == "3x3")
     assert len({finalist.kernel.source.symbol for finalist in problem.finalists}) == len(problem.finalists) > 1
     for finalist in problem.finalists:
         inputs = [np.ascontiguousarray(x.transpose(0, 2, 3, 1)), finalist.kernel.pack(weights), bias]
         assert inputs[1].size == finalist.kernel.packed_elements
         [output] = run(finalist.kernel.source, detect(), inputs, [(expected.shape, np.float32)])
-        rounding = 6 if finalist.algorithm == "Winograd" else 1
+        rounding = 6 if finalist.algorithm in WINOGRAD else 1
         tolerance = 3e-7 * rounding * max(16, weights[0].size)
         np.testing.assert_allclose(output, expected, rtol=1e-5, atol=tolerance, err_msg=finalist.title)
 
@@ -91,32 +94,39 @@ def test_every_finalist_multiplies():
 @pytest.mark.parametrize("threads", [Threads(), TWO, Threads(64, fixed=True)], ids=str)
 def test_candidates_are_the_same_every_time_and_the_cheapest_comes_first(threads):
     spec = ConvSpec(1, 64, 56, 56, 64, (3, 3), pads=(1, 1, 1, 1))
-    problem, again = (conv_problem(spec, detect(), threads, winograd=True) for _ in range(2))
+    problem, again = (conv_problem(spec, detect(), threads, ALGORITHMS) for _ in range(2))
     assert titles(problem.candidates) == titles(again.candidates)
     assert len(set(titles(problem.candidates))) == len(problem.candidates)
     costs = [candidate.seconds * candidate.margin for candidate in problem.candidates]
     assert costs == sorted(costs)
     assert problem.finalists[0] is problem.candidates[0]
     assert len(problem.finalists) == FINALISTS
-    assert {finalist.algorithm for finalist in problem.finalists} == {"direct", "Winograd"}
+    assert {finalist.algorithm for finalist in problem.finalists} == {"direct", *WINOGRAD}
     assert all(candidate.reason for candidate in problem.candidates)
 
 
 def test_the_number_of_tasks_is_a_choice_only_for_a_known_number_of_threads():
     """Otherwise two tasks, best for two threads, would leave others idle."""
     spec = ConvSpec(1, 64, 56, 56, 256, (1, 1))
-    free, fixed = (conv_problem(spec, detect(), threads, winograd=True) for threads in (Threads(2), TWO))
+    free, fixed = (conv_problem(spec, detect(), threads, ALGORITHMS) for threads in (Threads(2), TWO))
     assert set(titles(free.candidates)) < set(titles(fixed.candidates))
 
 
 @pytest.mark.parametrize(
-    ("channels", "size", "faster"), [(64, 56, True), (128, 28, True), (512, 7, False), (16, 4, False)]
+    ("channels", "size", "algorithm"),
+    [
+        (64, 56, "Winograd's F(4x4, 3x3)"),
+        (128, 28, "Winograd's F(4x4, 3x3)"),
+        (256, 14, "Winograd's F(2x2, 3x3)"),
+        (512, 7, "direct"),
+        (16, 4, "direct"),
+    ],
 )
-def test_where_the_model_prefers_winograd(channels, size, faster):
+def test_where_the_model_prefers_winograd(channels, size, algorithm):
     spec = ConvSpec(1, channels, size, size, channels, (3, 3), pads=(1, 1, 1, 1))
-    problem = conv_problem(spec, detect(), TWO, winograd=True)
-    assert (problem.candidates[0].algorithm == "Winograd") == faster
-    direct = conv_problem(spec, detect(), TWO, winograd=False)
+    problem = conv_problem(spec, detect(), TWO, ALGORITHMS)
+    assert problem.candidates[0].algorithm == algorithm
+    direct = conv_problem(spec, detect(), TWO)
     assert {candidate.algorithm for candidate in direct.candidates} == {"direct"}
 
 
@@ -153,7 +163,7 @@ def test_times_decide_but_noise_does_not():
 
 def test_more_rounding_must_be_worth_it():
     spec = ConvSpec(1, 16, 4, 4, 16, (3, 3), pads=(1, 1, 1, 1))
-    problem = conv_problem(spec, detect(), TWO, winograd=True)
+    problem = conv_problem(spec, detect(), TWO, ALGORITHMS)
     assert problem.finalists[0].algorithm == "direct"
     winograd = next(title for title in titles(problem.finalists) if title.startswith("Winograd"))
     times = dict.fromkeys(titles(problem.finalists), 12_000)
@@ -302,16 +312,16 @@ def test_equal_layers_are_one_problem():
     spec = CONVOLUTIONS["1x1"]
     chooser = Chooser(TWO)
     for _ in range(2):
-        chooser.choose(conv_problem(spec, detect(), TWO, winograd=True))
-    chooser.choose(conv_problem(replace(spec, images=2), detect(), TWO, winograd=True))
+        chooser.choose(conv_problem(spec, detect(), TWO, ALGORITHMS))
+    chooser.choose(conv_problem(replace(spec, images=2), detect(), TWO, ALGORITHMS))
     assert len(chooser.asked) == 2
 
 
 def test_depthwise_tiles_fit_the_registers():
     """Twelve pixels of a 3x3 window do not, beside their inputs and weights; pieces of equal size are one candidate."""
     spec = ConvSpec(1, 96, 56, 56, 96, (3, 3), pads=(1, 1, 1, 1), groups=96)
-    wide = conv_problem(spec, detect(), TWO, winograd=True)
-    narrow = conv_problem(replace(spec, width=2), detect(), TWO, winograd=True)
+    wide = conv_problem(spec, detect(), TWO, ALGORITHMS)
+    narrow = conv_problem(replace(spec, width=2), detect(), TWO, ALGORITHMS)
     assert "12" not in wide.candidates[0].name
     assert len(wide.candidates) == 3
     assert len(narrow.candidates) == 1

@@ -1,19 +1,23 @@
-"""Winograd's F(4x4, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray, arXiv 1509.09308), its three stages fused.
+"""Winograd's F(m x m, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray, arXiv 1509.09308), its three stages fused.
 
-A task is a block of 4x4 output tiles and a panel of outputs. The 6x6 inputs of the block are transformed once for all
-its panels that a thread meets; then each of the 36 components is multiplied with its weights by register tiles, and the
-products are transformed back, all in scratch that fits the second level of cache. A quarter of the multiplications
-remain.
+A task is a block of m x m output tiles and a panel of outputs. With n = m + 2, the n x n inputs of each tile are
+transformed once for all panels that a thread meets; then each of the n * n components is multiplied with its weights
+by register tiles, and the products are transformed back, all in scratch that fits the second level of cache. Of the
+9 * m * m multiplications of a tile n * n remain: a quarter for m = 4, and for m = 2 four in nine, with fewer weights
+and smaller errors.
 
-Rounding: intermediate values are larger than the result, so errors are some ten times those of a direct sum.
+Rounding: intermediate values are larger than the result, so errors are up to some ten times those of a direct sum.
 `rounding_error` says how large for given weights; `ERROR_BUDGET` is what a convolution may lose. NaN and infinities:
-one in the input makes outputs NaN in all of each 4x4 tile that reads it, also where the window does not cover it; a
+one in the input makes outputs NaN in all of each tile that reads it, also where the window does not cover it; a
 direct sum gives NaN or an infinity only where the window covers it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,53 +33,138 @@ from .register_tile import Steps, TileSpec, TileWriter
 
 _BLOCK_BYTES = 512 << 10  # of transformed inputs
 _MIN_TASKS = 8
+_TAPS = 3
 ERROR_BUDGET = 3e-5
 """The largest expected rounding error of a kernel that may replace a direct sum, relative to the output's size."""
 
-# Weights: G g G^T.
-_WEIGHT_TRANSFORM = np.array(
-    [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6],
-     [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]
-)  # fmt: skip
+Matrix = NDArray[np.float64]
 
-# Inputs: B^T d B; outputs: A^T m A. The kernel has them written out below.
-_INPUT_TRANSFORM = np.array(
-    [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0],
-     [0, 4, 0, -5, 0, 1]]
-)  # fmt: skip
-_OUTPUT_TRANSFORM = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
-_TRANSFORMS = """
-/* One dimension of B^T d B: 6 values to 6, `in` and `out` apart by their steps. */
-MM_INLINE void mm_winograd_input(const mm_vf* in, mm_vf* out, const int step) {
-  const mm_vf d0 = in[0], d1 = in[step], d2 = in[2 * step], d3 = in[3 * step], d4 = in[4 * step], d5 = in[5 * step];
-  const mm_vf p = d4 - 4.0f * d2, q = d3 - 4.0f * d1, r = d4 - d2, s = 2.0f * (d3 - d1);
-  out[0] = 4.0f * d0 - 5.0f * d2 + d4;
-  out[step] = p + q;
-  out[2 * step] = p - q;
-  out[3 * step] = r + s;
-  out[4 * step] = r - s;
-  out[5 * step] = 4.0f * d1 - 5.0f * d3 + d5;
-}
-/* One dimension of A^T m A: 6 values to 4. */
-MM_INLINE void mm_winograd_output(const mm_vf* in, mm_vf* out, const int step) {
-  const mm_vf m0 = in[0], m5 = in[5 * step];
-  const mm_vf a = in[step] + in[2 * step], b = in[step] - in[2 * step];
-  const mm_vf c = in[3 * step] + in[4 * step], d = in[3 * step] - in[4 * step];
-  out[0] = m0 + a + c;
-  out[step] = b + 2.0f * d;
-  out[2 * step] = a + 4.0f * c;
-  out[3 * step] = b + 8.0f * d + m5;
-}
+@dataclass(frozen=True)
+class Winograd:
+    """One algorithm: polynomials of its tiles are multiplied by their values at `points` and at infinity.
+
+    The transforms of one dimension follow by interpolation (Toom and Cook): `weights` is G, [n, 3], `inputs` is B^T,
+    [n, n], and `results` A^T, [m, n].
+    """
+
+    points: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"F({self.tile}x{self.tile}, {_TAPS}x{_TAPS})"
+
+    @property
+    def tile(self) -> int:
+        """m: output pixels in a row of a tile."""
+        return len(self.points) + 2 - _TAPS
+
+    @property
+    def size(self) -> int:
+        """n: inputs in a row of a tile, and products in each dimension."""
+        return len(self.points) + 1
+
+    @property
+    def components(self) -> int:
+        """Products of a tile for a channel and an output."""
+        return self.size**2
+
+    @cached_property
+    def weights(self) -> Matrix:
+        """G: values of the filter at the points, over the denominators of the interpolation."""
+        rows = [
+            [point**k / prod(point - other for other in self.points if other != point) for k in range(_TAPS)]
+            for point in self.points
+        ]
+        return np.array([*rows, [0.0] * (_TAPS - 1) + [1.0]])
+
+    @cached_property
+    def inputs(self) -> Matrix:
+        """B^T: numerators of the interpolation, the products of (x - other); the last one is that of all points."""
+        rows = np.zeros((self.size, self.size))
+        for row, point in enumerate((*self.points, None)):
+            coefficients = np.poly([other for other in self.points if other != point])[::-1]
+            rows[row, : len(coefficients)] = coefficients
+        return rows
+
+    @cached_property
+    def results(self) -> Matrix:
+        """A^T: powers of the points."""
+        rows = [[float(point**power) for point in self.points] + [0.0] for power in range(self.tile)]
+        rows[-1][-1] = 1.0
+        return np.array(rows)
+
+
+ALGORITHMS = (Winograd((0, 1, -1, 2, -2)), Winograd((0, 1, -1)))
+"""F(4x4, 3x3) and F(2x2, 3x3)."""
+
+
+def _transforms(algorithm: Winograd) -> str:
+    """Both transforms of one dimension in C. What rows of opposite points share is computed once."""
+    size, inputs, results = algorithm.size, algorithm.inputs, algorithm.results
+    lines = [f"const mm_vf d{i} = in[{i} * step];" for i in range(size)]
+    for first, second in _opposites(algorithm.points):
+        if second is None:
+            lines.append(f"out[{first} * step] = {_sum((inputs[first, i], f'd{i}') for i in range(size))};")
+            continue
+        same = inputs[first] == inputs[second]
+        for name, kept in (("p", same), ("q", ~same)):
+            terms = _sum((inputs[first, i], f"d{i}") for i in range(size) if kept[i])
+            lines.append(f"const mm_vf {name}{first} = {terms};")
+        lines.append(f"out[{first} * step] = p{first} + q{first}, out[{second} * step] = p{first} - q{first};")
+    forward = "\n  ".join(lines)
+
+    pairs, lines = list(_opposites(algorithm.points)), []
+    for first, second in pairs:
+        other = f"in[{second} * step]"
+        if second is None:
+            lines.append(f"const mm_vf p{first} = in[{first} * step];")
+        else:
+            lines.append(f"const mm_vf p{first} = in[{first} * step] + {other};")
+            lines.append(f"const mm_vf q{first} = in[{first} * step] - {other};")
+    for power, row in enumerate(results):
+        half = "q" if power % 2 else "p"
+        terms = _sum((row[first], f"{half if second else 'p'}{first}") for first, second in pairs)
+        lines.append(f"out[{power} * step] = {terms};")
+    backward = "\n  ".join(lines)
+    return f"""
+/* One dimension of B^T d B: {size} values to {size}, `in` and `out` apart by their steps. */
+MM_INLINE void mm_winograd_input(const mm_vf* in, mm_vf* out, const int step) {{
+  {forward}
+}}
+/* One dimension of A^T m A: {size} values to {algorithm.tile}. */
+MM_INLINE void mm_winograd_output(const mm_vf* in, mm_vf* out, const int step) {{
+  {backward}
+}}
 """
+
+
+def _opposites(points: Sequence[int]) -> Iterator[tuple[int, int | None]]:
+    """Numbers of points whose signs alone differ, then those by themselves, infinity included, as (number, None)."""
+    for number, point in enumerate(points):
+        if point > 0 and -point in points:
+            yield number, points.index(-point)
+        elif -point not in points or point == 0:
+            yield number, None
+    yield len(points), None
+
+
+def _sum(terms: Iterator[tuple[float, str]]) -> str:
+    """C of a sum of multiples, those of zero left out."""
+    text = ""
+    for factor, name in terms:
+        if factor:
+            size = name if abs(factor) == 1 else f"{abs(factor)}f * {name}"
+            text += (" - " if factor < 0 else " + ") + size
+    return text.removeprefix(" + ").lstrip()
 
 
 @dataclass(frozen=True)
 class WinogradKernel:
-    """A kernel and the layout of its transformed weights, [panels, 36 * channels, width]."""
+    """A kernel and the layout of its transformed weights, [panels, components * channels, width]."""
 
     source: KernelSource
     layout: PanelLayout
+    algorithm: Winograd
 
     @property
     def packed_elements(self) -> int:
@@ -84,7 +173,7 @@ class WinogradKernel:
 
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Transform and pack weights of shape [outputs, channels, 3, 3]."""
-        g = _WEIGHT_TRANSFORM
+        g = self.algorithm.weights
         transformed = np.einsum("ij,ocjk,lk->ilco", g, weights.astype(np.float64), g, optimize=True)
         return self.layout.pack(transformed.reshape(1, -1, weights.shape[0]).astype(np.float32))
 
@@ -93,13 +182,14 @@ class WinogradKernel:
 class WinogradCut:
     """How the work is cut: tiles of a block, and the product of one component of a block with its weights."""
 
+    algorithm: Winograd
     block: int
     blocking: Blocking
 
     @property
     def note(self) -> str:
-        """For example "16 tiles a task, tile 8 rows x 3 vectors"."""
-        return f"F(4x4, 3x3), {self.block} tiles a task, {self.blocking.tile_rows} x {self.blocking.vectors} vectors"
+        """For example "16 tiles a task, 8 x 3 vectors"."""
+        return f"{self.block} tiles a task, {self.blocking.tile_rows} x {self.blocking.vectors} vectors"
 
 
 def is_winograd(spec: ConvSpec, isa: Isa) -> bool:
@@ -112,32 +202,47 @@ def is_winograd(spec: ConvSpec, isa: Isa) -> bool:
     )
 
 
-def tile_count(spec: ConvSpec) -> int:
-    """Tiles of 4x4 outputs of one image."""
-    return divide_up(spec.output_height, 4) * divide_up(spec.output_width, 4)
+def tile_count(spec: ConvSpec, algorithm: Winograd) -> int:
+    """Tiles of one image."""
+    rows, columns = _tile_grid(spec, algorithm)
+    return rows * columns
 
 
-def winograd_cut(spec: ConvSpec, isa: Isa, block_bytes: int = _BLOCK_BYTES) -> WinogradCut:
+def _tile_grid(spec: ConvSpec, algorithm: Winograd) -> tuple[int, int]:
+    """Rows and columns of tiles of one image, whose size is known."""
+    height, width = spec.output_height, spec.output_width
+    assert isinstance(height, int)
+    assert isinstance(width, int)
+    return divide_up(height, algorithm.tile), divide_up(width, algorithm.tile)
+
+
+def winograd_cut(
+    spec: ConvSpec, isa: Isa, algorithm: Winograd, block_bytes: int = _BLOCK_BYTES
+) -> WinogradCut:
     """Blocks whose transformed inputs take up to so many bytes."""
-    block = _block(tile_count(spec), spec.channels, divide_up(spec.outputs, 4 * isa.lanes), block_bytes)
-    return WinogradCut(block, choose_blocking(component_extent(spec, block), isa))
+    tiles, panels = tile_count(spec, algorithm), divide_up(spec.outputs, 4 * isa.lanes)
+    # Few enough for the cache, in an even number of blocks, and enough tasks for a few threads.
+    input_bytes = algorithm.components * 4 * spec.channels * tiles
+    blocks = max(divide_up(input_bytes, block_bytes), divide_up(_MIN_TASKS, panels), 1)
+    block = max(1, divide_up(tiles, blocks + blocks % 2))
+    return WinogradCut(algorithm, block, choose_blocking(component_extent(spec, block), isa))
 
 
 def component_extent(spec: ConvSpec, block: int) -> Extent:
-    """The product of one of the 36 components of a block of tiles."""
+    """The product of one component of a block of tiles."""
     return Extent(
         images=1, rows=block, columns=1, groups=1, outputs=spec.outputs, runs=1, run_length=spec.channels,
         pixel_bytes=4 * spec.channels,
     )  # fmt: skip
 
 
-def rounding_error(weights: NDArray[np.float32]) -> float:
+def rounding_error(weights: NDArray[np.float32], algorithm: Winograd) -> float:
     """The expected error for weights of shape [outputs, channels, 3, 3], relative to the root mean square of an output.
 
     The worst output channel counts, inputs being independent and of equal size. A running sum of n such terms is
-    rounded by sqrt(n / 6) units; the 36 sums are as large as the squares of the transforms say.
+    rounded by sqrt(n / 6) units; the sums of the components are as large as the squares of the transforms say.
     """
-    g, b, a = _WEIGHT_TRANSFORM**2, _INPUT_TRANSFORM**2, _OUTPUT_TRANSFORM**2
+    g, b, a = algorithm.weights**2, algorithm.inputs**2, algorithm.results**2
     exact = weights.astype(np.float64)
     transformed = np.einsum("ij,ocjk,lk->oil", g, exact**2, g, optimize=True)
     products = transformed * np.outer(b.sum(1), b.sum(1))
@@ -151,10 +256,10 @@ def generate_winograd(spec: ConvSpec, isa: Isa, chosen: WinogradCut | None = Non
     """A kernel for a 3x3 convolution of stride 1 whose channels and outputs fill whole vectors."""
     if not is_winograd(spec, isa):
         raise CompileError(f"Winograd's algorithm does not apply to {spec}")
-    chosen = chosen or winograd_cut(spec, isa)
+    chosen = chosen or winograd_cut(spec, isa, ALGORITHMS[0])
+    algorithm, block, blocking = chosen.algorithm, chosen.block, chosen.blocking
     channels, lanes, parameters = spec.channels, isa.lanes, Parameters()
-    tile_columns = divide_up(spec.output_width, 4)
-    tiles, block, blocking = tile_count(spec), chosen.block, chosen.blocking
+    tiles, components = tile_count(spec, algorithm), algorithm.components
     blocks = divide_up(tiles, block)
     steps = Steps(row=channels, column=0, run="0")
     width = blocking.vectors * lanes
@@ -167,16 +272,16 @@ def generate_winograd(spec: ConvSpec, isa: Isa, chosen: WinogradCut | None = Non
         for height in heights
     )
     code = f"""{LEAST}
-{_TRANSFORMS}
-{_input_function(spec, lanes, tile_columns, block)}
-{_output_function(spec, lanes, tile_columns, block, width)}
+{_transforms(algorithm)}
+{_input_function(spec, algorithm, lanes, block)}
+{_output_function(spec, algorithm, lanes, block, width)}
 {"".join(map(writer.function, heights))}
 static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   const float* input = call->data[0];
   const float* weights = call->data[1];
   float* zeros = scratch;
   float* transformed = zeros + {channels};
-  float* products = transformed + {36 * block * channels};
+  float* products = transformed + {components * block * channels};
   __builtin_memset(zeros, 0, {4 * channels});
   int64_t at = -1;
   for (int64_t task = begin; task < end; task++) {{
@@ -186,11 +291,11 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     const float* from = input + image * INT64_C({spec.height * spec.width * channels});
     if (unit != at) KERNEL_NAME_input(from, zeros, transformed, tile, count);
     at = unit;
-    for (int64_t component = 0; component < 36; component++) {{
+    for (int64_t component = 0; component < {components}; component++) {{
       const int64_t run = 0, run_end = 1, start = 0, stop = {channels}, right_step = {width}, valid = {width};
       const int first = 1, last = 1;
       const float* x = transformed + component * {block * channels};
-      const float* w = weights + (panel * 36 + component) * {channels * width};
+      const float* w = weights + (panel * {components} + component) * {channels * width};
       float* product = products + component * {block * width};
       int64_t r = 0;
       {products}
@@ -201,47 +306,43 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
 """
     source = kernel_source(
         "winograd", code, tasks=spec.images * (blocks * panels),
-        scratch_bytes=4 * (channels + 36 * block * (channels + width)),
-        params=tuple(parameters.dims), note=chosen.note,
+        scratch_bytes=4 * (channels + components * block * (channels + width)),
+        params=tuple(parameters.dims), note=f"{algorithm}, {chosen.note}",
     )  # fmt: skip
-    return WinogradKernel(source, PanelLayout(1, 36 * channels, spec.outputs, width))
+    return WinogradKernel(source, PanelLayout(1, components * channels, spec.outputs, width), algorithm)
 
 
-def _block(tiles: int, channels: int, panels: int, block_bytes: int) -> int:
-    """Tiles of a block: few enough for the cache, in an even number of blocks, and enough tasks for a few threads."""
-    blocks = max(divide_up(36 * 4 * channels * tiles, block_bytes), divide_up(_MIN_TASKS, panels), 1)
-    return max(1, divide_up(tiles, blocks + blocks % 2))
-
-
-def _input_function(spec: ConvSpec, lanes: int, tile_columns: int, block: int) -> str:
-    """Transforms the inputs of `count` tiles into [36, block, channels]; outside the image it reads `zeros`."""
-    channels = spec.channels
+def _input_function(spec: ConvSpec, algorithm: Winograd, lanes: int, block: int) -> str:
+    """Transforms the inputs of `count` tiles into [components, block, channels]; outside the image it reads `zeros`."""
+    channels, tile, n, components = spec.channels, algorithm.tile, algorithm.size, algorithm.components
+    _, tile_columns = _tile_grid(spec, algorithm)
     return f"""
 static void KERNEL_NAME_input(
     const float* image, const float* zeros, float* restrict to, int64_t tile, int64_t count) {{
   for (int64_t t = 0; t < count; t++) {{
-    const int64_t top = (tile + t) / {tile_columns} * 4 - {spec.pads[0]};
-    const int64_t left = (tile + t) % {tile_columns} * 4 - {spec.pads[1]};
-    const float* pixels[36];
-    for (int64_t i = 0; i < 36; i++) {{
-      const int64_t y = top + i / 6, x = left + i % 6;
+    const int64_t top = (tile + t) / {tile_columns} * {tile} - {spec.pads[0]};
+    const int64_t left = (tile + t) % {tile_columns} * {tile} - {spec.pads[1]};
+    const float* pixels[{components}];
+    for (int64_t i = 0; i < {components}; i++) {{
+      const int64_t y = top + i / {n}, x = left + i % {n};
       const int inside = y >= 0 && y < {spec.height} && x >= 0 && x < {spec.width};
       pixels[i] = inside ? image + (y * {spec.width} + x) * {channels} : zeros;
     }}
     for (int64_t c = 0; c < {channels}; c += {lanes}) {{
-      mm_vf d[36], e[36];
-      for (int i = 0; i < 36; i++) d[i] = mm_load(pixels[i] + c);
-      for (int i = 0; i < 6; i++) mm_winograd_input(d + i, e + i, 6);
-      for (int i = 0; i < 6; i++) mm_winograd_input(e + 6 * i, d + 6 * i, 1);
-      for (int i = 0; i < 36; i++) mm_store(to + (i * {block} + t) * {channels} + c, d[i]);
+      mm_vf d[{components}], e[{components}];
+      for (int i = 0; i < {components}; i++) d[i] = mm_load(pixels[i] + c);
+      for (int i = 0; i < {n}; i++) mm_winograd_input(d + i, e + i, {n});
+      for (int i = 0; i < {n}; i++) mm_winograd_input(e + {n} * i, d + {n} * i, 1);
+      for (int i = 0; i < {components}; i++) mm_store(to + (i * {block} + t) * {channels} + c, d[i]);
     }}
   }}
 }}"""
 
 
-def _output_function(spec: ConvSpec, lanes: int, tile_columns: int, block: int, width: int) -> str:
+def _output_function(spec: ConvSpec, algorithm: Winograd, lanes: int, block: int, width: int) -> str:
     """Transforms the products of `count` tiles back and stores the pixels that exist, through the epilogue."""
-    epilogue, outputs = spec.epilogue, spec.outputs
+    epilogue, outputs, tile, n = spec.epilogue, spec.outputs, algorithm.tile, algorithm.size
+    components, (_, tile_columns) = algorithm.components, _tile_grid(spec, algorithm)
     channel_names = [f"channel{i}" for i in range(epilogue.channel_inputs)]
     tensor_names = [f"tensor{i}" for i in range(epilogue.tensor_inputs)]
     names = (*channel_names, *tensor_names)
@@ -255,19 +356,20 @@ static void KERNEL_NAME_output(
   {" ".join(pointers)}
   float* output = call->data[call->n_inputs];
   for (int64_t t = 0; t < count; t++) {{
-    const int64_t top = (tile + t) / {tile_columns} * 4, left = (tile + t) % {tile_columns} * 4;
-    const int64_t rows = mm_least(4, {spec.output_height} - top), columns = mm_least(4, {spec.output_width} - left);
+    const int64_t top = (tile + t) / {tile_columns} * {tile}, left = (tile + t) % {tile_columns} * {tile};
+    const int64_t rows = mm_least({tile}, {spec.output_height} - top);
+    const int64_t columns = mm_least({tile}, {spec.output_width} - left);
     for (int64_t c = 0; c < {width} && channel + c < {outputs}; c += {lanes}) {{
-      mm_vf m[36], e[24];
-      for (int i = 0; i < 36; i++) m[i] = mm_load(products + (i * {block} + t) * {width} + c);
-      for (int i = 0; i < 6; i++) mm_winograd_output(m + i, e + i, 6);
-      for (int i = 0; i < 4; i++) mm_winograd_output(e + 6 * i, m + 4 * i, 1);
+      mm_vf m[{components}], e[{tile * n}];
+      for (int i = 0; i < {components}; i++) m[i] = mm_load(products + (i * {block} + t) * {width} + c);
+      for (int i = 0; i < {n}; i++) mm_winograd_output(m + i, e + i, {n});
+      for (int i = 0; i < {tile}; i++) mm_winograd_output(e + {n} * i, m + {tile} * i, 1);
       {" ".join(channel_loads)}
       for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++) {{
           const int64_t pixel = (image * {spec.output_height} + top + i) * {spec.output_width} + left + j;
           const int64_t at = pixel * {outputs} + channel + c;
-          const mm_vf a = m[4 * i + j];
+          const mm_vf a = m[{tile} * i + j];
           {" ".join(tensor_loads)}
           {statements}
           mm_store(output + at, {result});

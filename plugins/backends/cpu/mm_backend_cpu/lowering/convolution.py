@@ -11,7 +11,7 @@ import numpy as np
 
 from mm_backend_cpu.codegen.conv import ConvSpec, Depth
 from mm_backend_cpu.codegen.conv_transpose import ConvTransposeSpec, TransposedAxis, axis_phases
-from mm_backend_cpu.codegen.winograd import ERROR_BUDGET, is_winograd, rounding_error
+from mm_backend_cpu.codegen.winograd import ALGORITHMS, ERROR_BUDGET, is_winograd, rounding_error
 from mm_backend_cpu.lowering.contraction import (
     EpilogueInputs,
     check_tail,
@@ -124,12 +124,13 @@ def lower_conv(low: Lowering, operation: Operation) -> None:
     """A convolution. Weights are packed for the kernel that is chosen."""
     assert low.isa is not None
     conv = convolution_of(low, operation)
-    winograd = low.winograd and low.opt_level >= WINOGRAD_LEVEL and is_winograd(conv.spec, low.isa)
-    if winograd:
+    winograd = []
+    if low.winograd and low.opt_level >= WINOGRAD_LEVEL and is_winograd(conv.spec, low.isa):
         data = constant_data(conv.weights)
         assert data is not None
-        winograd = rounding_error(conv.unpacked(data.numpy())) <= ERROR_BUDGET
-    choice = low.chooser.choose(conv_problem(conv.spec, low.isa, low.chooser.threads, winograd=winograd))
+        weights = conv.unpacked(data.numpy())
+        winograd = [found for found in ALGORITHMS if rounding_error(weights, found) <= ERROR_BUDGET]
+    choice = low.chooser.choose(conv_problem(conv.spec, low.isa, low.chooser.threads, winograd))
     kernel = choice.kernel
 
     def pack(array: Array) -> Array:

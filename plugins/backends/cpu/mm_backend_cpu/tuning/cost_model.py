@@ -16,6 +16,7 @@ from mm_backend_cpu.codegen.blocking import (
     TileShape,
     assume,
     assumed_columns,
+    assumed_extent,
     assumed_sizes,
     divide_up,
     tile_cycles,
@@ -33,10 +34,10 @@ _MEMORY = 10.0  # of all threads together
 _HIDDEN = 0.7  # of the smaller of arithmetic and memory
 _TASK_CYCLES = 150.0  # to set out on a task
 _PARTIAL_CYCLES = 2.0  # to store and load a vector of sums between pieces of the reduction
-# Winograd: cycles to transform one vector of channels of a tile: 36 loads and stores with some 170 operations, and
-# 36 loads, 120 operations and 16 stores with the epilogue.
-_INPUT_TRANSFORM = 170.0
-_OUTPUT_TRANSFORM = 130.0
+# Winograd: cycles to transform one component of a tile in a vector of channels. F(4x4, 3x3) has 36 loads and stores
+# with some 170 operations, and 36 loads, 120 operations and 16 stores with the epilogue.
+_INPUT_TRANSFORM = 4.7
+_OUTPUT_TRANSFORM = 3.6
 # Depthwise: a tile takes some cycles to begin and to end; the compiler wants some registers for itself, and what does
 # not fit into the others is stored and loaded once for each kernel row.
 _DEPTHWISE_TILE = 12.0
@@ -78,42 +79,46 @@ def contraction_seconds(extent: Extent, blocking: Blocking, tile: TileShape, isa
 
 
 def winograd_seconds(spec: ConvSpec, cut: WinogradCut, isa: Isa, threads: int) -> float:
-    """A convolution by F(4x4, 3x3)."""
-    images, tiles = assume(spec.images, ASSUMED_IMAGES), tile_count(spec)
+    """A convolution by Winograd's algorithm."""
+    images, tiles = assume(spec.images, ASSUMED_IMAGES), tile_count(spec, cut.algorithm)
+    components = cut.algorithm.components
     width = cut.blocking.vectors * isa.lanes
     panels = divide_up(spec.outputs, width)
     units = images * divide_up(tiles, cut.block)
     shape = TileShape(cut.blocking.tile_rows, cut.blocking.vectors)
-    arithmetic = 36 * units * tile_cycles(component_extent(spec, cut.block), isa, shape)
+    arithmetic = components * units * tile_cycles(component_extent(spec, cut.block), isa, shape)
     # A thread that begins with a block in the middle of its panels transforms the inputs of that block again.
-    arithmetic += (
-        (units + (threads - 1) * (units % threads > 0)) * cut.block * (spec.channels // isa.lanes) * _INPUT_TRANSFORM
-    )
-    arithmetic += units * cut.block * divide_up(spec.outputs, isa.lanes) * _OUTPUT_TRANSFORM
+    transformed = (units + (threads - 1) * (units % threads > 0)) * cut.block * components
+    arithmetic += transformed * (spec.channels // isa.lanes) * _INPUT_TRANSFORM
+    arithmetic += units * cut.block * components * divide_up(spec.outputs, isa.lanes) * _OUTPUT_TRANSFORM
     # What the stages hand to each other is written and read, in a part of the second level that weights leave.
-    scratch = 36 * 4 * cut.block * (spec.channels + width)
-    passed = units * 36 * 4 * cut.block * 2 * (spec.channels + panels * width)
+    scratch = components * 4 * cut.block * (spec.channels + width)
+    passed = units * components * 4 * cut.block * 2 * (spec.channels + panels * width)
     arithmetic += passed / (_SECOND_LEVEL if scratch <= _SECOND_LEVEL_BYTES // 4 else _SECOND_LEVEL / 2)
     arithmetic += units * panels * _TASK_CYCLES
-    weight_bytes = 36 * 4 * spec.channels * panels * width
-    moved = 4 * images * (spec.height * spec.width * spec.channels + 16 * tiles * spec.outputs)
+    weight_bytes = components * 4 * spec.channels * panels * width
+    pixels = assumed_extent(spec.height) * assumed_extent(spec.width)
+    moved = 4 * images * (pixels * spec.channels + cut.algorithm.tile**2 * tiles * spec.outputs)
     memory = threads * weight_bytes / _MEMORY + ((units - 1) * weight_bytes + moved) / _THIRD_LEVEL
     return _on_threads(arithmetic, memory, units * panels, threads)
 
 
 def depthwise_seconds(spec: ConvSpec, pixels: int, isa: Isa, threads: int) -> float:
     """A depthwise convolution in tiles of so many pixels of a row."""
-    images = assume(spec.images, ASSUMED_IMAGES)
-    pieces = max(divide_up(spec.output_width, pixels), 1)
-    pixels = divide_up(spec.output_width, pieces)
+    images = assume(spec.images, ASSUMED_IMAGES) * assumed_extent(spec.depth.output)
+    output_rows, output_columns = assumed_extent(spec.output_height), assumed_extent(spec.output_width)
+    pieces = max(divide_up(output_columns, pixels), 1)
+    pixels = divide_up(output_columns, pieces)
     rows, columns = spec.kernel
     inputs = (pixels - 1) * spec.strides[1] + spec.window[1]
     spilled = max(0, pixels + inputs + columns - _DEPTHWISE_REGISTERS * isa.registers)
+    rows *= spec.depth.kernel
     tile = rows * (max(pixels * columns, inputs + columns) / 2 + spilled) + _DEPTHWISE_TILE + _DEPTHWISE_STORE * pixels
     vectors = divide_up(spec.channels, isa.lanes)
-    arithmetic = images * spec.output_height * pieces * vectors * tile
-    moved = 4 * images * spec.channels * (spec.height * spec.width + spec.output_height * spec.output_width)
-    return _on_threads(arithmetic, moved / _THIRD_LEVEL, images * spec.output_height, threads)
+    arithmetic = images * output_rows * pieces * vectors * tile
+    inputs_read = assumed_extent(spec.height) * assumed_extent(spec.width)
+    moved = 4 * images * spec.channels * (inputs_read + output_rows * output_columns)
+    return _on_threads(arithmetic, moved / _THIRD_LEVEL, images * output_rows, threads)
 
 
 def _on_threads(arithmetic: float, memory: float, tasks: int, threads: int) -> float:

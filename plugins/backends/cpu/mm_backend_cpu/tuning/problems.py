@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from mm_backend_cpu.codegen.blocking import (
     Blocking,
     Extent,
     TileShape,
+    assumed_extent,
     assumed_sizes,
     cut,
     divide_up,
@@ -23,12 +24,19 @@ from mm_backend_cpu.codegen.conv_transpose import ConvTransposeKernel, ConvTrans
 from mm_backend_cpu.codegen.expression import Epilogue
 from mm_backend_cpu.codegen.gemm import GemmKernel, GemmSpec, gemm_extent, generate_gemm
 from mm_backend_cpu.codegen.integer import ByteConvKernel, ByteGemmKernel, byte_conv_terms, byte_gemm_terms
+from mm_backend_cpu.codegen.integer_depthwise import generate_byte_depthwise
 from mm_backend_cpu.codegen.isa import Isa
 from mm_backend_cpu.codegen.kernel_source import KernelSource
 from mm_backend_cpu.codegen.matmul import MatmulSpec, Strides, generate_matmul, matmul_extent
 from mm_backend_cpu.codegen.operations import BYTE_RANGES
 from mm_backend_cpu.codegen.strides import product
-from mm_backend_cpu.codegen.winograd import WinogradKernel, generate_winograd, is_winograd, winograd_cut
+from mm_backend_cpu.codegen.winograd import (
+    Winograd,
+    WinogradKernel,
+    generate_winograd,
+    is_winograd,
+    winograd_cut,
+)
 from mm_backend_cpu.tuning.candidate import Candidate, Problem, Threads, ranked
 from mm_backend_cpu.tuning.cost_model import contraction_seconds, depthwise_seconds, winograd_seconds
 from mm_core.types import Dim, ceildiv
@@ -51,8 +59,10 @@ class MatmulKernel:
     packed_elements: int
 
 
-def conv_problem(spec: ConvSpec, isa: Isa, threads: Threads, *, winograd: bool) -> Problem[ConvolutionKernel]:
-    """A convolution; without `winograd`, only kernels whose rounding is that of a direct sum."""
+def conv_problem(
+    spec: ConvSpec, isa: Isa, threads: Threads, winograd: Sequence[Winograd] = ()
+) -> Problem[ConvolutionKernel]:
+    """A convolution; without `winograd`, only by kernels whose rounding is that of a direct sum."""
     candidates: list[Candidate[ConvolutionKernel]] = []
     if is_depthwise(spec):
         candidates += _depthwise(spec, isa, threads)
@@ -61,11 +71,12 @@ def conv_problem(spec: ConvSpec, isa: Isa, threads: Threads, *, winograd: bool) 
         for name, reason, seconds, family, blocking in _cuts(conv_extent(spec), isa, threads):
             make = partial(generate_conv, spec, isa, blocking)
             candidates.append(Candidate(kind, name, reason, seconds, family, make))
-        if winograd and is_winograd(spec, isa):
-            candidates += _winograd(spec, isa, threads)
+        if is_winograd(spec, isa):
+            for algorithm in winograd:
+                candidates += _winograd(spec, isa, threads, algorithm)
     output = spec.output_pixels * spec.outputs
     return Problem(
-        f"{spec}, {isa.name}, {threads}, winograd {winograd}",
+        f"{spec}, {isa.name}, {threads}, {[*map(str, winograd)]}",
         2 * output * (spec.taps * (spec.channels // spec.groups)),
         spec.input_elements,
         _extras(spec.epilogue, spec.outputs, output),
@@ -76,21 +87,8 @@ def conv_problem(spec: ConvSpec, isa: Isa, threads: Threads, *, winograd: bool) 
 
 def conv_transpose_problem(spec: ConvTransposeSpec, isa: Isa, threads: Threads) -> Problem[ConvTransposeKernel]:
     """A transposed convolution. The phases are cut into tiles of one shape, in one order of tasks."""
-    extents = [conv_extent(convolution) for convolution in spec.convolutions]
-    candidates: dict[tuple[TileShape, bool], Candidate[ConvTransposeKernel]] = {}
-    for name, reason, _, (tile, panels_first), _ in _cuts(extents[0], isa, threads):
-        blockings = tuple(cut(extent, isa, tile, panels_first) for extent in extents)
-        seconds = sum(
-            contraction_seconds(extent, blocking, tile, isa, threads.count)
-            for extent, blocking in zip(extents, blockings, strict=True)
-        )
-        candidates.setdefault(
-            (tile, panels_first),
-            Candidate(
-                f"direct, {len(extents)} phases", name, reason, seconds, (tile, panels_first),
-                partial(generate_conv_transpose, spec, isa, blockings),
-            ),
-        )  # fmt: skip
+    depthwise = is_depthwise(spec.convolutions[0])
+    candidates = (_transposed_depthwise if depthwise else _transposed)(spec, isa, threads)
     image = spec.images * spec.rows.size * spec.columns.size
     output = spec.images * spec.rows.output * spec.columns.output * spec.outputs
     taps = spec.rows.kernel * spec.columns.kernel
@@ -100,7 +98,7 @@ def conv_transpose_problem(spec: ConvTransposeSpec, isa: Isa, threads: Threads) 
         image * spec.channels,
         _extras(spec.epilogue, spec.outputs, output),
         output,
-        ranked(candidates.values()),
+        ranked(candidates),
     )
 
 
@@ -123,7 +121,7 @@ def gemm_problem(spec: GemmSpec, isa: Isa, threads: Threads) -> Problem[GemmKern
 
 def byte_conv_problem(spec: ConvSpec, isa: Isa, threads: Threads) -> Problem[ByteConvKernel]:
     """A convolution of bytes. Operations are counted as those of a product of four bytes."""
-    return _of_bytes(conv_problem(*byte_conv_terms(spec, isa), threads, winograd=False), ByteConvKernel)
+    return _of_bytes(conv_problem(*byte_conv_terms(spec, isa), threads), ByteConvKernel)
 
 
 def byte_gemm_problem(spec: GemmSpec, isa: Isa, threads: Threads) -> Problem[ByteGemmKernel]:
@@ -194,24 +192,29 @@ def _cuts(extent: Extent, isa: Isa, threads: Threads, orders: tuple[bool, ...] =
                 yield blocking.note, f"{loads:.1f} FMAs a load; {order}", seconds, (tile, panels_first), blocking
 
 
-def _winograd(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate[ConvolutionKernel]]:
-    for chosen in dict.fromkeys(winograd_cut(spec, isa, size) for size in _WINOGRAD_BLOCKS):
+def _winograd(
+    spec: ConvSpec, isa: Isa, threads: Threads, algorithm: Winograd
+) -> Iterator[Candidate[ConvolutionKernel]]:
+    fewer = algorithm.tile**2 * spec.taps / algorithm.components
+    more = algorithm.components / spec.taps
+    for chosen in dict.fromkeys(winograd_cut(spec, isa, algorithm, size) for size in _WINOGRAD_BLOCKS):
         yield Candidate(
-            "Winograd",
+            f"Winograd's {algorithm}",
             chosen.note,
-            "a quarter of the multiplications, for two transforms and four times the weights",
+            f"{fewer:.3g} times fewer multiplications, for two transforms and {more:.2g} times the weights",
             winograd_seconds(spec, chosen, isa, threads.count),
-            chosen.block,
+            (algorithm, chosen.block),
             partial(generate_winograd, spec, isa, chosen),
             WINOGRAD_MARGIN,
         )
 
 
 def _depthwise(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate[ConvolutionKernel]]:
+    generate = generate_depthwise if spec.bytes is None else generate_byte_depthwise
     usual = default_pixels(isa)
     sizes = (usual, max(1, usual // 2), usual + usual // 2)
     # Rows are cut into equal pieces, so that sizes which give as many of them give the same kernel.
-    by_pieces = {divide_up(spec.output_width, size): size for size in reversed(sizes)}
+    by_pieces = {divide_up(assumed_extent(spec.output_width), size): size for size in reversed(sizes)}
     for pixels in by_pieces.values():
         yield Candidate(
             "depthwise",
@@ -219,7 +222,39 @@ def _depthwise(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate
             f"{pixels} accumulators of {isa.registers} registers share each weight",
             depthwise_seconds(spec, pixels, isa, threads.count),
             pixels,
-            partial(generate_depthwise, spec, isa, pixels),
+            partial(generate, spec, isa, pixels),
+        )
+
+
+def _transposed(
+    spec: ConvTransposeSpec, isa: Isa, threads: Threads
+) -> Iterator[Candidate[ConvTransposeKernel]]:
+    """All phases in tiles of one shape, in one order of tasks."""
+    extents = [conv_extent(convolution) for convolution in spec.convolutions]
+    seen = set()
+    for name, reason, _, family, _ in _cuts(extents[0], isa, threads):
+        if family in seen:
+            continue
+        seen.add(family)
+        blockings = tuple(cut(extent, isa, *family) for extent in extents)
+        seconds = sum(
+            contraction_seconds(extent, blocking, family[0], isa, threads.count)
+            for extent, blocking in zip(extents, blockings, strict=True)
+        )
+        make = partial(generate_conv_transpose, spec, isa, blockings)
+        yield Candidate(f"direct, {len(extents)} phases", name, reason, seconds, family, make)
+
+
+def _transposed_depthwise(
+    spec: ConvTransposeSpec, isa: Isa, threads: Threads
+) -> Iterator[Candidate[ConvTransposeKernel]]:
+    """All phases in tiles of one size."""
+    for largest in _depthwise(spec.convolutions[0], isa, threads):
+        pixels: int = largest.family  # type: ignore[assignment]
+        seconds = sum(depthwise_seconds(each, pixels, isa, threads.count) for each in spec.convolutions)
+        make = partial(generate_conv_transpose, spec, isa, pixels=pixels)
+        yield Candidate(
+            f"depthwise, {len(spec.convolutions)} phases", largest.name, largest.reason, seconds, pixels, make
         )
 
 
