@@ -78,9 +78,10 @@ class Model:
     def create_engine(
         self, devices: Sequence[str] | None = None, threads: int | None = None
     ) -> Engine:
-        """Load the model onto devices, such as `["cpu:0"]`; one for each backend that it was built for.
+        """Load the model onto devices, such as `["cpu:0"]`; one for each backend that runs a part of it.
 
-        None takes the first device of each. `threads` bounds the host threads one request may use (None: all cores).
+        None takes the first device of each. One that is named and gets nothing to do is no error, if another one is
+        used. `threads` bounds the host threads one request may use (None: all cores).
         """
         from mm_core.runtime import Engine
 

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 import mm_core as mm
-from tests.packaging.conftest import Environment
+from tests.packaging.conftest import Environment, run
 from tests.packaging.distributions import DISTRIBUTIONS, ROOT
 
 pytestmark = pytest.mark.serial
@@ -140,3 +140,27 @@ def test_code_compiled_elsewhere_runs_in_a_deployment(environment: Make, tmp_pat
     )
     here = model.create_engine().create_context().run({"image": images})["logits"]
     np.testing.assert_array_equal(np.load(tmp_path / "logits.npy"), here)
+
+
+def test_the_mlu_is_built_with_a_compiler_and_deployed_without(environment: Make, tmp_path: Path) -> None:
+    """The wheel holds the language, the emulator and the kernels; two packages run what was made of them."""
+    builder = environment("mm-core[standard]", "mm-parser-onnx", "mm-backend-mlu")
+    model = tmp_path / "digits.mm"
+    source = (DIGITS / "digits.onnx", "--backend", "mlu", "--strict", "--batch_size", "2", "-o", model)
+    run(builder.folder / "bin" / "mm_build", *source, MM_CACHE_DIR=str(tmp_path / "cache"))
+    deployed = environment("mm-core", "mm-backend-mlu")
+    output = deployed.run("mm_run", model, "--devices", "mlu:0", "--iterations", "3", "--duration", "0")
+    assert "emulated MLU370-S4" in output
+    assert "Predicted latency (not measured)" in output
+    code = (
+        "import sys, numpy as np, mm_core as mm\n"
+        "context = mm.Model.load(sys.argv[1]).create_engine().create_context()\n"
+        "context.run({'image': np.zeros((2, 1, 8, 8), np.float32)})\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('mm_')))"
+    )
+    loaded = deployed.run("python", "-c", code, model).split()
+    unwanted = ("mm_core.compiler", "mm_core.ir", "mm_core.ops", "mm_backend_mlu.codegen", "mm_backend_mlu.compiler",
+                "mm_backend_mlu.lowering", "mm_backend_mlu.toolchain")  # fmt: skip
+    assert not [name for name in loaded if name.startswith(unwanted)]
+    failing = "import subprocess, sys; print(subprocess.run(sys.argv[1:], stderr=-1, text=True).stderr)"
+    assert "there is no C++ compiler" in builder.run("python", "-c", failing, "mm_build", *source)

