@@ -168,9 +168,14 @@ def assumed_sizes(extent: Extent) -> tuple[int, int, int]:
     )
 
 
+def assumed_extent(dim: Dim) -> int:
+    """Rows or columns of an image, as costs are estimated with them."""
+    return assume(dim, _ASSUMED_SIDE)
+
+
 def assumed_columns(extent: Extent) -> int:
     """Columns, as costs are estimated with them."""
-    return assume(extent.columns, _ASSUMED_SIDE)
+    return assumed_extent(extent.columns)
 
 
 def tile_shapes(extent: Extent, isa: Isa) -> Iterator[TileShape]:
@@ -186,7 +191,7 @@ def tile_shapes(extent: Extent, isa: Isa) -> Iterator[TileShape]:
 def _arrange(columns: Dim, pixels: int) -> tuple[int, tuple[int, ...]]:
     """(rows of a tile, sizes of the pieces of a row): whole rows where they fit, else a row in nearly equal pieces."""
     if not isinstance(columns, int):
-        return 1, (pixels, *_powers_below(pixels))
+        return 1, (pixels, *powers_below(pixels))
     if pixels >= columns:
         return max(1, pixels // max(columns, 1)), ()
     return 1, equal_pieces(columns, pixels)
@@ -209,10 +214,10 @@ def _lines_in_a_set(pixels: int, pixel_bytes: Dim) -> int:
 def _tail_rows(rows: Dim, tile_rows: int) -> tuple[int, ...]:
     if isinstance(rows, int):
         return (rows % tile_rows,) if rows % tile_rows else ()
-    return _powers_below(tile_rows)
+    return powers_below(tile_rows)
 
 
-def _powers_below(size: int) -> tuple[int, ...]:
+def powers_below(size: int) -> tuple[int, ...]:
     """The powers of two below a size, the largest first: of each at most one is needed for what is left over."""
     return tuple(1 << bit for bit in reversed(range(8)) if 1 << bit < size)
 

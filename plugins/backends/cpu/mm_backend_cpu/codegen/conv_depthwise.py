@@ -1,7 +1,8 @@
 """Depthwise convolution of NHWC images: one filter a channel, vectors over channels, several pixels of a row at a time.
 
 Nothing is copied for padding: a tile of pixels at the left or right border is a function of its own that leaves out the
-taps that fall outside, and a row at the top or bottom border takes fewer kernel rows.
+taps that fall outside, and a row at the top or bottom border takes fewer kernel rows. Where only running tells the
+width, pixels at the border go one by one, with as many taps as fall inside.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_core.errors import CompileError
+from mm_core.types import ceildiv
 
 from .access import load_vector, store_vector
-from .blocking import divide_up, equal_pieces
-from .conv import ConvSpec
+from .blocking import assumed_extent, divide_up, equal_pieces, powers_below
+from .conv_spec import ConvSpec, dense_placement
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
 from .operations import C_TYPES, VECTOR_TYPES
+from .window_taps import taps_inside
 
 _TASK_FLOP = 40_000
 _MAX_TASKS = 64
@@ -31,7 +34,7 @@ Tap = tuple[int, int]
 
 @dataclass(frozen=True)
 class DepthwiseLayout:
-    """Packed weights of a depthwise convolution, [height * width of the window, padded channels]."""
+    """Packed weights of a depthwise convolution, [taps of the window, padded channels]."""
 
     taps: int
     padded_channels: int
@@ -42,9 +45,9 @@ class DepthwiseLayout:
         return self.taps * self.padded_channels
 
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Pack weights of shape [channels, 1, height, width]."""
+        """Pack weights of shape [channels, 1, *kernel]."""
         channels = weights.shape[0]
-        packed = np.zeros((weights.shape[2] * weights.shape[3], self.padded_channels), weights.dtype)
+        packed = np.zeros((self.taps, self.padded_channels), weights.dtype)
         packed[:, :channels] = weights.reshape(channels, -1).T
         return packed
 
@@ -62,30 +65,33 @@ class DepthwiseKernel:
         return self.layout.elements
 
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Pack weights of shape [channels, 1, height, width]."""
+        """Pack weights of shape [channels, 1, *kernel]."""
         return self.layout.pack(weights)
 
 
 @dataclass(frozen=True)
-class _Tile:
-    """`pixels` neighbouring output pixels of a row from `column` on, with the taps that lie inside the image."""
+class _Shape:
+    """`pixels` neighbouring output pixels of a row, and the taps that lie inside the image: those from `left` to before
+    `right` where none are given. Tiles of one shape share a function."""
 
-    column: int
     pixels: int
-    taps: tuple[Tap, ...]
+    taps: tuple[Tap, ...] | None
 
-    @property
-    def shape(self) -> tuple[int, tuple[Tap, ...]]:
-        """Tiles of one shape share a function."""
-        return self.pixels, self.taps
+
+_BORDER = _Shape(1, None)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Tiles of one shape side by side while they end no later than `stop`, which is C."""
+
+    shape: _Shape
+    stop: str
 
 
 def is_depthwise(spec: ConvSpec) -> bool:
     """Whether `generate_depthwise` takes this convolution."""
-    return (
-        spec.groups == spec.channels == spec.outputs
-        and (spec.input_layout, spec.depth.is_flat, spec.placement, spec.has_known_size) == ("NHWC", True, None, True)
-    )
+    return spec.groups == spec.channels == spec.outputs and spec.input_layout == "NHWC"
 
 
 def default_pixels(isa: Isa) -> int:
@@ -93,50 +99,57 @@ def default_pixels(isa: Isa) -> int:
     return max(1, isa.registers // 4)
 
 
-def generate_depthwise(spec: ConvSpec, isa: Isa, pixels: int | None = None) -> DepthwiseKernel:
-    """A kernel for a convolution with as many groups as input and output channels, in tiles of up to `pixels`."""
+def generate_depthwise(
+    spec: ConvSpec, isa: Isa, pixels: int | None = None, first_weight: int = 0
+) -> DepthwiseKernel:
+    """A kernel for a convolution with as many groups as input and output channels, in tiles of up to `pixels`.
+
+    The packed weights begin at `first_weight`.
+    """
     if not is_depthwise(spec):
         raise CompileError(f"not a depthwise convolution of NHWC images: {spec}")
-    writer = DepthwiseWriter(spec, isa, pixels or default_pixels(isa))
-    padded, rows = writer.layout.padded_channels, spec.output_height
-    flop = 2 * rows * spec.output_width * spec.channels * spec.kernel[0] * spec.kernel[1]
+    parameters = Parameters()
+    writer = DepthwiseWriter(spec, isa, pixels or default_pixels(isa), parameters=parameters)
+    padded, rows = writer.layout.padded_channels, assumed_extent(spec.output_height)
+    flop = 2 * rows * assumed_extent(spec.output_width) * spec.channels * spec.taps
     tasks = max(1, min(_MAX_TASKS, flop // _TASK_FLOP))
     block_rows = max(1, rows // tasks)
-    blocks = divide_up(rows, block_rows)
-    slices = max(1, min(tasks // max(blocks, 1), padded // isa.lanes // 4))
+    slices = max(1, min(tasks // max(divide_up(rows, block_rows), 1), padded // isa.lanes // 4))
     slice_channels = divide_up(padded // isa.lanes, slices) * isa.lanes
     slices = divide_up(padded, slice_channels)
 
-    parameters = Parameters()
-    epilogue = spec.epilogue
+    c, depth, epilogue = parameters.c, spec.depth, spec.epilogue
+    place = spec.placement or dense_placement(spec)
+    blocks = ceildiv(spec.output_height, block_rows)
     names = [f"extra{i}" for i in range(len(epilogue.input_dtypes) - 1)]
     extra = [
         f"const {C_TYPES[dtype]}* {name} = call->data[{index}];"
         for index, (name, dtype) in enumerate(zip(names, epilogue.input_dtypes[1:], strict=True), 2)
     ]
-    origin = f"(image * {rows} + row) * {spec.output_width * spec.channels}"
-    element = _input_type(spec)
+    origin = f"({c(place.start)} + image * {c(place.image)} + row * {c(place.row)})"
+    element, pitch = _input_type(spec), c(spec.width * spec.channels)
+    plane = "image" if depth.is_flat else f"(image / {c(depth.output)} * {c(depth.size)} + z)"
     code = f"""{LEAST}
 {writer.functions()}
 static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   (void)scratch;
   const {element}* input = call->data[0];
-  const float* weights = call->data[1];
+  const float* weights = (const float*)call->data[1] + {first_weight};
   {" ".join(extra)}
   {C_TYPES[epilogue.result_dtype]}* output = call->data[call->n_inputs];
   for (int64_t task = begin; task < end; task++) {{
-    const int64_t image = task / {blocks * slices}, block = task / {slices} % {blocks};
+    const int64_t image = task / {c(blocks * slices)}, block = task / {slices} % {c(blocks)};
     const int64_t channel = task % {slices} * {slice_channels};
     const int64_t channel_end = mm_least(channel + {slice_channels}, {spec.channels});
-    const int64_t row_end = mm_least((block + 1) * {block_rows}, {rows});
+    const int64_t row_end = mm_least((block + 1) * {block_rows}, {c(spec.output_height)});
     for (int64_t row = block * {block_rows}; row < row_end; row++) {{
-{writer.row(f"input + (image * {spec.height} + y) * INT64_C({spec.width * spec.channels})", "output", origin, names)}
+{writer.row(f"input + ({plane} * {c(spec.height)} + y) * {pitch}", "output", origin, names)}
     }}
   }}
 }}
 """
     source = kernel_source(
-        f"depthwise{spec.kernel[0]}x{spec.kernel[1]}", code, tasks=spec.images * (blocks * slices),
+        f"depthwise{spec.kernel[0]}x{spec.kernel[1]}", code, tasks=spec.images * depth.output * (blocks * slices),
         params=tuple(parameters.dims), note=f"{writer.pixels} pixels at a time",
     )  # fmt: skip
     return DepthwiseKernel(source, writer.layout)
@@ -145,119 +158,169 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
 class DepthwiseWriter:
     """Writes the tile functions of a depthwise convolution, and the C that computes one row with them."""
 
-    def __init__(self, spec: ConvSpec, isa: Isa, pixels: int, name: str = "KERNEL_NAME_tile") -> None:
-        self.spec, self.isa = spec, isa
+    def __init__(
+        self,
+        spec: ConvSpec,
+        isa: Isa,
+        pixels: int,
+        name: str = "KERNEL_NAME_tile",
+        parameters: Parameters | None = None,
+    ) -> None:
+        self.spec, self.isa, self.c = spec, isa, (parameters or Parameters()).c
         padded = divide_up(spec.channels, isa.lanes) * isa.lanes
-        self.layout = DepthwiseLayout(spec.kernel[0] * spec.kernel[1], padded)
-        self._tiles = list(_tiles(spec, pixels))
-        shapes = dict.fromkeys(tile.shape for tile in self._tiles)
+        self.layout = DepthwiseLayout(spec.taps, padded)
+        self.place = spec.placement or dense_placement(spec)
+        self._runs = list(self._known_runs(pixels) if isinstance(spec.width, int) else self._unknown_runs(pixels))
+        shapes = dict.fromkeys(run.shape for run in self._runs)
         self._names = {shape: f"{name}{index}" for index, shape in enumerate(shapes)}
 
     @property
     def pixels(self) -> int:
         """Pixels of the largest tile."""
-        return max((tile.pixels for tile in self._tiles), default=0)
+        return max((run.shape.pixels for run in self._runs), default=0)
 
     def functions(self) -> str:
         """The tile functions."""
-        return "\n".join(_tile_function(self.spec, self.isa, name, *shape) for shape, name in self._names.items())
+        return "\n".join(self._function(name, shape) for shape, name in self._names.items())
 
     def row(self, source: str, output: str, origin: str, extras: Sequence[str]) -> str:
         """Computes output row `row` for channels from `channel` to `channel_end`, where `weights` are declared.
 
-        `source` is a C expression of the address of input row `y`; `output` and `extras`, the epilogue's inputs, are
-        pointers, and `origin` says where in the output the row begins.
+        `source` is a C expression of the address of input row `y`, and in a volume of plane `z` of image `image`;
+        `output` and `extras`, the epilogue's inputs, are pointers, and `origin` says where in the output a row begins.
         """
         spec, channel_inputs = self.spec, self.spec.epilogue.channel_inputs
         arguments = [*extras[:channel_inputs], *(f"{name} + at" for name in extras[channel_inputs:])]
-        arguments = ["rows", "from", "weights", f"{output} + at", "first", "last", "channel", "channel_end", *arguments]
-        calls = []
-        for shape, run in groupby(self._tiles, key=lambda tile: tile.shape):
-            same = list(run)
-            calls.append(f"""\
-      for (int64_t column = {same[0].column}; column < {same[-1].column + shape[0]}; column += {shape[0]}) {{
-        const int64_t at = {origin} + column * {spec.channels};
-        const int64_t from = (column * {spec.strides[1]} - {spec.pads[1]}) * {spec.channels};
-        {self._names[shape]}({", ".join(arguments)});
+        arguments = ["from", "weights", f"{output} + at", "channel", "channel_end", *arguments]
+        lines = ["int64_t column = 0;"] + ([] if isinstance(spec.width, int) else [self._inner_columns()])
+        for run in self._runs:
+            bounds = ""
+            called = ["rows", "taps", "count", *arguments]
+            if run.shape.taps is None:
+                width, kernel = self.c(spec.width), str(spec.kernel[1])
+                bounds = taps_inside("left", "right", "start", width, kernel, spec.dilations[1])
+                called += ["left", "right"]
+            lines.append(f"""\
+for (; column + {run.shape.pixels} <= {run.stop}; column += {run.shape.pixels}) {{
+        const int64_t at = {origin} + column * {self.c(self.place.column)};
+        const int64_t start = column * {spec.strides[1]} - {spec.pads[1]}, from = start * {spec.channels};
+        {bounds}
+        {self._names[run.shape]}({", ".join(called)});
       }}""")
         return f"""\
-      const int64_t top = row * {spec.strides[0]} - {spec.pads[0]};
-      int64_t first = 0, last = {spec.kernel[0]};
-      while (first < last && top + first * {spec.dilations[0]} < 0) first++;
-      while (last > first && top + (last - 1) * {spec.dilations[0]} >= {spec.height}) last--;
-      const {_input_type(spec)}* rows[{spec.kernel[0]}];
-      for (int64_t ky = first; ky < last; ky++) {{
-        const int64_t y = top + ky * {spec.dilations[0]};
-        rows[ky] = {source};
-      }}
-{chr(10).join(calls)}"""
+      {self._kernel_rows(source)}
+      {f"{chr(10)}      ".join(lines)}"""
 
+    def _kernel_rows(self, source: str) -> str:
+        """C that lists the input rows under an output row and the first taps of their kernel rows."""
+        spec, depth = self.spec, self.spec.depth
+        code = f"""for (int64_t ky = 0; ky < {spec.kernel[0]}; ky++) {{
+        const int64_t y = row * {spec.strides[0]} - {spec.pads[0]} + ky * {spec.dilations[0]};
+        if (y < 0 || y >= {self.c(spec.height)}) continue;
+        rows[count] = {source};
+        taps[count++] = {"ky" if depth.is_flat else f"kz * {spec.kernel[0]} + ky"};
+      }}"""
+        if not depth.is_flat:
+            code = f"""for (int64_t kz = 0; kz < {depth.kernel}; kz++) {{
+        const int64_t z = image % {self.c(depth.output)} * {depth.stride} - {depth.pads[0]} + kz * {depth.dilation};
+        if (z < 0 || z >= {self.c(depth.size)}) continue;
+        {code}
+      }}"""
+        size = depth.kernel * spec.kernel[0]
+        return f"const {_input_type(spec)}* rows[{size}]; int64_t taps[{size}], count = 0;\n      {code}"
 
-def _tiles(spec: ConvSpec, pixels: int) -> Iterator[_Tile]:
-    """The row in nearly equal pieces of up to so many pixels."""
-    column = 0
-    for size in equal_pieces(spec.output_width, pixels):
-        taps = tuple(
-            (pixel, tap)
-            for tap in range(spec.kernel[1])
-            for pixel in range(size)
-            if 0 <= (column + pixel) * spec.strides[1] - spec.pads[1] + tap * spec.dilations[1] < spec.width
-        )
-        yield _Tile(column, size, taps)
-        column += size
+    def _known_runs(self, pixels: int) -> Iterator[_Run]:
+        """The row in nearly equal pieces of up to so many pixels."""
+        spec, column = self.spec, 0
+        tiles = []
+        assert isinstance(spec.width, int)
+        assert isinstance(spec.output_width, int)
+        for size in equal_pieces(spec.output_width, pixels):
+            taps = tuple(
+                (pixel, tap)
+                for pixel, tap in self._all_taps(size)
+                if 0 <= (column + pixel) * spec.strides[1] - spec.pads[1] + tap * spec.dilations[1] < spec.width
+            )
+            column += size
+            tiles.append((_Shape(size, taps), column))
+        for shape, run in groupby(tiles, key=lambda tile: tile[0]):
+            *_, (_, stop) = run
+            yield _Run(shape, str(stop))
 
+    def _unknown_runs(self, pixels: int) -> Iterator[_Run]:
+        """Pixels at the left border, large tiles and then smaller ones inside, and pixels at the right border."""
+        yield _Run(_BORDER, "inner")
+        for size in (pixels, *powers_below(pixels)):
+            yield _Run(_Shape(size, tuple(self._all_taps(size))), "outer")
+        yield _Run(_BORDER, self.c(self.spec.output_width))
 
-def _tile_function(spec: ConvSpec, isa: Isa, name: str, pixels: int, taps: tuple[Tap, ...]) -> str:
-    """Computes the tile for channels from `c` to `end`, with kernel rows from `first` to `last`.
+    def _inner_columns(self) -> str:
+        """C of the columns from `inner` to before `outer`, whose windows lie inside the image."""
+        spec, columns = self.spec, self.c(self.spec.output_width)
+        before = max(0, divide_up(spec.pads[1], spec.strides[1]))
+        room = self.c(spec.width + spec.pads[1] - spec.window[1])
+        return f"""const int64_t inner = mm_least({before}, {columns});
+      const int64_t inside = {room} < 0 ? 0 : mm_least({room} / {spec.strides[1]} + 1, {columns});
+      const int64_t outer = inside < inner ? inner : inside;"""
 
-    The inputs of its first pixel lie `from` elements behind the addresses of `rows`.
-    """
-    epilogue = spec.epilogue
-    channel_names = [f"channel{i}" for i in range(epilogue.channel_inputs)]
-    tensor_names = [f"tensor{i}" for i in range(epilogue.tensor_inputs)]
-    dtypes = dict(zip((*channel_names, *tensor_names), epilogue.input_dtypes[1:], strict=True))
-    pointers = "".join(f", const {C_TYPES[dtype]}* {name}" for name, dtype in dtypes.items())
-    padded = divide_up(spec.channels, isa.lanes) * isa.lanes
+    def _all_taps(self, pixels: int) -> Iterator[Tap]:
+        return ((pixel, tap) for tap in range(self.spec.kernel[1]) for pixel in range(pixels))
 
-    def load(name: str, address: str, limit: str) -> str:
-        return f"const {VECTOR_TYPES[dtypes[name]]} {name}_v = {load_vector(address, dtypes[name], limit)};"
+    def _function(self, name: str, shape: _Shape) -> str:
+        """Computes the tile for channels from `c` to `end`, with `count` kernel rows that begin at `taps`.
 
-    def body(limit: str) -> str:
-        lines = [f"mm_vf {', '.join(f'a{p} = {{0}}' for p in range(pixels))};"]
-        lines.append("for (int64_t ky = first; ky < last; ky++) {")
-        lines.append(f"  const {_input_type(spec)}* row = rows[ky] + from + c;")
-        lines.append(f"  const float* w = weights + ky * {spec.kernel[1] * padded} + c;")
-        for pixel, tap in taps:
-            offset = (pixel * spec.strides[1] + tap * spec.dilations[1]) * spec.channels
-            lines.append(f"  a{pixel} += {_load_input(spec, f'row + {offset}', limit)} * mm_load(w + {tap * padded});")
-        lines.append("}")
-        lines += [load(name, f"{name} + c", limit) for name in channel_names]
-        for pixel in range(pixels):
-            at = f"{pixel * spec.channels} + c"
-            loads = [load(name, f"{name} + {at}", limit) for name in tensor_names]
-            inputs = [f"a{pixel}", *(f"{name}_v" for name in (*channel_names, *tensor_names))]
-            statements, result = epilogue.emit(inputs)
-            store = store_vector(f"output + {at}", result, epilogue.result_dtype, limit)
-            lines.append(f"{{ {' '.join(loads)} {statements} {store}; }}")
-        return "\n".join(f"    {line}" for line in lines)
+        The inputs of its first pixel lie `from` elements behind the addresses of `rows`.
+        """
+        spec, isa, epilogue, padded = self.spec, self.isa, self.spec.epilogue, self.layout.padded_channels
+        channel_names = [f"channel{i}" for i in range(epilogue.channel_inputs)]
+        tensor_names = [f"tensor{i}" for i in range(epilogue.tensor_inputs)]
+        dtypes = dict(zip((*channel_names, *tensor_names), epilogue.input_dtypes[1:], strict=True))
+        pointers = "".join(f", const {C_TYPES[dtype]}* {name}" for name, dtype in dtypes.items())
 
-    tail = ""
-    if spec.channels % isa.lanes:
-        tail = f"""  if (c < end) {{
-    const int64_t count = end - c;
-{body("count")}
+        def load(name: str, address: str, limit: str) -> str:
+            return f"const {VECTOR_TYPES[dtypes[name]]} {name}_v = {load_vector(address, dtypes[name], limit)};"
+
+        def body(limit: str) -> str:
+            lines = [f"mm_vf {', '.join(f'a{p} = {{0}}' for p in range(shape.pixels))};"]
+            lines.append("for (int64_t k = 0; k < count; k++) {")
+            lines.append(f"  const {_input_type(spec)}* row = rows[k] + from + c;")
+            lines.append(f"  const float* w = weights + taps[k] * {spec.kernel[1] * padded} + c;")
+            if shape.taps is None:
+                x = _load_input(spec, f"row + tap * {spec.dilations[1] * spec.channels}", limit)
+                lines.append(f"  for (int64_t tap = left; tap < right; tap++) a0 += {x} * mm_load(w + tap * {padded});")
+            for pixel, tap in shape.taps or ():
+                offset = (pixel * spec.strides[1] + tap * spec.dilations[1]) * spec.channels
+                x = _load_input(spec, f"row + {offset}", limit)
+                lines.append(f"  a{pixel} += {x} * mm_load(w + {tap * padded});")
+            lines.append("}")
+            lines += [load(name, f"{name} + c", limit) for name in channel_names]
+            for pixel in range(shape.pixels):
+                at = f"{pixel} * step + c"
+                loads = [load(name, f"{name} + {at}", limit) for name in tensor_names]
+                inputs = [f"a{pixel}", *(f"{name}_v" for name in (*channel_names, *tensor_names))]
+                statements, result = epilogue.emit(inputs)
+                store = store_vector(f"output + {at}", result, epilogue.result_dtype, limit)
+                lines.append(f"{{ {' '.join(loads)} {statements} {store}; }}")
+            return "\n".join(f"    {line}" for line in lines)
+
+        tail = ""
+        if spec.channels % isa.lanes:
+            tail = f"""  if (c < end) {{
+    const int64_t limit = end - c;
+{body("limit")}
   }}
 """
-    return f"""
+        bounds = ", int64_t left, int64_t right" if shape.taps is None else ""
+        return f"""
 static __attribute__((noinline)) void {name}(
-    const {_input_type(spec)}* const* rows, int64_t from, const float* weights,
-    {C_TYPES[epilogue.result_dtype]}* output, int64_t first, int64_t last, int64_t c, int64_t end{pointers}) {{
+    const {_input_type(spec)}* const* rows, const int64_t* taps, int64_t count, int64_t from, const float* weights,
+    {C_TYPES[epilogue.result_dtype]}* output, int64_t c, int64_t end{pointers}{bounds}) {{
+  const int64_t step = {self.place.column};
   for (; c + {isa.lanes} <= end; c += {isa.lanes}) {{
 {body("")}
   }}
 {tail}}}
 """
-
 
 def _input_type(spec: ConvSpec) -> str:
     return "float" if spec.bytes is None else "int8_t" if spec.bytes.signed else "uint8_t"

@@ -123,3 +123,9 @@ class ConvSpec:
         """Whether the input is copied before it is read."""
         copied = self.input_layout == "NCHW" or (self.bytes is not None and self.bytes.copied)
         return copied or any(self.pads) or any(self.depth.pads)
+
+
+def dense_placement(spec: ConvSpec) -> Placement:
+    """Where pixels lie in an output that holds nothing else."""
+    row = spec.output_width * spec.outputs
+    return Placement(spec.output_height * row, row, spec.outputs)

@@ -22,6 +22,7 @@ from mm_core.types import Dim, ceildiv
 from .blocking import Blocking
 from .contraction import Placement
 from .conv import ConvKernel, ConvSpec, generate_conv
+from .conv_depthwise import DepthwiseKernel, generate_depthwise, is_depthwise
 from .expression import Epilogue
 from .isa import Isa
 from .kernel_source import KernelSource, joined
@@ -127,8 +128,9 @@ class ConvTransposeKernel:
     """A kernel, its phases, and the convolutions that compute them."""
 
     source: KernelSource
+    groups: int
     phases: tuple[tuple[_Phase, _Phase], ...]
-    convolutions: tuple[ConvKernel, ...]
+    convolutions: tuple[ConvKernel | DepthwiseKernel, ...]
 
     @property
     def packed_elements(self) -> int:
@@ -137,7 +139,7 @@ class ConvTransposeKernel:
 
     def pack(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pack weights of shape [channels, outputs / groups, kernel rows, kernel columns]."""
-        groups = self.convolutions[0].layout.groups
+        groups = self.groups
         channels, outputs, *kernel = weights.shape
         turned = weights.reshape(groups, channels // groups, outputs, *kernel).swapaxes(1, 2)
         turned = turned.reshape(groups * outputs, channels // groups, *kernel)
@@ -149,13 +151,17 @@ class ConvTransposeKernel:
 
 
 def generate_conv_transpose(
-    spec: ConvTransposeSpec, isa: Isa, blockings: Sequence[Blocking | None] | None = None
+    spec: ConvTransposeSpec, isa: Isa, blockings: Sequence[Blocking | None] | None = None, pixels: int | None = None
 ) -> ConvTransposeKernel:
-    """A kernel for `spec`, its phases cut as `blockings` say or else by rule."""
-    kernels: list[ConvKernel] = []
+    """A kernel for `spec`, its phases cut as `blockings` say, or in tiles of `pixels` where they are depthwise; without
+    either by rule."""
+    kernels: list[ConvKernel | DepthwiseKernel] = []
     first_weight = 0
     for convolution, blocking in zip(spec.convolutions, blockings or [None] * len(spec.convolutions), strict=True):
-        kernels.append(generate_conv(convolution, isa, blocking, first_weight))
+        if is_depthwise(convolution):
+            kernels.append(generate_depthwise(convolution, isa, pixels, first_weight))
+        else:
+            kernels.append(generate_conv(convolution, isa, blocking, first_weight))
         first_weight += kernels[-1].packed_elements
     source = joined(f"conv_transpose{spec.rows.kernel}x{spec.columns.kernel}", [kernel.source for kernel in kernels])
-    return ConvTransposeKernel(source, spec.phases, tuple(kernels))
+    return ConvTransposeKernel(source, spec.groups, spec.phases, tuple(kernels))

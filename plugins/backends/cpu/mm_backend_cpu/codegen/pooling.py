@@ -11,6 +11,7 @@ from .access import VectorAccess
 from .kernel_source import KernelSource, Parameters, kernel_source
 from .operations import BYTE_RANGES, C_TYPES
 from .rows import REDUCTIONS
+from .window_taps import taps_inside
 
 _CHANNELS = 256  # channels of a task, so that a global pool can be shared between threads too
 _UNROLLED = 4  # vectors of channels with a running value each in registers
@@ -88,10 +89,10 @@ def pool(spec: PoolSpec) -> KernelSource:
     const int64_t count = channels - first < {_CHANNELS} ? channels - first : {_CHANNELS};
     const int64_t row_start = row % result_height * {spec.strides[0]} - {spec.pads[0]};
     const {c_type}* image = (const {c_type}*)call->data[0] + row / result_height * height * width * channels + first;
-    {_taps("top", "bottom", "row_start", "height", "kernel_a", spec.dilations[0])}
+    {taps_inside("top", "bottom", "row_start", "height", "kernel_a", spec.dilations[0])}
     for (int64_t column = 0; column < result_width; column++) {{
       const int64_t column_start = column * {spec.strides[1]} - {spec.pads[1]};
-      {_taps("left", "right", "column_start", "width", "kernel_b", spec.dilations[1])}
+      {taps_inside("left", "right", "column_start", "width", "kernel_b", spec.dilations[1])}
       {share if spec.kind == "average" else ""}
       const {c_type}* x = image + (row_start * width + column_start) * channels;
       {c_type}* restrict y = ({c_type}*)call->data[1] + (row * result_width + column) * channels + first;
@@ -118,13 +119,6 @@ def _byte_maximum(spec: PoolSpec) -> str:
             x + (a * {spec.dilations[0]} * width + b * {spec.dilations[1]}) * channels;
           for (int64_t i = 0; i < count; i++) y[i] = tap[i] > y[i] ? tap[i] : y[i];
         }}"""
-
-
-def _taps(first: str, last: str, start: str, extent: str, kernel: str, dilation: int) -> str:
-    """C of the taps [first, last) of a window at `start` that fall into the image."""
-    return f"""const int64_t {first} = {start} < 0 ? (-{start} + {dilation - 1}) / {dilation} : 0;
-    const int64_t {last}_end = ({extent} - {start} + {dilation - 1}) / {dilation};
-    const int64_t {last} = {last}_end < {kernel} ? {last}_end : {kernel};"""
 
 
 def _counted(spec: PoolSpec, name: str, start: str, extent: str, axis: int) -> str:
