@@ -24,6 +24,10 @@ from mm_core.serial import check_fields
 from mm_core.types import Array, DType, as_dtype
 
 
+_POLL_SECONDS = 1e-4
+"""Between two looks at a mark by who waits for it with a limit: cards have no such wait."""
+
+
 class MluBuffer(Buffer):
     """A tensor in a card's memory; Python cannot read it."""
 
@@ -71,12 +75,17 @@ class MluEvent(Event):
             return True  # The card is gone; `wait` says so.
 
     def wait(self, timeout: float | None = None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
         if not self._submitted.wait(timeout):
             return False
         if self._error is not None:
             if isinstance(self._error, MMError):
                 raise self._error
             raise DeviceError(f"{self.driver.name} failed: {self._error}") from self._error
+        while deadline is not None and not self.driver.is_reached(self._mark):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
         self.driver.wait(self._mark)
         return True
 
@@ -277,19 +286,23 @@ class MluQueue(Queue):
         pending: list[tuple[MluEvent, Callable[[], None]]] = []
         while (item := self._work.get()) is not None:
             work, wait, done = item
-            mark, error = None, None
-            try:
-                for event in wait:
-                    if isinstance(event, MluEvent):
-                        event.follow(self._driver, self._stream)
-                    else:
-                        event.wait()
-                work()
-                mark = self._driver.record(self._stream)
-            except Exception as caught:  # Whatever it is, it belongs to who waits for the event.
-                error = caught
-            done.settle(mark, error)
+            self._do(work, wait, done)
             pending = [held for held in (*pending, (done, work)) if not held[0].is_done]
+            del item, work, wait, done  # Else the memory of this one is kept until the next one comes.
+
+    def _do(self, work: Callable[[], None], wait: Sequence[Event], done: MluEvent) -> None:
+        mark, error = None, None
+        try:
+            for event in wait:
+                if isinstance(event, MluEvent):
+                    event.follow(self._driver, self._stream)
+                else:
+                    event.wait()
+            work()
+            mark = self._driver.record(self._stream)
+        except Exception as caught:  # Whatever it is, it belongs to who waits for the event.
+            error = caught
+        done.settle(mark, error)
 
     def launch(
         self,

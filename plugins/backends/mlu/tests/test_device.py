@@ -243,6 +243,20 @@ def test_a_failure_ends_in_the_events_that_depend_on_it(bench: Bench, code: byte
     queue.close()
 
 
+@pytest.mark.parametrize("bench", ["cnrt"], indirect=True)
+def test_waiting_for_a_card_that_hangs_has_a_limit(
+    bench: Bench, code: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STANDIN_HANGS", "1")
+    queue = bench.first.create_queue()
+    request = Request(bench.first, queue, code)
+    ran = queue.launch(request.bound, [request.x], [request.y], request.arena)
+    assert not ran.wait(0.05)
+    monkeypatch.delenv("STANDIN_HANGS")
+    assert ran.wait(10)
+    queue.close()
+
+
 class _Observer:
     wants_results = True
     wants_times = True
