@@ -1,6 +1,6 @@
 """ONNX's own cases, judged by the harness: none wrong or crashed beside the CPU; how many the device runs alone.
 
-With `-m long` every case is judged, and the figures are printed.
+With `-m "long or not long"` every case is judged, and the figures are printed.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def test_with_the_cpu_beside_it(harness: Callable[[Engine, Case, Exceptions], No
 
 
 @pytest.mark.long
+@pytest.mark.timeout(0)
 def test_the_device_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """Native: everything is compiled for the device, runs and is right."""
     report = run_cases(ALONE, CASES, lanes=1)
