@@ -134,22 +134,30 @@ def test_conv(isa, signed, zero, name):
     np.testing.assert_array_equal(output, expected)
 
 
+DEPTHWISE = {
+    "same": ((3, 3), (1, 1), (1, 1, 1, 1), (1, 1)),
+    "strided": ((3, 3), (2, 2), (1, 0, 0, 1), (1, 1)),
+    "two quads": ((5, 4), (1, 2), (4, 3, 2, 1), (1, 1)),
+    "dilated": ((2, 3), (2, 1), (0, 2, 0, 2), (3, 2)),
+    "one tap": ((1, 1), (1, 1), (0, 0, 0, 0), (1, 1)),
+}
+
+
 @ISAS
-@pytest.mark.parametrize(("signed", "zero"), [(False, 0), (False, 255), (True, -128), (True, 127), (False, 128)])
-@pytest.mark.parametrize("channels", [1, 16, 37])
-@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
-def test_depthwise(isa, signed, zero, channels, strides):
-    bias = Epilogue((Node("add", (INPUT(0), INPUT(1))),), channel_inputs=1, dtypes=("f32", "f32"))
+@pytest.mark.parametrize(("signed", "zero", "channels"), [(False, 255, 16), (True, -128, 37), (False, 77, 1)])
+@pytest.mark.parametrize(("kernel", "strides", "pads", "dilations"), DEPTHWISE.values(), ids=DEPTHWISE)
+def test_depthwise(isa, signed, zero, channels, kernel, strides, pads, dilations):
     spec = ConvSpec(
-        2, channels, 11, 13, channels, (3, 3), strides, (1, 1, 1, 1), groups=channels, epilogue=bias,
+        2, channels, 11, 13, channels, kernel, strides, pads, dilations, groups=channels, epilogue=SUMS,
         bytes=ByteInput(channels, signed, zero),
     )  # fmt: skip
     rng = np.random.default_rng(4)
-    x, w = bytes_of(rng, (2, 11, 13, channels), signed), bytes_of(rng, (channels, 1, 3, 3), True)
-    shift = rng.integers(-1000, 1000, channels).astype(np.float32)
-    kernel = generate_byte_conv(spec, isa)
-    expected = convolved(x, w, spec, zero) + shift
-    [output] = run(kernel.source, isa, [x, kernel.pack(w), shift], [(expected.shape, np.float32)])
+    x, w = bytes_of(rng, (2, 11, 13, channels), signed), bytes_of(rng, (channels, 1, *kernel), True)
+    made = generate_byte_conv(spec, isa)
+    expected = convolved(x, w, spec, zero)
+    inputs = [x, made.pack(w), zero_point_share(w, spec.bytes.unsigned_zero)]
+    assert inputs[1].size == made.packed_elements
+    [output] = run(made.source, isa, inputs, [(expected.shape, np.int32)])
     np.testing.assert_array_equal(output, expected)
 
 

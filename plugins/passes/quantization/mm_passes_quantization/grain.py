@@ -48,7 +48,7 @@ def grain_of(operation: Operation | None) -> Grain | None:
 
 
 def distances_are_bytes(weights: TensorData, zeros: Array, axis: int) -> bool:
-    """Whether all that constant bytes are away from their zero points, one or one for each index of an axis, fits s8."""
+    """Whether what constant bytes are away from their zero points, one or one for each index of an axis, fits s8."""
     if weights.dtype is BY_NAME["int8"] and not zeros.any():
         return True
     distances = np.moveaxis(weights.numpy().astype(np.int16), axis, -1) - zeros.astype(np.int16)

@@ -1,7 +1,7 @@
 """Convolutions and products of bytes: exact sums in int32 of u8 or s8 images times constant s8 weights.
 
-The kernels are those of `conv`, `gemm` and `conv_depthwise`: loops, blocking and epilogues are the same where four
-bytes take the place of one float32. The epilogue starts from the sums, int32, or float32 for a depthwise convolution.
+The kernels are those of `conv` and `gemm`: loops, blocking and epilogues are the same where four bytes take the place
+of one float32; and those of `integer_depthwise`. The epilogue starts from the sums.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .conv import ConvKernel, ConvSpec, generate_conv
-from .conv_depthwise import DepthwiseKernel, generate_depthwise, is_depthwise
+from .conv_depthwise import DepthwiseKernel, is_depthwise
 from .gemm import GemmKernel, GemmSpec, generate_gemm
+from .integer_depthwise import generate_byte_depthwise
 from .isa import Isa
 from .kernel_source import KernelSource
 from .quads import QUAD, pack_quads
 
 MOST_TERMS = (1 << 31) // (255 * 128)
 """Terms of a sum that int32 holds, whatever they are."""
-MOST_TAPS = (1 << 24) // (255 * 128)
-"""Taps of a depthwise convolution whose sums float32 holds."""
 _SPLIT_REGISTERS = 4  # where bytes are multiplied as two halves of 16 bits
 
 
@@ -43,9 +42,8 @@ class ByteConvKernel:
 
     def pack(self, weights: NDArray[np.int8]) -> NDArray[np.generic]:
         """Pack weights of shape [outputs, channels / groups, kernel height, kernel width]."""
-        if isinstance(self.kernel, DepthwiseKernel):
-            return self.kernel.pack(weights.astype(np.float32))
-        return self.kernel.pack(pack_quads(weights, 1))  # type: ignore[arg-type]  # elements of 32 bits
+        axis = 2 if isinstance(self.kernel, DepthwiseKernel) else 1
+        return self.kernel.pack(pack_quads(weights, axis))  # type: ignore[arg-type]  # elements of 32 bits
 
 
 @dataclass(frozen=True)
@@ -72,18 +70,16 @@ class ByteGemmKernel:
 def refuse_byte_conv(spec: ConvSpec) -> str:
     """Why there is no kernel for a convolution of `spec.bytes`; empty if there is."""
     taps = spec.kernel[0] * spec.kernel[1]
-    if is_depthwise(spec):
-        return "" if taps <= MOST_TAPS else f"sums of {taps} products of bytes may not fit float32"
     terms = taps * (spec.channels // spec.groups)
     if terms > MOST_TERMS:
         return f"sums of {terms} products of bytes may not fit int32"
-    if spec.groups > 1 and spec.channels // spec.groups % QUAD:
+    if spec.groups > 1 and spec.channels // spec.groups % QUAD and not is_depthwise(spec):
         return f"groups of {spec.channels // spec.groups} channels of bytes"
     return ""
 
 
 def byte_conv_terms(spec: ConvSpec, isa: Isa) -> tuple[ConvSpec, Isa]:
-    """What `conv` or `conv_depthwise` is asked for, where `spec.channels` counts bytes."""
+    """What `conv` or `integer_depthwise` is asked for, where `spec.channels` counts bytes."""
     assert spec.bytes is not None
     return (spec, isa) if is_depthwise(spec) else (replace(spec, channels=spec.bytes.quads), _roomy(isa))
 
@@ -96,7 +92,7 @@ def byte_gemm_terms(spec: GemmSpec, isa: Isa) -> tuple[GemmSpec, Isa]:
 
 def generate_byte_conv(spec: ConvSpec, isa: Isa) -> ByteConvKernel:
     """A kernel for a convolution of `spec.bytes`, cut by rule."""
-    generate = generate_depthwise if is_depthwise(spec) else generate_conv
+    generate = generate_byte_depthwise if is_depthwise(spec) else generate_conv
     return ByteConvKernel(generate(*byte_conv_terms(spec, isa)))
 
 

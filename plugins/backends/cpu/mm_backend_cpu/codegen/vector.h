@@ -311,11 +311,13 @@ MM_INLINE mm_vf mm_sqrt(mm_vf x) {
 /* ---- products of bytes ------------------------------------------------------------------------------------- */
 
 /* A left operand is four unsigned bytes, the same in every lane; a right one is four signed bytes a lane. mm_dot adds
- * the sum of the four products to each lane. Both are brought into the form that the instruction set multiplies once. */
+ * the sum of the four products to each lane. Both are brought into the form that the instruction set multiplies once.
+ * mm_dot_lanes makes a left operand that differs from lane to lane. */
 #if defined(__AVX512VNNI__) && MM_VECTOR_BYTES == 64
 typedef mm_vi mm_dot_left_t;
 typedef mm_vi mm_dot_right_t;
 MM_INLINE mm_dot_left_t mm_dot_left(int32_t bytes) { return mm_splat_i(bytes); }
+MM_INLINE mm_dot_left_t mm_dot_lanes(mm_vi bytes) { return bytes; }
 MM_INLINE mm_dot_right_t mm_dot_right(const int32_t* p) { return mm_load_i(p); }
 MM_INLINE mm_vi mm_dot(mm_vi sum, mm_dot_left_t x, mm_dot_right_t w) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
@@ -330,6 +332,9 @@ typedef mm_dot_left_t mm_dot_right_t;
 MM_INLINE mm_dot_left_t mm_dot_left(int32_t bytes) {
   return (mm_dot_left_t){(mm_vw)mm_splat_i(bytes & 0x00ff00ff), (mm_vw)mm_splat_i((bytes >> 8) & 0x00ff00ff)};
 }
+MM_INLINE mm_dot_left_t mm_dot_lanes(mm_vi bytes) {
+  return (mm_dot_left_t){(mm_vw)(bytes & 0x00ff00ff), (mm_vw)((bytes >> 8) & 0x00ff00ff)};
+}
 MM_INLINE mm_dot_right_t mm_dot_right(const int32_t* p) {
   const mm_vw bytes = (mm_vw)mm_load_i(p);
   return (mm_dot_right_t){(mm_vw)((mm_vuw)bytes << 8) >> 8, bytes >> 8};
@@ -343,12 +348,13 @@ MM_INLINE mm_vi mm_dot(mm_vi sum, mm_dot_left_t x, mm_dot_right_t w) {
   return sum + mm_multiply_add_pairs(x.even, w.even) + mm_multiply_add_pairs(x.odd, w.odd);
 }
 #else
-typedef struct { int32_t bytes[4]; } mm_dot_left_t;
-typedef struct { mm_vi bytes[4]; } mm_dot_right_t;
-MM_INLINE mm_dot_left_t mm_dot_left(int32_t bytes) {
-  const uint32_t u = (uint32_t)bytes;
-  return (mm_dot_left_t){{u & 255, (u >> 8) & 255, (u >> 16) & 255, u >> 24}};
+typedef struct { mm_vi bytes[4]; } mm_dot_left_t;
+typedef mm_dot_left_t mm_dot_right_t;
+MM_INLINE mm_dot_left_t mm_dot_lanes(mm_vi bytes) {
+  const mm_vu u = (mm_vu)bytes;
+  return (mm_dot_left_t){{(mm_vi)(u & 255), (mm_vi)((u >> 8) & 255), (mm_vi)((u >> 16) & 255), (mm_vi)(u >> 24)}};
 }
+MM_INLINE mm_dot_left_t mm_dot_left(int32_t bytes) { return mm_dot_lanes(mm_splat_i(bytes)); }
 MM_INLINE mm_dot_right_t mm_dot_right(const int32_t* p) {
   const mm_vi bytes = mm_load_i(p);
   const mm_vu u = (mm_vu)bytes;

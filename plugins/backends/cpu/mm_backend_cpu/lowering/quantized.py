@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_backend_cpu.codegen.conv import ConvSpec
-from mm_backend_cpu.codegen.conv_depthwise import is_depthwise
 from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref, vectorizable
 from mm_backend_cpu.codegen.gemm import GemmSpec
 from mm_backend_cpu.codegen.integer import MOST_TERMS, refuse_byte_conv
@@ -181,19 +180,16 @@ class _Extras:
 
 
 def _extras(
-    low: Lowering, parts: _Parts, shape: Shape, channel_axis: int, exact: bool, tensor: Callable[[Value], int]
+    low: Lowering, parts: _Parts, shape: Shape, channel_axis: int, tensor: Callable[[Value], int]
 ) -> _Extras:
-    """The epilogue from sums to the region's result. `exact` sums are int32 and still hold the zero point's share."""
+    """The epilogue from sums in int32, which still hold the zero point's share, to the region's result."""
     builder = _tail(parts)
     data = None if parts.bias is None else constant_data(parts.bias)
     tail, factor = builder.expression, 1.0
     if parts.bias is None or data is not None:
         tail, factor = _leading_factor(tail)
     scales = np.float32(parts.grain.scale) * parts.scales
-    offsets = np.zeros(len(scales), np.int32)
-    if exact:
-        weights = parts.centred(parts.weights.numpy())
-        offsets = zero_point_share(weights, parts.form(1).unsigned_zero)
+    offsets = zero_point_share(parts.centred(parts.weights.numpy()), parts.form(1).unsigned_zero)
     vectors: list[int] = []
     dtypes: list[str] = []
 
@@ -213,11 +209,8 @@ def _extras(
         return ("node", len(nodes) - 1)
 
     if offsets.any():
-        dtype = "i32" if exact else "f32"
-        held = offsets if exact else offsets.astype(np.float32)
-        number = append("add", number, vector(low.constant(held), dtype))
-    if exact:
-        number = append("cast", number, to="f32")
+        number = append("add", number, vector(low.constant(offsets), "i32"))
+    number = append("cast", number, to="f32")
     number = append("mul", number, vector(low.constant(scales * np.float32(factor)), "f32"))
     if parts.bias is not None and whole is None:
         known = None if data is None else low.constant(data.numpy().reshape(-1) * np.float32(factor))
@@ -244,7 +237,7 @@ def _extras(
 
     nodes += [Node(n.op, tuple(map(renumber, n.args)), n.attributes) for n in tail]
     dtypes += [tensor_type(value).dtype.text for value in tensors]
-    epilogue = Epilogue(tuple(nodes), len(vectors), len(tensors), ("i32" if exact else "f32", *dtypes))
+    epilogue = Epilogue(tuple(nodes), len(vectors), len(tensors), ("i32", *dtypes))
     return _Extras(epilogue, vectors + [tensor(value) for value in tensors])
 
 
@@ -351,8 +344,7 @@ def lower_quantized_conv(low: Lowering, operation: Operation) -> None:
         return low.ordered(value, order).buffer
 
     spec = replace(spec, input_layout="NCHW" if few else "NHWC")
-    exact = not is_depthwise(spec)
-    extras = _extras(low, parts, shape_of(operation.result), 1, exact, nhwc)
+    extras = _extras(low, parts, shape_of(operation.result), 1, nhwc)
     problem = byte_conv_problem(replace(spec, epilogue=extras.epilogue), low.isa, low.chooser.threads)
     choice = low.chooser.choose(problem)
     kernel = choice.kernel
@@ -389,7 +381,7 @@ def lower_quantized_matmul(low: Lowering, operation: Operation) -> None:
     parts, shape = _checked(operation), shape_of(operation.result)
     reduction: Any = parts.weights.shape[1 - parts.outputs_axis]
     outputs: Any = shape[-1]
-    extras = _extras(low, parts, shape, len(shape) - 1, True, low.dense)
+    extras = _extras(low, parts, shape, len(shape) - 1, low.dense)
     spec = GemmSpec(product(shape[:-1]), outputs, reduction, extras.epilogue, parts.form(reduction))
     choice = low.chooser.choose(byte_gemm_problem(spec, low.isa, low.chooser.threads))
     kernel = choice.kernel

@@ -23,6 +23,7 @@ from mm_backend_cpu.codegen.blocking import (
 )
 from mm_backend_cpu.codegen.conv import ConvSpec
 from mm_backend_cpu.codegen.isa import Isa
+from mm_backend_cpu.codegen.quads import QUAD
 from mm_backend_cpu.codegen.winograd import WinogradCut, component_extent, tile_count
 
 CLOCK_HZ = 2.5e9
@@ -43,6 +44,7 @@ _OUTPUT_TRANSFORM = 3.6
 _DEPTHWISE_TILE = 12.0
 _DEPTHWISE_STORE = 2.0
 _DEPTHWISE_REGISTERS = 0.75
+_WEAVE = 1.0  # of bytes: to load a vector of a row and put it beside the others of its column
 
 
 def contraction_seconds(extent: Extent, blocking: Blocking, tile: TileShape, isa: Isa, threads: int) -> float:
@@ -119,6 +121,22 @@ def depthwise_seconds(spec: ConvSpec, pixels: int, isa: Isa, threads: int) -> fl
     inputs_read = assumed_extent(spec.height) * assumed_extent(spec.width)
     moved = 4 * images * spec.channels * (inputs_read + output_rows * output_columns)
     return _on_threads(arithmetic, moved / _THIRD_LEVEL, images * output_rows, threads)
+
+
+def byte_depthwise_seconds(spec: ConvSpec, pixels: int, isa: Isa, threads: int) -> float:
+    """The same of bytes, where the rows of a column are woven once for all pixels over it."""
+    images, rows = assume(spec.images, ASSUMED_IMAGES), assumed_extent(spec.output_height)
+    pieces = max(divide_up(assumed_extent(spec.output_width), pixels), 1)
+    pixels = divide_up(assumed_extent(spec.output_width), pieces)
+    inputs = (pixels - 1) * spec.strides[1] + spec.window[1]
+    quads = divide_up(spec.kernel[0], QUAD)
+    spilled = max(0, pixels + spec.kernel[1] - _DEPTHWISE_REGISTERS * isa.registers)
+    tile = inputs * spec.kernel[0] * _WEAVE + quads * (pixels * spec.kernel[1] / 2 + spilled)
+    tile += _DEPTHWISE_TILE + _DEPTHWISE_STORE * pixels
+    arithmetic = images * rows * pieces * divide_up(spec.channels, isa.lanes) * tile
+    outputs = rows * assumed_extent(spec.output_width)
+    moved = images * spec.channels * (assumed_extent(spec.height) * assumed_extent(spec.width) + outputs)
+    return _on_threads(arithmetic, moved / _THIRD_LEVEL, images * rows, threads)
 
 
 def _on_threads(arithmetic: float, memory: float, tasks: int, threads: int) -> float:

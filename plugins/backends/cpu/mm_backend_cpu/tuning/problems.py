@@ -24,7 +24,7 @@ from mm_backend_cpu.codegen.conv_transpose import ConvTransposeKernel, ConvTrans
 from mm_backend_cpu.codegen.expression import Epilogue
 from mm_backend_cpu.codegen.gemm import GemmKernel, GemmSpec, gemm_extent, generate_gemm
 from mm_backend_cpu.codegen.integer import ByteConvKernel, ByteGemmKernel, byte_conv_terms, byte_gemm_terms
-from mm_backend_cpu.codegen.integer_depthwise import generate_byte_depthwise
+from mm_backend_cpu.codegen.integer_depthwise import default_byte_pixels, generate_byte_depthwise
 from mm_backend_cpu.codegen.isa import Isa
 from mm_backend_cpu.codegen.kernel_source import KernelSource
 from mm_backend_cpu.codegen.matmul import MatmulSpec, Strides, generate_matmul, matmul_extent
@@ -38,7 +38,12 @@ from mm_backend_cpu.codegen.winograd import (
     winograd_cut,
 )
 from mm_backend_cpu.tuning.candidate import Candidate, Problem, Threads, ranked
-from mm_backend_cpu.tuning.cost_model import contraction_seconds, depthwise_seconds, winograd_seconds
+from mm_backend_cpu.tuning.cost_model import (
+    byte_depthwise_seconds,
+    contraction_seconds,
+    depthwise_seconds,
+    winograd_seconds,
+)
 from mm_core.types import Dim, ceildiv
 
 WrappedT = TypeVar("WrappedT", ByteConvKernel, ByteGemmKernel)
@@ -210,8 +215,10 @@ def _winograd(
 
 
 def _depthwise(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate[ConvolutionKernel]]:
-    generate = generate_depthwise if spec.bytes is None else generate_byte_depthwise
-    usual = default_pixels(isa)
+    if spec.bytes is None:
+        generate, cost, usual = generate_depthwise, depthwise_seconds, default_pixels(isa)
+    else:
+        generate, cost, usual = generate_byte_depthwise, byte_depthwise_seconds, default_byte_pixels(isa)
     sizes = (usual, max(1, usual // 2), usual + usual // 2)
     # Rows are cut into equal pieces, so that sizes which give as many of them give the same kernel.
     by_pieces = {divide_up(assumed_extent(spec.output_width), size): size for size in reversed(sizes)}
@@ -220,7 +227,7 @@ def _depthwise(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate
             "depthwise",
             f"up to {pixels} pixels at a time",
             f"{pixels} accumulators of {isa.registers} registers share each weight",
-            depthwise_seconds(spec, pixels, isa, threads.count),
+            cost(spec, pixels, isa, threads.count),
             pixels,
             partial(generate, spec, isa, pixels),
         )
