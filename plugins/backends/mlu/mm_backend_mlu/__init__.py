@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mm_core.device import Backend, Device, DeviceInfo, TargetOption
-from mm_core.errors import MMError
+from mm_core.device import Backend, Buffer, Device, DeviceInfo, TargetOption
+from mm_core.errors import DeviceError, MMError
+from mm_core.types import as_dtype
 
 if TYPE_CHECKING:
     from mm_backend_mlu.drivers.driver import Driver
@@ -45,6 +46,22 @@ class MluBackend(Backend):
         driver = next(driver for found, driver in self._devices() if found == info)
         assert driver is not None  # A device without a problem has one.
         return MluDevice(driver)
+
+    def self_test(self) -> str:
+        """Bytes go to the first card and come back. Gives the cards that there are; DeviceError if it cannot be used."""
+        import numpy as np
+
+        device = self.open(self.name)
+        sent = np.arange(256, dtype=np.uint8)
+        fetched = np.zeros_like(sent)
+        byte = as_dtype(sent.dtype)
+        memory, queue = device.allocate(byte, sent.shape), device.create_queue()
+        queue.copy(Buffer(byte, sent.shape, sent), memory).wait()
+        queue.copy(memory, Buffer(byte, sent.shape, fetched)).wait()
+        queue.close()
+        if not np.array_equal(sent, fetched):
+            raise DeviceError("its memory does not keep what is written", where=device.name)
+        return "; ".join(f"{info.name}: {info.problem or info.description}" for info in self.probe())
 
     def compiler(self, target: Mapping[str, str]) -> Compiler:
         from mm_backend_mlu.compiler import MluCompiler

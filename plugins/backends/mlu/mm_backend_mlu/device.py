@@ -23,7 +23,6 @@ from mm_core.model import Executable
 from mm_core.serial import check_fields
 from mm_core.types import Array, DType, as_dtype
 
-
 _POLL_SECONDS = 1e-4
 """Between two looks at a mark by who waits for it with a limit: cards have no such wait."""
 

@@ -368,6 +368,7 @@ def test_real_cards_come_before_emulated_ones(real: pytest.MonkeyPatch) -> None:
     assert [info.name for info in infos] == ["mlu:0", "mlu:1"]
     assert {info.description for info in infos} == {"MLU370-X4, mtp_372, 8 clusters, CNRT 6.0.2"}
     assert MluBackend().open("mlu:1").name == "mlu:1"
+    assert MluBackend().self_test() == "; ".join(f"{info.name}: {info.description}" for info in infos)
 
 
 @pytest.mark.parametrize(
@@ -384,8 +385,9 @@ def test_what_is_wrong_with_the_installation_is_said(
     real.setenv(variable, value)
     info = MluBackend().probe()[0]
     assert not info.description.startswith("emulated")
-    with pytest.raises(DeviceError, match=problem):
-        MluBackend().open("mlu:0")
+    for use in (MluBackend().self_test, lambda: MluBackend().open("mlu:0")):
+        with pytest.raises(DeviceError, match=problem):
+            use()
 
 
 def test_a_library_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -499,6 +501,7 @@ def test_which_cards_are_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "there is no MLU card named 'MLU370-S9'" in second.problem
     assert "MLU370-S4" in second.problem
     assert MluBackend().open("mlu").description == first.description
+    assert MluBackend().self_test() == f"mlu:0: {first.description}; mlu:1: {second.problem}"
 
 
 def test_memory_is_marked_as_it_is_written() -> None:
