@@ -48,7 +48,7 @@ class MluBackend(Backend):
         return MluDevice(driver)
 
     def self_test(self) -> str:
-        """Bytes go to the first card and come back. Gives the cards that there are; DeviceError if it cannot be used."""
+        """Bytes go to the first card and come back. Tells the cards that there are; DeviceError if it is unusable."""
         import numpy as np
 
         device = self.open(self.name)
