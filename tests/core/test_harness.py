@@ -226,8 +226,11 @@ def network_case(folder: Path, operator: str, y: np.ndarray) -> Case:
     return Case("case", str(folder / "case.mlir"), (DataSet({"x": x_value}, {"y": y}),), tensors=("x",))
 
 
-def test_a_saved_model_runs_where_only_the_backend_is(tmp_path: Path) -> None:
-    with Lane(BackendEngine("cpu")) as lane:
+@pytest.mark.parametrize("beside", [(), ("reference",)])
+def test_a_saved_model_runs_where_only_the_backends_are(tmp_path: Path, beside: tuple[str, ...]) -> None:
+    engine = BackendEngine("cpu", beside=beside)
+    assert engine.name == "+".join(["cpu", *beside])
+    with Lane(engine) as lane:
         right = lane.judge(network_case(tmp_path, "mm.sqrt", np.array([2.0, 3.0], np.float32)))
         wrong = lane.judge(network_case(tmp_path, "mm.sqrt", np.array([2.0, 4.0], np.float32)))
     assert (right.verdict, wrong.verdict) == (Verdict.NATIVE, Verdict.WRONG)

@@ -10,7 +10,7 @@ from mm_core.testing.conformance import Report, Verdict, operator_names
 from mm_core.types import as_dtype
 
 MOVED = tuple(map(as_dtype, ("float64", "bfloat16")))
-SAMPLE = operator_names()[::16]
+SAMPLE = operator_names()[::20]
 Conformance = Callable[..., Report]
 
 
