@@ -33,6 +33,10 @@ LOOPS = {
         "mul_add", lambda n, x, y: n.add(n.mul(x, y), x),
         (integers(95, 701, dtype=np.int32), integers(95, 701, dtype=np.int32)), COLUMNS, r"\1",
     ),
+    "quantization": Case(
+        "quantize", lambda n, x: n.quantize(x, np.array(0.1, np.float32), to="int8"), (floats(95, 701),),
+        COLUMNS, r"\1",
+    ),
     "repetition": Case(
         "expand", lambda n, x: n.expand(x, n.constant([301, 70])), (floats(301, 1),),
         r"at\.operand0 = \(int64_t\)at\.row", "at.operand0 = 301 + (int64_t)at.row",

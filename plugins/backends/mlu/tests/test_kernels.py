@@ -203,6 +203,9 @@ def test_softmax(dtype: type) -> None:
     for shape in ((37, 100), (3, 5, 64), (1, 1000), (700, 3), (2, 1), (1, 20000)):
         cases.add(str(shape), "mm.softmax", [make.odd(*shape) if shape[-1] > 3 else make(*shape)], axis=-1)
         cases.add(str(shape), "mm.log_softmax", [make(*shape)], axis=-1)
+    for axis in range(4):
+        cases.add(f"along axis {axis}", "mm.softmax", [make.odd(3, 40, 6, 7)], axis=axis)
+        cases.add(f"along axis {axis}", "mm.log_softmax", [make(3, 40, 6, 7)], axis=axis)
     cases.add("an axis of one element behind", "mm.softmax", [make(5, 7, 1)], axis=1)
     cases.compare()
 

@@ -228,7 +228,7 @@ class _Generator:
         lines = []
         for number, operand in enumerate(self.operands):
             size = SIZES[operand.ctype]
-            if self.pitch != self.tile_columns and operand.role in (_Role.FULL, _Role.ROW):
+            if self.broadcasts and self.columns % self.pitch and operand.role in (_Role.FULL, _Role.ROW):
                 is_full = operand.role is _Role.FULL
                 start = self.tile_at[number] if is_full else self.raw_at[number]
                 each = self._tile_bytes(operand.ctype) if is_full else self._raw_size(operand)

@@ -20,7 +20,7 @@ _FLOAT = {name: name + "f({0})" for name in (
     "reciprocal": "(1.0f / {0})", "rsqrt": "(1.0f / sqrtf({0}))", "sigmoid": "(1.0f / (1.0f + expf(-{0})))",
     "pow": "powf({0}, {1})", "mod": "mm::modulo({0}, {1})", "fmod": "fmodf({0}, {1})",
     "maximum": "mm::larger({0}, {1})", "minimum": "mm::smaller({0}, {1})",
-    "is_nan": "({0} != {0})",
+    "is_nan": "({0} != {0})", "quantize": "mm::quantized<{T}>({0}, {1}, {2})",
 }  # fmt: skip
 _INTEGER = {
     "add": "({T})(({U}){0} + ({U}){1})", "sub": "({T})(({U}){0} - ({U}){1})", "mul": "({T})(({U}){0} * ({U}){1})",

@@ -160,7 +160,8 @@ class _Emitter:
         """The type in which the vector unit does a node; None: the scalar unit does it."""
         roots = [self._root(ref) for ref in node.args]
         if node.op == "cast":
-            if not {node.dtype, node.result} <= {"f16", "f32", "i1"}:
+            from_bytes = node.dtype == "ui8" and node.result in FLOATS
+            if not from_bytes and not {node.dtype, node.result} <= {"f16", "f32", "i1"}:
                 return None
             return self._truth_type(roots) if node.dtype == "i1" else self._carrier(node.dtype)
         if not any(op == node.op for op, _ in FORMS):
@@ -275,7 +276,7 @@ class _Emitter:
         elif source.ctype == ctype:
             self._emit("__sync_compute();")
             self._emit(f"__memcpy({target}, {source.name}, {count} * {SIZES[ctype]}, NRAM2NRAM);")
-        elif source.ctype == "uint8_t" and truth:
+        elif source.ctype == "uint8_t" and ctype in _VECTOR_TYPES:
             self._emit(f"__bang_uchar2{ctype}({target}, {source.name}, {count});")
         elif ctype == "uint8_t" and truth and source.ctype in _VECTOR_TYPES:
             scratch = [self._take("float") for _ in range(2)]

@@ -172,7 +172,9 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
         f"tiles of {tiles.m} x {tiles.n} x {tiles.k}"
     )
     memory = tiles.on_chip
-    kernel = contraction_kernel("matmul", "abc", contraction, epilogue, memory, text, note, form=f"mm::{form}")
+    kernel = contraction_kernel(
+        "matmul", ("a", "b", "c"), contraction, epilogue, memory, text, note, form=f"mm::{form}"
+    )
     bias = bias_buffers(low, contraction.kernel_bias, product.n)
     reads = [low.dense(left), right_buffer, *bias, *epilogue_buffers(low, epilogue, product.n, low.dense)]
     low.launch(kernel, reads, [low.result(operation.result)], memory.tasks, launch_kind(memory))

@@ -175,7 +175,7 @@ def _dense(low: Lowering, conv: _Conv, epilogue: Epilogue, planar: bool) -> tupl
         f"{tiles.c} channels{', tap by tap' if tiles.by_tap else ''}"
     )
     memory = tiles.on_chip
-    kernel = contraction_kernel("conv", "xwy", conv.contraction, epilogue, memory, text, note)
+    kernel = contraction_kernel("conv", ("x", "w", "y"), conv.contraction, epilogue, memory, text, note)
     kh, kw = conv.window.kernel
     if constant_data(conv.w) is None:
         filters = Filters(conv.groups, outputs, depth, kh * kw, stored, tiles.c, tiles.by_tap)
@@ -197,7 +197,9 @@ def _depthwise(low: Lowering, conv: _Conv, epilogue: Epilogue) -> tuple[Kernel, 
     text = shape_text("WindowShape", window_fields(conv.x, conv.result, conv.window, tiles, epilogue))
     note = f"{list(shape_of(conv.x))} by {list(shape_of(conv.w))}, tiles of {tiles.h} x {tiles.w} x {tiles.c}"
     memory = ContractionMemory(tiles.nram, 0, 0, tiles.tasks)
-    kernel = contraction_kernel("depthwise", "xwy", conv.contraction, epilogue, memory, text, note, right="float")
+    kernel = contraction_kernel(
+        "depthwise", ("x", "w", "y"), conv.contraction, epilogue, memory, text, note, right="float"
+    )
     if constant_data(conv.w) is None:
         return kernel, _turned(low, conv, pitch), tiles.tasks, BLOCK
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from mm_backend_mlu.codegen.dims import spread_strides
 from mm_backend_mlu.codegen.elementwise import Elementwise, elementwise
@@ -55,14 +56,25 @@ def loop_name(names: Sequence[str]) -> str:
 
 
 def emit_loop(
-    low: Lowering, builder: ExpressionBuilder, results: Sequence[Value], targets: Sequence[Value], name: str
+    low: Lowering,
+    builder: ExpressionBuilder,
+    results: Sequence[Value],
+    targets: Sequence[Value],
+    name: str,
+    shapes: Mapping[Value, tuple[int, ...]] = MappingProxyType({}),
 ) -> None:
-    """A loop over an expression; `results` are the values inside it that `targets` stand for outside."""
+    """A loop over an expression; `results` are the values inside it that `targets` stand for outside.
+
+    `shapes` are those as which operands broadcast, for results that lie dense, where they are not their own.
+    """
     expression = builder.expression(results)
     layout = low.layout(targets[0])
     shape = shape_of(targets[0])
     physical = physical_shape(shape, dtype_of(targets[0]).itemsize, layout)
-    views = [_operand(low, value, layout, physical) for value in builder.inputs]
+    views = [
+        View.dense(low.dense(value), shapes[value]) if value in shapes else _operand(low, value, layout, physical)
+        for value in builder.inputs
+    ]
     operands = [
         (C_TYPES[dtype_of(value).text], spread_strides(view.shape, view.strides, physical))
         for value, view in zip(builder.inputs, views)

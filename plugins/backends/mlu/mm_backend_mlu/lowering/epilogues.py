@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mm_backend_mlu.codegen.epilogue import NO_EPILOGUE, EpilogueCode, epilogue_code
-from mm_backend_mlu.codegen.expression import FLOATS, Node
+from mm_backend_mlu.codegen.expression import FLOATS
 from mm_backend_mlu.lowering.expressions import ExpressionBuilder, refusal
 from mm_backend_mlu.lowering.tiling import EpilogueCost
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, outside, parts_of, shape_of
@@ -132,8 +132,7 @@ def _builder(contraction: Contraction) -> ExpressionBuilder:
     if contraction.epilogue_bias is not None:
         dtype = dtype_of(root).text
         bias = builder.input(contraction.epilogue_bias)
-        builder.nodes.append(Node("add", (("input", 0), bias), dtype, dtype))
-        builder.refs[root] = ("node", 0)
+        builder.refs[root] = builder.node("add", (("input", 0), bias), dtype, dtype)
     for operation in contraction.rest:
         builder.add(operation)
     return builder

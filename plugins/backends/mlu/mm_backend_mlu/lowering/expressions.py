@@ -12,7 +12,6 @@ from mm_core.ir import Builder, Network, Operation, Value
 from mm_core.ops import Trait
 
 _FOLDS = {"sum": "add", "max": "maximum", "min": "minimum"}
-_LARGEST_EXACT = 2**53
 
 
 class ExpressionBuilder:
@@ -55,6 +54,11 @@ class ExpressionBuilder:
         if dtype_of(value).text not in C_TYPES:
             raise UnsupportedOpError(f"elements of type {dtype_of(value).name} are only moved on this device")
 
+    def node(self, op: str, args: tuple[Ref, ...], dtype: str, result: str, flags: tuple[bool, ...] = ()) -> Ref:
+        """Append a node."""
+        self.nodes.append(Node(op, args, dtype, result, flags))
+        return ("node", len(self.nodes) - 1)
+
     def add(self, operation: Operation) -> None:
         """Append an operation. UnsupportedOpError if expressions cannot hold it."""
         self.refs[operation.result] = self._translate(operation)
@@ -70,7 +74,7 @@ class ExpressionBuilder:
             args[0] = self.input(outside(values[0], self.alias))
         composite = _COMPOSITES.get(name)
         if composite is not None and dtype in FLOATS:
-            built = composite(_Nodes(self.nodes, dtype), *args, **operation.attributes)
+            built = composite(_Nodes(self, dtype), *args, **operation.attributes)
             if built is not None:
                 return built
         if name in _FOLDS or (name == "clip" and len(values) == len(operation.operands)):
@@ -81,15 +85,13 @@ class ExpressionBuilder:
             flags = operation.attributes["detect_negative"], operation.attributes["detect_positive"]
         node = Node(name, tuple(args), dtype, result, flags)
         if scalar_form(node) is not None and (name == "cast" or not set(operation.attributes) - _FLAGS):
-            self.nodes.append(node)
-            return ("node", len(self.nodes) - 1)
+            return self.node(name, tuple(args), dtype, result, flags)
         return self._taken_apart(operation)
 
     def _folded(self, steps: Iterable[str], args: list[Ref], dtype: str) -> Ref:
         total = args[0]
         for step, arg in zip(steps, args[1:]):
-            self.nodes.append(Node(step, (total, arg), dtype, dtype))
-            total = ("node", len(self.nodes) - 1)
+            total = self.node(step, (total, arg), dtype, dtype)
         return total
 
     def _taken_apart(self, operation: Operation) -> Ref:
@@ -120,14 +122,13 @@ _FLAGS = {"detect_negative", "detect_positive"}
 class _Nodes:
     """Writes nodes of one float type."""
 
-    def __init__(self, nodes: list[Node], dtype: str) -> None:
-        self.nodes = nodes
+    def __init__(self, builder: ExpressionBuilder, dtype: str) -> None:
+        self.builder = builder
         self.dtype = dtype
 
     def __call__(self, op: str, *args: Ref | float) -> Ref:
         refs = tuple(arg if isinstance(arg, tuple) else ("scalar", float(arg)) for arg in args)
-        self.nodes.append(Node(op, refs, self.dtype, self.dtype))
-        return ("node", len(self.nodes) - 1)
+        return self.builder.node(op, refs, self.dtype, self.dtype)
 
 
 def _leaky_relu(e: _Nodes, x: Ref, alpha: float) -> Ref | None:

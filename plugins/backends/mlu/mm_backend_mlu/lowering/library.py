@@ -64,7 +64,7 @@ def _places(name: str, value: Field | Mapping[str, Field]) -> Iterator[tuple[str
 
 def contraction_kernel(
     family: str,
-    names: str,
+    names: tuple[str, str, str],
     contraction: Contraction,
     epilogue: Epilogue,
     memory: ContractionMemory,

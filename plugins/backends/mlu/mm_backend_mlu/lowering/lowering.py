@@ -164,7 +164,10 @@ class Lowering:
         held = self._places[value, other]
         if physical_shape(shape, itemsize, Layout.CHANNELS_LAST)[3] == shape[1] and shape[2] * shape[3] == 1:
             return held  # One pixel without padding: both layouts are the same bytes.
-        target = self.temporary(prod(physical_shape(shape, itemsize, layout)) * itemsize)
+        if layout is Layout.DENSE:
+            target = self._dense_room(value)
+        else:
+            target = self.temporary(prod(physical_shape(shape, itemsize, layout)) * itemsize)
         self.conversions += 1
         self.convert(self, held, target, shape, itemsize, layout is Layout.CHANNELS_LAST)
         return target
@@ -201,11 +204,14 @@ class Lowering:
 
     def dense_result(self, value: Value) -> int:
         """A buffer for a result to be moved into, row-major whatever its layout; states that it lies there too."""
+        number = self._places[value, Layout.DENSE] = self._dense_room(value)
+        return number
+
+    def _dense_room(self, value: Value) -> int:
+        """A buffer for a value, row-major: an output of the part, or a new one."""
         size = elements(value) * dtype_of(value).itemsize
         index = self._outputs.get(value)
-        number = self.temporary(size) if index is None else self._buffer(Buffer("output", index, 0, size))
-        self._places[value, Layout.DENSE] = number
-        return number
+        return self.temporary(size) if index is None else self._buffer(Buffer("output", index, 0, size))
 
     def alias(self, value: Value, buffer: int, layout: Layout = Layout.DENSE) -> None:
         """State that a result lies in a buffer that is filled already."""

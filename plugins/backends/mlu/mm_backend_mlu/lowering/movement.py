@@ -40,17 +40,21 @@ def copy(low: Lowering, source: View, target: View, itemsize: int, name: str) ->
 
 
 def materialise(low: Lowering, value: Value, view: View) -> None:
-    """Append what moves a view to where its value shall lie, dense. Matrices are turned round on the chip."""
-    itemsize = dtype_of(value).itemsize
+    """Append what moves a view to where its value shall lie, dense."""
+    move(low, view, low.dense_result(value), dtype_of(value).itemsize)
+
+
+def move(low: Lowering, view: View, target: int, itemsize: int) -> None:
+    """Append what fills a buffer with the elements of a view in a row. Matrices are turned round on the chip."""
     sizes, (steps,) = coalesce(view.shape, [view.strides])
     matrices = ((1, *sizes), (0, *steps)) if len(sizes) == _MATRICES - 1 else (sizes, steps)
     if len(matrices[0]) == _MATRICES and itemsize in TYPES and not view.offset:
         batch, columns, rows = matrices[0]
         if matrices[1][1:] == (1, columns) and matrices[1][0] in (0, rows * columns):
             kernel, tasks = transpose(batch, rows, columns, columns, rows, itemsize, "transpose", low.target)
-            low.launch(kernel, [view.buffer], [low.dense_result(value)], tasks)
+            low.launch(kernel, [view.buffer], [target], tasks)
             return
-    copy(low, view, View.dense(low.dense_result(value), view.shape), itemsize, "copy")
+    copy(low, view, View.dense(target, view.shape), itemsize, "copy")
 
 
 _MATRICES = 3

@@ -1,4 +1,4 @@
-"""Softmax and normalisations over the last axes: each row of a matrix by itself."""
+"""Softmax over an axis and normalisations over the last ones: each row of a matrix by itself."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from mm_backend_mlu.codegen.kernel import Kernel
 from mm_backend_mlu.lowering.layout import LINE_BYTES, round_up
 from mm_backend_mlu.lowering.library import ctype_of, not_float, shape_text
 from mm_backend_mlu.lowering.lowering import Lowering
+from mm_backend_mlu.lowering.movement import move
 from mm_backend_mlu.lowering.rule import Rule
 from mm_backend_mlu.lowering.tiling import FOLD_COLUMNS, RowTiles, row_tiles
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, elements, shape_of, source
+from mm_backend_mlu.lowering.view import View, inverse
 from mm_backend_mlu.target import Target
 from mm_core.ir import Operation, Value
 from mm_core.types import Array
@@ -37,17 +39,22 @@ def check_softmax(operation: Operation, target: Target) -> str:
     reason = not_float(x)
     if reason:
         return reason
-    shape = shape_of(x)
-    axis = operation.attributes["axis"] % max(len(shape), 1)
-    if prod(shape[axis + 1 :]) != 1 or not shape:
-        return "an axis that is not the last"
-    return "" if _tiles(x, shape[axis], 0, target) is not None else _too_long(shape[axis], target)
+    if not shape_of(x):
+        return "a scalar"
+    columns = shape_of(x)[_axis(operation)]
+    return "" if _tiles(x, columns, 0, target) is not None else _too_long(columns, target)
+
+
+def _axis(operation: Operation) -> int:
+    axis: int = operation.attributes["axis"]
+    return axis % len(shape_of(source(operation)))
 
 
 def lower_softmax(low: Lowering, operation: Operation) -> None:
-    """A softmax, or its logarithm, as one launch."""
-    x = source(operation)
-    columns = shape_of(x)[operation.attributes["axis"] % len(shape_of(x))]
+    """A softmax, or its logarithm, as one launch. An axis that is not the last is brought there first."""
+    x, axis = source(operation), _axis(operation)
+    shape, itemsize = shape_of(x), dtype_of(x).itemsize
+    columns = shape[axis]
     rows = elements(x) // columns
     tiles = _tiles(x, columns, 0, low.target)
     assert tiles is not None
@@ -62,7 +69,15 @@ def lower_softmax(low: Lowering, operation: Operation) -> None:
         nram=tiles.nram,
         note=f"[{rows}, {columns}], {tiles.rows} rows at once",
     )
-    low.launch(kernel, [low.dense(x)], [low.result(operation.result)], tiles.tasks)
+    if prod(shape[axis + 1 :]) == 1:
+        low.launch(kernel, [low.dense(x)], [low.result(operation.result)], tiles.tasks)
+        return
+    order = [*(other for other in range(len(shape)) if other != axis), axis]
+    turned = low.view(x).transposed(order)
+    given, target = (low.temporary(elements(x) * itemsize) for _ in range(2))
+    move(low, turned, given, itemsize)
+    low.launch(kernel, [given], [target], tiles.tasks)
+    low.define(operation.result, View.dense(target, turned.shape).transposed(inverse(order)))
 
 
 # --- normalisations ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from mm_backend_mlu.lowering import (
     movement,
     normalization,
     pooling,
+    quantization,
     reduction,
 )
 from mm_backend_mlu.lowering.lowering import Lowering
@@ -25,7 +26,10 @@ from mm_core.errors import CompileError
 from mm_core.ir import Operation, Value, known_value
 from mm_core.types import Array, TensorType, symbols
 
-_MODULES = (elementwise, movement, indexing, reduction, attention, contraction, convolution, normalization, pooling)
+_MODULES = (
+    elementwise, movement, indexing, reduction, attention, contraction, convolution, normalization, pooling,
+    quantization,
+)  # fmt: skip
 RULES: Mapping[str, Rule] = ChainMap(*(dict(module.RULES) for module in _MODULES))
 
 

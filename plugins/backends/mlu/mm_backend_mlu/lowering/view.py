@@ -35,3 +35,8 @@ class View:
         """The same elements in another shape; None where no steps say so."""
         strides = reshaped_strides(self.shape, self.strides, shape)
         return None if strides is None else View(self.buffer, shape, strides, self.offset)
+
+
+def inverse(order: Sequence[int]) -> list[int]:
+    """The order of axes that takes a transposition back."""
+    return sorted(range(len(order)), key=order.__getitem__)

@@ -91,6 +91,16 @@ __mlu_func__ T to_integer(float x) {
   return (T)(uint64_t)x;
 }
 
+// x in steps of `scale`, to even, counted from the zero point; as near as T, of 16 bits at most, has it; 0 for NaN.
+template <typename T>
+__mlu_func__ T quantized(float x, float scale, float zero_point) {
+  const float low = (T)-1 < (T)0 ? -(float)(1 << (8 * sizeof(T) - 1)) : 0.0f;
+  const float high = low + (float)((1 << 8 * sizeof(T)) - 1);
+  const float steps = rintf(x / scale) + zero_point;
+  if (steps != steps) return 0;
+  return (T)(int32_t)(steps < low ? low : steps > high ? high : steps);
+}
+
 }  // namespace mm
 
 #endif  // MM_KERNELS_SCALAR_H_
