@@ -157,6 +157,17 @@ def test_pool_and_concat_on_bytes(arch: str) -> None:
 
 
 @ARCHS
+def test_resized_and_joined_on_bytes(arch: str) -> None:
+    q = Quantized("uint8", 9, (1, 24, 10, 11))
+    x = q.numbers(q.x)
+    other = q.numbers(q.bytes(q.network.tanh(x)))
+    large = [q.network.resize(part, scales=(2.0, 2.0), axes=(2, 3)) for part in (x, other)]
+    kernels = ["dequantize+tanh+quantize", "resize", "resize", "dequantize+quantize", "concat", "copy"]
+    model = q.check(q.bytes(q.network.concat(*large, axis=1)), arch, kernels, (1, 24, 10, 11))
+    assert buffers_of(model) == {"ui8"}
+
+
+@ARCHS
 @FORMS
 def test_costly_functions_of_bytes_are_tables(arch: str, dtype: str, zero: int) -> None:
     """Every byte gives just what the references give, also where the function reads it twice."""

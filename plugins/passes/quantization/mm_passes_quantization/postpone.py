@@ -20,12 +20,16 @@ _SAME_STEP = 2.0**-20
 RESHAPES = ("mm.reshape", "mm.squeeze", "mm.unsqueeze", "mm.flatten")
 
 
-@rule("mm.transpose", "mm.expand", "mm.slice", "mm.gather", "mm.max_pool")
+@rule("mm.transpose", "mm.expand", "mm.slice", "mm.gather", "mm.max_pool", "mm.resize")
 def move_then_dequantize(rewriter: Rewriter, operation: Operation) -> Reason | None:
     """A scale is positive, so the largest integer stands for the largest number."""
     maker = dequantized(operation.operands[0])
     if maker is None:
         return None
+    if operation.name == "mm.resize":
+        how = operation.attributes
+        if how["mode"] != "nearest" or how["coordinate_transformation_mode"] == "tf_crop_and_resize":
+            return "new numbers are made, not picked"
     moved = rewriter.op(operation.name, maker.operands[0], *operation.operands[1:], **operation.attributes)
     rewriter.absorb(maker)
     rewriter.replace(operation, [rewriter.dequantize(moved, *maker.operands[1:], **maker.attributes)])
@@ -44,6 +48,22 @@ def concat_then_dequantize(rewriter: Rewriter, operation: Operation) -> Reason |
     joined = rewriter.concat(*(maker.operands[0] for maker in makers), **operation.attributes)
     rewriter.absorb(*makers)
     rewriter.replace(operation, [rewriter.dequantize(joined, *makers[0].operands[1:], **makers[0].attributes)])
+    return None
+
+
+@rule("mm.quantize")
+def quantize_then_concat(rewriter: Rewriter, operation: Operation) -> Reason | None:
+    """Integers that count otherwise than each other are counted anew one by one, and then lie side by side."""
+    joined = None if operation.operands[0] is None else operation.operands[0].defining_op
+    if joined is None or joined.name != "mm.concat" or grain_of(operation) is None:
+        return None
+    if not all(dequantized(piece) for piece in joined.operands):
+        return None
+    if len(joined.result.uses) > 1:
+        return "the pieces side by side are used as numbers too"
+    pieces = [rewriter.quantize(piece, *operation.operands[1:], **operation.attributes) for piece in joined.operands]
+    rewriter.absorb(joined)
+    rewriter.replace(operation, [rewriter.concat(*pieces, **joined.attributes)])
     return None
 
 
@@ -135,6 +155,7 @@ class PostponeDequantize(RewritePass):
         move_then_dequantize,
         concat_then_dequantize,
         bytes_are_numbers,
+        quantize_then_concat,
         quantized_again,
         reshape_afterwards,
     )

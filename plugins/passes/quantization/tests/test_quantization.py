@@ -111,3 +111,29 @@ def test_a_guard_against_what_bytes_cannot_be_goes(test: str, of_bytes: bool) ->
     network.mark_output(network.select(condition, np.float32(0), numbers), "y")
     passcheck("postpone-dequantize", network, 0)
     assert any(operation.name == "mm.select" for operation in network.operations) is not of_bytes
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_resizing_picks_integers(mode: str) -> None:
+    network = mm.Network("resize")
+    x = network.add_input("x", mm.uint8, (1, 2, 5, 4))
+    numbers = network.dequantize(x, np.float32(0.037), np.uint8(3))
+    network.mark_output(network.resize(numbers, scales=(2.0, 3.0), axes=(2, 3), mode=mode), "y")
+    passcheck("postpone-dequantize", network, 0)
+    assert [operation.name for operation in network.operations][-1] == (
+        "mm.dequantize" if mode == "nearest" else "mm.resize"
+    )
+
+
+def test_integers_with_other_scales_side_by_side() -> None:
+    """Pieces are brought to the scale of the whole; one that has it stays as it is."""
+    network = mm.Network("concat")
+    pieces = [
+        network.dequantize(network.add_input(name, mm.uint8, (2, 3, 4)), np.float32(scale), np.uint8(3))
+        for name, scale in (("a", 0.037), ("b", 0.05), ("c", 0.021))
+    ]
+    joined = network.concat(*pieces, axis=1)
+    network.mark_output(network.quantize(joined, np.float32(0.05), np.uint8(3), to="uint8"), "y")
+    passcheck("postpone-dequantize", network, 0)
+    names = [operation.name for operation in network.operations if operation.name != "mm.constant"]
+    assert sorted(names) == ["mm.concat", *["mm.dequantize"] * 2, *["mm.quantize"] * 2]
