@@ -14,6 +14,7 @@ from mm_backend_cpu.codegen.conv_transpose import (
 )
 from mm_backend_cpu.codegen.expression import Epilogue, Node
 from mm_backend_cpu.codegen.isa import detect, usable
+from mm_backend_cpu.codegen.overlap import OverlapSpec, overlap
 from mm_backend_cpu.testing import run
 
 from mm_core.errors import CompileError
@@ -145,6 +146,39 @@ def test_nan_and_infinity_reach_what_their_input_reaches():
     [output] = run(kernel.source, detect(), [x, kernel.pack(weights)], [((1, 16, 16, spec.outputs), np.float32)])
     expected = expected_of(spec, x.transpose(0, 3, 1, 2), weights)
     np.testing.assert_array_equal(output, expected)
+
+
+OVERLAPS = {
+    **{name: spec for name, spec in SPECS.items() if spec.groups == 1 and spec.input_layout == "NHWC"},
+    "weights that reach nothing": ConvTransposeSpec(1, 5, 20, axis(6, 2, 3, 0, 1), axis(7, 1, 2, extra=1)),
+    "one output": ConvTransposeSpec(2, 9, 1, axis(8, 9, 3, 4, 4, extra=2), axis(7, 9, 3, 4, 4, extra=2)),
+}
+
+
+@ISAS
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("name", OVERLAPS)
+def test_overlapping_sums(isa, name, known):
+    """Of products that numpy computes."""
+    spec, rng = OVERLAPS[name], np.random.default_rng(0)
+    rows, columns = spec.rows, spec.columns
+    x = rng.standard_normal((spec.images, spec.channels, rows.size, columns.size)).astype(np.float32)
+    weights = rng.standard_normal((spec.channels, spec.outputs, rows.kernel, columns.kernel)).astype(np.float32)
+    products = np.einsum("nchw,cmij->nhwijm", x, weights, dtype=np.float64).astype(np.float32)
+    shape = (spec.images, rows.output, columns.output, spec.outputs)
+    extra = [rng.standard_normal(spec.outputs).astype(np.float32), rng.standard_normal(shape).astype(np.float32)]
+    if known:
+        source = overlap(OverlapSpec(spec.images, spec.outputs, rows, columns, RESIDUAL), isa)
+    else:
+        told = [
+            replace(one, size=symbol(size), output=(symbol(size) - one.size) * one.stride + one.output)
+            for one, size in ((rows, "H"), (columns, "W"))
+        ]
+        source = overlap(OverlapSpec(symbol("B"), spec.outputs, *told, RESIDUAL), isa)
+    values = {"B": spec.images, "H": rows.size, "W": columns.size}
+    [output] = run(source, isa, [products, *extra], [(shape, np.float32)], values)
+    expected = sum(extra, expected_of(spec, x, weights) if spec.images else np.zeros(shape))
+    np.testing.assert_allclose(output, expected, rtol=1e-5, atol=3e-7 * max(16, weights[:, 0].size))
 
 
 def test_what_has_no_kernel():

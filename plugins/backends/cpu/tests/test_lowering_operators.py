@@ -230,13 +230,45 @@ CASES = {
         (2, 4, 9, 8),
     ),
     "conv_1d": case(lambda g, x: g.conv(x, const(5, 4, 3), const(5), pads=(1, 0), strides=(2,)), (2, 4, 11)),
-    "conv_3d": case(lambda g, x: g.conv(x, const(3, 2, 2, 2, 2)), (1, 2, 4, 5, 4)),
+    "conv_3d": case(
+        lambda g, x: [
+            g.conv(x, const(3, 2, 2, 2, 2)),
+            g.relu(g.conv(x, const(9, 2, 3, 3, 3), const(9), pads=(1,) * 6, strides=(2, 1, 2))),
+            g.conv(g.relu(x), const(4, 1, 1, 3, 3), group=2, pads=(0, 1, 1, 0, 1, 1)),
+            g.conv(x, const(5, 2, 1, 1, 1), strides=(2, 2, 1)),
+        ],
+        (1, 2, 4, 5, 4),
+    ),
+    "conv_of_a_line": case(
+        lambda g, x: [
+            g.add(g.relu(g.conv(x, const(9, 9, 3), const(9), pads=(1, 1))), x),
+            g.conv(x, const(9, 1, 5), group=9, pads=(2, 2), dilations=(1,)),
+            g.conv(x, const(4, 9, 1), strides=(2,)),
+        ],
+        (2, 9, 11),
+    ),
     "conv_transpose": case(
         lambda g, x: [
             g.conv_transpose(x, const(4, 3, 3, 3), const(3), strides=(2, 2), pads=(1, 1, 0, 1)),
             g.conv_transpose(x, const(4, 2, 2, 2), group=2),
+            g.conv_transpose(x, const(4, 1, 4, 4), const(4), strides=(2, 2), pads=(1, 1, 1, 1), group=4),
+            g.conv_transpose(x, const(4, 20, 1, 1), strides=(2, 3), output_padding=(1, 0)),
         ],
         (2, 4, 5, 6),
+    ),
+    "conv_transpose_with_what_follows": case(
+        lambda g, x: [
+            g.add(g.relu(g.conv_transpose(x, const(9, 20, 2, 2), const(20), strides=(2, 2))), const(20, 1, 1)),
+            g.sigmoid(g.conv_transpose(x, const(9, 3, 4, 4), const(3), strides=(2, 2), pads=(1, 1, 1, 1))),
+        ],
+        (2, 9, 5, 6),
+    ),
+    "conv_transpose_of_a_line": case(
+        lambda g, x: [
+            g.conv_transpose(x, const(9, 17, 4), strides=(2,), pads=(1, 1)),
+            g.conv_transpose(x, const(9, 1, 16), strides=(8,), pads=(4, 4)),
+        ],
+        (2, 9, 11),
     ),
     "max_pool": case(
         lambda g, x: [

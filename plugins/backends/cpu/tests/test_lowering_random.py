@@ -16,6 +16,7 @@ import mm_core as mm
 from mm_core.compiler import No, Yes
 from mm_core.errors import CompileError
 from mm_core.ir import Operation
+from mm_core.types import evaluate_int
 
 Array = np.ndarray
 
@@ -266,18 +267,25 @@ def matmul(author: Author) -> list[mm.Value] | None:
 
 @recipe
 def image(author: Author) -> list[mm.Value] | None:
-    """A convolution or a pool, over three or four axes."""
+    """A convolution, a transposed one or a pool, over three or four axes."""
     net = author.network
     x = author.some(rank=int(author.pick(3, 4, 4)))
-    if x is None or not all(type(dim) is int and dim >= 2 for dim in x.type.shape[1:]) or x.type.shape[0] == 0:
+    if x is None or type(x.type.shape[1]) is not int:
+        return None
+    sizes = [evaluate_int(dim, author.sizes) for dim in x.type.shape]
+    if sizes[0] == 0 or min(sizes[1:]) < 2:
         return None
     spatial = len(x.type.shape) - 2
     channels = x.type.shape[1]
     pads = tuple(author.integer(0, 1) for _ in range(2 * spatial))
     strides = tuple(author.integer(1, 2) for _ in range(spatial))
-    kind = author.pick("conv", "conv", "conv", "max_pool", "average_pool", "global_average_pool")
+    kind = author.pick("conv", "conv", "conv", "conv_transpose", "max_pool", "average_pool", "global_average_pool")
     if kind == "global_average_pool":
         return [net.global_average_pool(x)]
+    if kind == "conv_transpose":
+        kernel = tuple(author.integer(stride, 4) for stride in strides)
+        weights = author.array(channels, author.integer(1, 20), *kernel)
+        return [net.relu(net.conv_transpose(x, weights, strides=strides))]
     if kind != "conv":
         return [getattr(net, str(kind))(x, kernel_shape=(2,) * spatial, strides=strides, pads=pads)]
     group = int(author.pick(1, channels)) if channels > 1 else 1

@@ -11,6 +11,8 @@ import numpy as np
 
 from mm_backend_cpu.codegen.conv import ConvSpec, Depth
 from mm_backend_cpu.codegen.conv_transpose import ConvTransposeSpec, TransposedAxis, axis_phases
+from mm_backend_cpu.codegen.gemm import GemmSpec
+from mm_backend_cpu.codegen.overlap import OverlapSpec, overlap
 from mm_backend_cpu.codegen.winograd import ALGORITHMS, ERROR_BUDGET, is_winograd, rounding_error
 from mm_backend_cpu.lowering.contraction import (
     EpilogueInputs,
@@ -23,10 +25,12 @@ from mm_backend_cpu.lowering.contraction import (
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import channels_last_order
 from mm_backend_cpu.lowering.windows import Window, window_of
-from mm_backend_cpu.tuning.problems import conv_problem, conv_transpose_problem
+from mm_backend_cpu.tuning.problems import conv_problem, conv_transpose_problem, gemm_problem
 from mm_core.ir import Operation, Value
-from mm_core.types import Array
+from mm_core.types import Array, ceildiv
 
+OVERLAP_GAIN = 2.0
+"""How many times less there must be to multiply for products to be stored before they are summed."""
 SMALL_CHANNELS = 8
 """Images with fewer channels are read as they come, NCHW: there is no vector of channels to gain."""
 WINOGRAD_LEVEL = 2
@@ -152,6 +156,9 @@ def lower_conv_transpose(low: Lowering, operation: Operation) -> None:
     outputs: Any = shape_of(root.result)[1]
     groups = root.attributes["group"]
     rows, columns = _transposed_axes(operation)
+    if groups == 1 and _wasted(rows, columns, outputs, low.isa.lanes) >= OVERLAP_GAIN:
+        _lower_overlap(low, operation, rows, columns)
+        return
     extras = _extras(low, operation)
     layout = _input_layout(low, x, groups)
     spec = ConvTransposeSpec(
@@ -168,6 +175,42 @@ def lower_conv_transpose(low: Lowering, operation: Operation) -> None:
     source = low.view(x).buffer if layout == "NCHW" else nhwc_buffer(low, x)
     output = low.result(operation.result, channels_last_order(len(shape_of(operation.result))))
     low.generated(kernel.source, [source, packed, *extras.buffers], [output], _name(operation), choice)
+
+
+def _wasted(rows: TransposedAxis, columns: TransposedAxis, outputs: int, lanes: int) -> float:
+    """How many times as many vectors the phases multiply as one product of all pixels with all weights does: where
+    outputs fill a small part of a vector, or most of a window lies outside of the image."""
+    taps = rows.kernel * columns.kernel
+    vectors = taps * ceildiv(outputs, lanes) / ceildiv(taps * outputs, lanes)
+    for axis in (rows, columns):
+        if isinstance(axis.output, int) and isinstance(axis.size, int):
+            vectors *= axis.output / (axis.size * axis.stride)
+    return vectors
+
+
+def _lower_overlap(low: Lowering, operation: Operation, rows: TransposedAxis, columns: TransposedAxis) -> None:
+    """A transposed convolution as one product of all pixels with all weights, and sums of the blocks that overlap."""
+    assert low.isa is not None
+    root, alias, _ = root_and_tail(operation)
+    x, w = _image_and_weights(root, alias)
+    images, channels = shape_of(x)[:2]
+    outputs: Any = shape_of(root.result)[1]
+    pixels = images * rows.size * columns.size
+    block = rows.kernel * columns.kernel * outputs
+    choice = low.chooser.choose(gemm_problem(GemmSpec(pixels, block, channels), low.isa, low.chooser.threads))  # type: ignore[arg-type]
+    kernel = choice.kernel
+
+    def pack(array: Array) -> Array:
+        packed: Array = kernel.pack(np.moveaxis(array, 1, -1).reshape(len(array), block))
+        return packed
+
+    packed = low.packed(w, f"{kernel.source.symbol}/overlap", pack)
+    products = low.temporary("f32", (pixels, block))
+    low.generated(kernel.source, [nhwc_buffer(low, x), packed], [products], "gemm", choice)
+    extras = _extras(low, operation)
+    output = low.result(operation.result, channels_last_order(len(shape_of(operation.result))))
+    sums = overlap(OverlapSpec(images, outputs, rows, columns, extras.epilogue), low.isa)
+    low.generated(sums, [products, *extras.buffers], [output], _name(operation))
 
 
 def nhwc_buffer(low: Lowering, value: Value) -> int:
