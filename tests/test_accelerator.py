@@ -243,4 +243,4 @@ print(" ".join(lines[place + 1].split()))
 print(json.loads(open(report).read())["predicted_ms"])
 """,
     )
-    assert out.splitlines() == ["toy:0 : 2.000 ms in 2 kernels, one after the other", "{'toy:0': 2.0}"]
+    assert out.splitlines() == ["toy:0 : 2.000 ms in 2 kernels, each once, one after the other", "{'toy:0': 2.0}"]

@@ -230,7 +230,7 @@ def _predicted_rows(predicted: Sequence[tuple[str, Prediction]]) -> tuple[tuple[
     for device in dict.fromkeys(name for name, _ in predicted):
         kernels = sorted((found for name, found in predicted if name == device), key=lambda found: -found.seconds)
         total = sum(kernel.seconds for kernel in kernels)
-        rows.append((device, f"{total * 1e3:.3f} ms in {len(kernels)} kernels, one after the other"))
+        rows.append((device, f"{total * 1e3:.3f} ms in {len(kernels)} kernels, each once, one after the other"))
         for kernel in kernels[:_SLOWEST]:
             share = 100 * kernel.seconds / total if total else 0.0
             place = ", ".join(kernel.nodes) or kernel.label
