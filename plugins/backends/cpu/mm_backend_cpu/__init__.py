@@ -37,6 +37,12 @@ class CpuBackend(Backend):
             "auto",
             ("auto", "off"),
         ),
+        TargetOption(
+            "cpu_strips",
+            "a depthwise convolution and the 1x1 ones beside it as one kernel: where it is faster, or never",
+            "auto",
+            ("auto", "off"),
+        ),
     )
 
     def probe(self) -> Sequence[DeviceInfo]:
@@ -69,4 +75,5 @@ class CpuBackend(Backend):
     def compiler(self, target: Mapping[str, str]) -> Compiler:
         from mm_backend_cpu.compiler import CpuCompiler
 
-        return CpuCompiler(target.get("cpu_arch", ""), winograd=target.get("cpu_winograd", "auto") != "off")
+        allowed = {name: target.get(f"cpu_{name}", "auto") != "off" for name in ("winograd", "strips")}
+        return CpuCompiler(target.get("cpu_arch", ""), **allowed)

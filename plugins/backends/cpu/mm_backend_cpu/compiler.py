@@ -12,7 +12,7 @@ from mm_backend_cpu.codegen.isa import Isa, detect, isa, usable
 from mm_backend_cpu.lowering.elementwise import parts_of
 from mm_backend_cpu.lowering.lowering import Lowering
 from mm_backend_cpu.lowering.rule import Rule
-from mm_backend_cpu.lowering.rules import lower_operation, rules_for
+from mm_backend_cpu.lowering.rules import lower_operations, rules_for
 from mm_backend_cpu.program import Program
 from mm_backend_cpu.tuning.candidate import Threads
 from mm_backend_cpu.tuning.choice import Chooser
@@ -58,8 +58,8 @@ class CpuCompiler(Compiler):
 
     backend = "cpu"
 
-    def __init__(self, arch: str = "", *, winograd: bool = True) -> None:
-        self.winograd = winograd
+    def __init__(self, arch: str = "", *, winograd: bool = True, strips: bool = True) -> None:
+        self.winograd, self.strips = winograd, strips
         self.isa: Isa = isa(arch) if arch else detect()
         self.obstacle = ""
         try:
@@ -105,11 +105,8 @@ class CpuCompiler(Compiler):
         return self._lowered(lowered.lowering.part, self.isa, context, Chooser(threads, measurement))
 
     def _lowered(self, part: Network, isa: Isa | None, context: CompileContext, chooser: Chooser) -> Lowered:
-        lowering = Lowering(part, isa, context.opt_level, chooser, self.winograd, context.dim_range)
-        for operation in part.operations:
-            if operation.name == "mm.constant":
-                continue
-            lower_operation(lowering, operation)
+        lowering = Lowering(part, isa, context.opt_level, chooser, self.winograd, self.strips, context.dim_range)
+        lower_operations(lowering, part.operations)
         return Lowered(lowering, lowering.finish())
 
     def _is_small(self, part: Network, context: CompileContext) -> bool:

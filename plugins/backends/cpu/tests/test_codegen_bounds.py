@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mm_backend_cpu.codegen.blocking import TileShape
 from mm_backend_cpu.codegen.conv import ConvSpec, Depth, generate_conv
 from mm_backend_cpu.codegen.conv_depthwise import generate_depthwise
 from mm_backend_cpu.codegen.conv_transpose import ConvTransposeSpec, TransposedAxis, generate_conv_transpose
 from mm_backend_cpu.codegen.expression import Epilogue, Node
 from mm_backend_cpu.codegen.gemm import GemmSpec, generate_gemm
+from mm_backend_cpu.codegen.inverted_residual import InvertedResidualSpec, StripCut, generate_inverted_residual
 from mm_backend_cpu.codegen.isa import usable
 from mm_backend_cpu.codegen.matmul import MatmulSpec, generate_matmul, matrix_strides
 from mm_backend_cpu.codegen.winograd import generate_winograd
@@ -104,6 +106,22 @@ def test_volumes(isa, pads, at_the_end_of_memory):
     inputs = [np.ones((1, 5, 6, 7, 13), np.float32), kernel.pack(np.ones((21, 13, 3, 3, 3), np.float32))]
     [output] = run(kernel.source, isa, list(map(at_the_end_of_memory, inputs)), [(shape, np.float32)])
     np.testing.assert_array_equal(output[0, 2, 2, 2], 13 * 27)
+
+
+@ISAS
+def test_strips(isa, at_the_end_of_memory):
+    bias = Epilogue((SUM,), channel_inputs=1)
+    expand = ConvSpec(1, 13, 9, 7, 21, (1, 1), epilogue=bias)
+    depthwise = ConvSpec(1, 21, 9, 7, 21, (3, 3), (2, 1), (1, 1, 1, 1), groups=21, epilogue=bias)
+    project = ConvSpec(1, 21, 5, 7, 19, (1, 1), epilogue=RESIDUAL)
+    tile = TileShape(5, 2)
+    spec = InvertedResidualSpec((expand, depthwise, project))
+    kernel = generate_inverted_residual(spec, isa, StripCut(2, tile, tile, 3))
+    weights = kernel.pack(*(np.ones((s.outputs, s.channels // s.groups, *s.kernel), np.float32) for s in spec.stages))
+    biases = [np.zeros(stage.outputs, np.float32) for stage in spec.stages]
+    inputs = [np.ones((1, 9, 7, 13), np.float32), weights, *biases, np.zeros((1, 5, 7, 19), np.float32)]
+    [output] = run(kernel.source, isa, list(map(at_the_end_of_memory, inputs)), [((1, 5, 7, 19), np.float32)])
+    np.testing.assert_array_equal(output[0, 2, 3], 13 * 9 * 21)
 
 
 @ISAS

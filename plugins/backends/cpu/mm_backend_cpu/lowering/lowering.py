@@ -47,7 +47,8 @@ class Trace:
 class Lowering:
     """One part on its way to a program. `isa` is None where no code may be generated: then the library does all.
 
-    `chooser` decides between kernels that compute the same; `winograd` is whether any may round more than a direct sum.
+    `chooser` decides between kernels that compute the same; `winograd` is whether any may round more than a direct sum,
+    `strips` whether one may compute several operations in strips.
     """
 
     part: Network
@@ -55,6 +56,7 @@ class Lowering:
     opt_level: int = 2
     chooser: Chooser = field(default_factory=Chooser)
     winograd: bool = True
+    strips: bool = True
     dim_range: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     buffers: list[Buffer] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -77,7 +79,7 @@ class Lowering:
             type_ = tensor_type(argument)
             number = self._buffer(Buffer("input", index, type_.dtype.text, shape_of(argument)))
             self._views[argument] = [View.dense(number, shape_of(argument))]
-        self.current: Operation | None = None
+        self.current: tuple[Operation, ...] = ()
 
     # --- buffers ----------------------------------------------------------------------------------------------------
 
@@ -103,20 +105,30 @@ class Lowering:
 
     def packed(self, value: Value, layout: object, pack: Callable[[Array], Array]) -> int:
         """A buffer for a constant operand in a kernel's own layout; packed once for each layout."""
-        data = constant_data(value)
-        if data is None:
+        return self.packed_together([value], layout, pack)
+
+    def packed_together(self, values: Sequence[Value], layout: object, pack: Callable[..., Array]) -> int:
+        """A buffer for constant operands in a kernel's own layout; packed once for each layout."""
+        found = list(map(constant_data, values))
+        constants = [data for data in found if data is not None]
+        if len(constants) < len(found):
             raise CompileError("a constant operand was expected", where=self.where)
-        key = (id(data), layout)
+        key = (*map(id, constants), layout)
         number = self._constant_numbers.get(key)
         if number is None:
-            number = self.constant(_aligned(pack(data.numpy())), key)
+            number = self.constant(_aligned(pack(*(data.numpy() for data in constants))), key)
         return number
 
     # --- values -----------------------------------------------------------------------------------------------------
 
     @property
     def where(self) -> str:
-        return self.current.where if self.current is not None else self.part.name
+        return self.current[-1].where if self.current else self.part.name
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The user's nodes that are being lowered."""
+        return tuple(sorted({place.name for operation in self.current for place in operation.locations}))
 
     def view(self, value: Value) -> View:
         """Where a value lies; its first place if it lies in several."""
@@ -280,8 +292,7 @@ class Lowering:
 
     def _append(self, step: Step, kernel: str, note: str, choice: Choice[Any] | None = None) -> None:
         self.steps.append(step)
-        nodes = () if self.current is None else tuple(sorted(place.name for place in self.current.locations))
-        record = KernelRecord(step.label, kernel, nodes, note)
+        record = KernelRecord(step.label, kernel, self.nodes, note)
         if choice is not None:
             record = replace(record, variants=choice.variants, peak_share=choice.peak_share)
         self.records.append(record)
@@ -290,14 +301,13 @@ class Lowering:
         """Note where the results of an operation lie, for the dumper."""
         if not self.steps or self._depth:
             return
-        nodes = tuple(sorted(place.name for place in operation.locations))
         for value in operation.results:
             if value in self._views:
-                self.traces.append(Trace(len(self.steps) - 1, self._views[value][0], operation.name, nodes))
+                self.traces.append(Trace(len(self.steps) - 1, self._views[value][0], operation.name, self.nodes))
 
     def finish(self) -> Program:
         """Put every output into its place and close the program."""
-        self.current = None
+        self.current = ()
         for index, value in enumerate(self.part.outputs):
             view = self.view(value)
             buffer = self.buffers[view.buffer]

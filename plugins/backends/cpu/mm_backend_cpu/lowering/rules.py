@@ -5,7 +5,7 @@ Rules of other packages are asked before our own: see `third_party`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from mm_backend_cpu.codegen.operations import operation_names
@@ -14,6 +14,8 @@ from mm_backend_cpu.lowering.contraction import check_matmul, lower_matmul
 from mm_backend_cpu.lowering.convolution import check_conv, check_conv_transpose, lower_conv, lower_conv_transpose
 from mm_backend_cpu.lowering.dequantized import check_dequantized, lower_dequantized
 from mm_backend_cpu.lowering.elementwise import check_elementwise, lower_elementwise
+from mm_backend_cpu.lowering.group import Group, GroupRule, in_groups
+from mm_backend_cpu.lowering.inverted_residual import INVERTED_RESIDUAL
 from mm_backend_cpu.lowering.library import LIBRARY, check_library, lower_library
 from mm_backend_cpu.lowering.lowering import Lowering
 from mm_backend_cpu.lowering.movement import (
@@ -105,17 +107,51 @@ _FUSED: Mapping[str, Rule] = {
 }
 
 
+_GROUPS = (INVERTED_RESIDUAL,)
+"""What several operations may be at once. They are supported one by one; a group never has to be taken."""
+
+
+def lower_operations(low: Lowering, operations: Iterable[Operation]) -> None:
+    """Append the steps of all operations but constants, those of a group together where its rule takes it."""
+    rules: dict[Operation, GroupRule] = {}
+
+    def match(operation: Operation) -> Group:
+        for rule in _GROUPS:
+            group = rule.match(operation)
+            if group and all(_rule(low, member).lower is rule.apart for member in group):
+                rules[operation] = rule
+                return group
+        return ()
+
+    for group in in_groups((operation for operation in operations if operation.name != "mm.constant"), match):
+        if len(group) == 1 or not _lower_group(low, rules[group[0]], group):
+            for operation in group:
+                lower_operation(low, operation)
+
+
+def _lower_group(low: Lowering, rule: GroupRule, group: Group) -> bool:
+    low.current = group
+    taken = rule.lower(low, group)
+    if taken:
+        low.trace(group[-1])
+    low.current = ()
+    return taken
+
+
 def lower_operation(low: Lowering, operation: Operation) -> None:
     """Append the steps of an operation, by the first of its rules that applies."""
-    outer, low.current = low.current, operation
-    for rule in rules_for(operation):
-        if (low.isa is not None or not rule.generates) and not rule.check(operation):
-            rule.lower(low, operation)
-            break
-    else:
-        raise CompileError(f"{operation.name} was accepted but has no kernel", where=operation.where)
+    outer, low.current = low.current, (operation,)
+    _rule(low, operation).lower(low, operation)
     low.trace(operation)
     low.current = outer
+
+
+def _rule(low: Lowering, operation: Operation) -> Rule:
+    """The first rule that applies."""
+    for rule in rules_for(operation):
+        if (low.isa is not None or not rule.generates) and not rule.check(operation):
+            return rule
+    raise CompileError(f"{operation.name} was accepted but has no kernel", where=operation.where)
 
 
 def refusal(operation: Operation, library_only: bool) -> str:

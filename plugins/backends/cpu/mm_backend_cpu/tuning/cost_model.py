@@ -22,6 +22,7 @@ from mm_backend_cpu.codegen.blocking import (
     tile_cycles,
 )
 from mm_backend_cpu.codegen.conv import ConvSpec
+from mm_backend_cpu.codegen.inverted_residual import InvertedResidualSpec, StripCut, product_extent
 from mm_backend_cpu.codegen.isa import Isa
 from mm_backend_cpu.codegen.quads import QUAD
 from mm_backend_cpu.codegen.winograd import WinogradCut, component_extent, tile_count
@@ -108,19 +109,22 @@ def winograd_seconds(spec: ConvSpec, cut: WinogradCut, isa: Isa, threads: int) -
 def depthwise_seconds(spec: ConvSpec, pixels: int, isa: Isa, threads: int) -> float:
     """A depthwise convolution in tiles of so many pixels of a row."""
     images = assume(spec.images, ASSUMED_IMAGES) * assumed_extent(spec.depth.output)
-    output_rows, output_columns = assumed_extent(spec.output_height), assumed_extent(spec.output_width)
-    pieces = max(divide_up(output_columns, pixels), 1)
-    pixels = divide_up(output_columns, pieces)
-    rows, columns = spec.kernel
+    rows, columns = assumed_extent(spec.output_height), assumed_extent(spec.output_width)
+    arithmetic = images * rows * _depthwise_row_cycles(spec, pixels, isa)
+    inputs_read = assumed_extent(spec.height) * assumed_extent(spec.width)
+    moved = 4 * images * spec.channels * (inputs_read + rows * columns)
+    return _on_threads(arithmetic, moved / _THIRD_LEVEL, images * rows, threads)
+
+
+def _depthwise_row_cycles(spec: ConvSpec, pixels: int, isa: Isa) -> float:
+    """Cycles of one output row."""
+    pieces = max(divide_up(assumed_extent(spec.output_width), pixels), 1)
+    pixels = divide_up(assumed_extent(spec.output_width), pieces)
+    rows, columns = spec.depth.kernel * spec.kernel[0], spec.kernel[1]
     inputs = (pixels - 1) * spec.strides[1] + spec.window[1]
     spilled = max(0, pixels + inputs + columns - _DEPTHWISE_REGISTERS * isa.registers)
-    rows *= spec.depth.kernel
     tile = rows * (max(pixels * columns, inputs + columns) / 2 + spilled) + _DEPTHWISE_TILE + _DEPTHWISE_STORE * pixels
-    vectors = divide_up(spec.channels, isa.lanes)
-    arithmetic = images * output_rows * pieces * vectors * tile
-    inputs_read = assumed_extent(spec.height) * assumed_extent(spec.width)
-    moved = 4 * images * spec.channels * (inputs_read + output_rows * output_columns)
-    return _on_threads(arithmetic, moved / _THIRD_LEVEL, images * output_rows, threads)
+    return pieces * divide_up(spec.channels, isa.lanes) * tile
 
 
 def byte_depthwise_seconds(spec: ConvSpec, pixels: int, isa: Isa, threads: int) -> float:
@@ -137,6 +141,33 @@ def byte_depthwise_seconds(spec: ConvSpec, pixels: int, isa: Isa, threads: int) 
     outputs = rows * assumed_extent(spec.output_width)
     moved = images * spec.channels * (assumed_extent(spec.height) * assumed_extent(spec.width) + outputs)
     return _on_threads(arithmetic, moved / _THIRD_LEVEL, images * rows, threads)
+
+
+def inverted_residual_seconds(spec: InvertedResidualSpec, cut: StripCut, isa: Isa, threads: int) -> float:
+    """A depthwise convolution and the 1x1 convolutions beside it, in strips of output rows."""
+    images, depthwise = assume(spec.depthwise.images, ASSUMED_IMAGES), spec.depthwise
+    (input_rows, input_columns), (rows, columns) = spec.size, spec.output_size
+    arithmetic = images * rows * _depthwise_row_cycles(depthwise, cut.pixels, isa)
+    passed = 0  # bytes that the stages hand to each other through scratch
+    if spec.expand is not None and cut.expand is not None:
+        expanded = images * input_rows + (threads - 1) * max(0, depthwise.window[0] - depthwise.strides[0])
+        arithmetic += expanded * tile_cycles(product_extent(spec.expand, input_columns), isa, cut.expand)
+        passed += 8 * expanded * input_columns * depthwise.channels
+    if spec.project is not None and cut.project is not None:
+        extent = product_extent(spec.project, cut.rows * columns)
+        arithmetic += images * rows / cut.rows * tile_cycles(extent, isa, cut.project)
+        passed += 8 * images * rows * columns * depthwise.outputs
+    scratch_bytes = 4 * (spec.ring_elements(cut.rows) + spec.filtered_elements(cut.rows))
+    level = _SECOND_LEVEL if scratch_bytes <= _SECOND_LEVEL_BYTES // 2 else _THIRD_LEVEL
+    tasks = images * divide_up(rows, cut.rows)
+    arithmetic += (1 - _HIDDEN) * passed / level + tasks * _TASK_CYCLES
+
+    weight_bytes = 4 * sum(stage.outputs * (stage.channels // stage.groups) * stage.taps for stage in spec.stages)
+    again = max(0, tasks - threads) * weight_bytes if weight_bytes + scratch_bytes > _SECOND_LEVEL_BYTES else 0
+    entering = input_rows * input_columns * spec.stages[0].channels
+    leaving = rows * columns * spec.stages[-1].outputs
+    memory = threads * weight_bytes / _MEMORY + (again + 4 * images * (entering + leaving)) / _THIRD_LEVEL
+    return _on_threads(arithmetic, memory, tasks, threads)
 
 
 def _on_threads(arithmetic: float, memory: float, tasks: int, threads: int) -> float:

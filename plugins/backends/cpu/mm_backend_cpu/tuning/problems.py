@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
+from itertools import chain
+from operator import add
 from typing import Any, TypeVar
 
 from mm_backend_cpu.codegen.blocking import (
@@ -25,6 +27,13 @@ from mm_backend_cpu.codegen.expression import Epilogue
 from mm_backend_cpu.codegen.gemm import GemmKernel, GemmSpec, gemm_extent, generate_gemm
 from mm_backend_cpu.codegen.integer import ByteConvKernel, ByteGemmKernel, byte_conv_terms, byte_gemm_terms
 from mm_backend_cpu.codegen.integer_depthwise import default_byte_pixels, generate_byte_depthwise
+from mm_backend_cpu.codegen.inverted_residual import (
+    InvertedResidualKernel,
+    InvertedResidualSpec,
+    StripCut,
+    generate_inverted_residual,
+    product_extent,
+)
 from mm_backend_cpu.codegen.isa import Isa
 from mm_backend_cpu.codegen.kernel_source import KernelSource
 from mm_backend_cpu.codegen.matmul import MatmulSpec, Strides, generate_matmul, matmul_extent
@@ -42,6 +51,7 @@ from mm_backend_cpu.tuning.cost_model import (
     byte_depthwise_seconds,
     contraction_seconds,
     depthwise_seconds,
+    inverted_residual_seconds,
     winograd_seconds,
 )
 from mm_core.types import Dim, ceildiv
@@ -53,6 +63,7 @@ WINOGRAD_MARGIN = 1.2
 """By how much Winograd's algorithm must be ahead: its rounding errors are larger, and the model errs."""
 _TILES = 8  # tile shapes of least cost that are cut in every way
 _TASKS_A_THREAD = (1, 4)
+_STRIP_ROWS = (1, 2, 4)
 _WINOGRAD_BLOCKS = (128 << 10, 256 << 10, 512 << 10)  # bytes of transformed inputs
 
 
@@ -164,6 +175,55 @@ def matmul_problem(spec: MatmulSpec, isa: Isa, threads: Threads) -> Problem[Matm
         output,
         ranked(candidates),
     )
+
+
+def inverted_residual_problem(
+    spec: InvertedResidualSpec, isa: Isa, threads: Threads
+) -> Problem[InvertedResidualKernel]:
+    """A depthwise convolution and the 1x1 convolutions beside it at once."""
+    height, width = spec.output_size
+    heights = {min(rows, height) for rows in (*_STRIP_ROWS, divide_up(height, threads.count))}
+    candidates = []
+    for rows in sorted(heights):
+        strip = StripCut(
+            rows,
+            None if spec.expand is None else _run_tile(spec.expand, spec.size[1], isa),
+            None if spec.project is None else _run_tile(spec.project, rows * width, isa),
+            default_pixels(isa),
+        )
+        kept = 4 * (spec.ring_elements(rows) + spec.filtered_elements(rows)) >> 10
+        candidates.append(
+            Candidate(
+                "strips",
+                strip.note,
+                f"{kept} KiB are between the convolutions at a time",
+                inverted_residual_seconds(spec, strip, isa, threads.count),
+                rows,
+                partial(generate_inverted_residual, spec, isa, strip),
+            )
+        )
+    flop = [
+        2 * stage.output_pixels * stage.outputs * (stage.taps * (stage.channels // stage.groups))
+        for stage in spec.stages
+    ]
+    last = spec.stages[-1]
+    output = last.output_pixels * last.outputs
+    extras = [_extras(stage.epilogue, stage.outputs, output) for stage in spec.stages]
+    return Problem(
+        f"{spec}, {isa.name}, {threads}",
+        reduce(add, flop),
+        spec.stages[0].input_elements,
+        tuple(chain(*extras)),
+        output,
+        ranked(candidates),
+    )
+
+
+def _run_tile(stage: ConvSpec, pixels: int, isa: Isa) -> TileShape:
+    """The cheapest tile for runs of so many pixels."""
+    extent = product_extent(stage, pixels)
+    shapes = (shape for shape in tile_shapes(extent, isa) if shape.pixels <= pixels)
+    return min(shapes, key=lambda shape: tile_cycles(extent, isa, shape))
 
 
 _Cut = tuple[str, str, float, tuple[TileShape, bool], Blocking]
