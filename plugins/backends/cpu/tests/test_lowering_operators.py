@@ -284,6 +284,21 @@ CASES = {
         ],
         (2, 5, 9, 8),
     ),
+    "pools_of_volumes": case(
+        lambda g, x: [
+            g.max_pool(x, kernel_shape=(3, 2, 2), strides=(2, 2, 1), pads=(1, 0, 1, 1, 0, 1)),
+            g.max_pool(x, kernel_shape=(2, 3, 3), strides=(2, 2, 2), ceil_mode=True, dilations=(2, 1, 1)),
+            *(
+                g.average_pool(
+                    x, kernel_shape=(3, 2, 3), pads=(1, 0, 1, 1, 1, 1), strides=(2, 1, 2),
+                    count_include_pad=counted, ceil_mode=ceil,
+                )
+                for counted in (True, False)
+                for ceil in (True, False)
+            ),
+        ],
+        (2, 5, 6, 7, 8),
+    ),
     "max_pool_with_indices": case(lambda g, x: list(g.max_pool_with_indices(x, kernel_shape=(2, 2))), (1, 2, 4, 5)),
     "global_pools": case(lambda g, x: [g.global_average_pool(x), g.global_max_pool(x)], (2, 5, 4, 3)),
     "attention": case(

@@ -130,11 +130,12 @@ class _Writer:
     def shapes(self, columns: int, pixels: int) -> list[_Shape]:
         """The tiles of a row, in nearly equal pieces of up to so many pixels."""
         step, taps = self.spec.strides[1], [tap * self.spec.dilations[1] for tap in range(self.spec.kernel[1])]
-        found, column = [], 0
+        found, column, width = [], 0, self.spec.width
+        assert isinstance(width, int)
         for size in equal_pieces(columns, pixels):
             under = sorted({pixel * step + tap for pixel in range(size) for tap in taps})
             first = column * step - self.spec.pads[1]
-            found.append(_Shape(size, tuple((at, 0 <= first + at < self.spec.width) for at in under)))
+            found.append(_Shape(size, tuple((at, 0 <= first + at < width) for at in under)))
             column += size
         return found
 

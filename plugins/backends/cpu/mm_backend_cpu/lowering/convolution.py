@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mm_backend_cpu.codegen.blocking import divide_up
 from mm_backend_cpu.codegen.conv import ConvSpec, Depth
 from mm_backend_cpu.codegen.conv_transpose import ConvTransposeSpec, TransposedAxis, axis_phases
 from mm_backend_cpu.codegen.gemm import GemmSpec
@@ -27,7 +28,7 @@ from mm_backend_cpu.lowering.view import channels_last_order
 from mm_backend_cpu.lowering.windows import Window, window_of
 from mm_backend_cpu.tuning.problems import conv_problem, conv_transpose_problem, gemm_problem
 from mm_core.ir import Operation, Value
-from mm_core.types import Array, ceildiv
+from mm_core.types import Array
 
 OVERLAP_GAIN = 2.0
 """How many times less there must be to multiply for products to be stored before they are summed."""
@@ -49,10 +50,7 @@ def check_conv_transpose(operation: Operation) -> str:
         return "padding by output shape"
     if reason := _check(operation, 2):
         return reason
-    for axis in _transposed_axes(operation):
-        if isinstance(phases := axis_phases(axis), str):
-            return phases
-    return ""
+    return "" if root.attributes["group"] == 1 else _without_phases(_transposed_axes(operation))
 
 
 def _check(operation: Operation, most_axes: int) -> str:
@@ -156,7 +154,8 @@ def lower_conv_transpose(low: Lowering, operation: Operation) -> None:
     outputs: Any = shape_of(root.result)[1]
     groups = root.attributes["group"]
     rows, columns = _transposed_axes(operation)
-    if groups == 1 and _wasted(rows, columns, outputs, low.isa.lanes) >= OVERLAP_GAIN:
+    wasted = _wasted(rows, columns, outputs, low.isa.lanes)
+    if groups == 1 and (wasted >= OVERLAP_GAIN or _without_phases((rows, columns))):
         _lower_overlap(low, operation, rows, columns)
         return
     extras = _extras(low, operation)
@@ -177,11 +176,16 @@ def lower_conv_transpose(low: Lowering, operation: Operation) -> None:
     low.generated(kernel.source, [source, packed, *extras.buffers], [output], _name(operation), choice)
 
 
+def _without_phases(axes: Sequence[TransposedAxis]) -> str:
+    """Why a transposed convolution cannot be computed phase by phase; empty if it can."""
+    return next((phases for axis in axes if isinstance(phases := axis_phases(axis), str)), "")
+
+
 def _wasted(rows: TransposedAxis, columns: TransposedAxis, outputs: int, lanes: int) -> float:
     """How many times as many vectors the phases multiply as one product of all pixels with all weights does: where
     outputs fill a small part of a vector, or most of a window lies outside of the image."""
     taps = rows.kernel * columns.kernel
-    vectors = taps * ceildiv(outputs, lanes) / ceildiv(taps * outputs, lanes)
+    vectors = taps * divide_up(outputs, lanes) / divide_up(taps * outputs, lanes)
     for axis in (rows, columns):
         if isinstance(axis.output, int) and isinstance(axis.size, int):
             vectors *= axis.output / (axis.size * axis.stride)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from mm_backend_cpu.codegen.elementwise import Operand
@@ -14,6 +16,7 @@ from mm_backend_cpu.lowering.lowering import Lowering, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import View, channels_last_order
 from mm_backend_cpu.lowering.windows import Window, window_of
 from mm_core.ir import Operation, Value
+from mm_core.types import Dim
 
 _KINDS: dict[str, Literal["sum", "mean", "prod", "max", "min"]] = {
     "mm.reduce_sum": "sum", "mm.reduce_mean": "mean", "mm.reduce_prod": "prod", "mm.reduce_max": "max",
@@ -82,7 +85,7 @@ def lower_reduction(low: Lowering, operation: Operation) -> None:
 
 def check_pool(operation: Operation) -> str:
     shape = shape_of(_source(operation))
-    if len(shape) not in (3, 4):
+    if len(shape) not in (3, 4, 5):
         return f"pooling in {len(shape) - 2} dimensions"
     window = window_of(operation)
     if isinstance(window, str):
@@ -93,21 +96,40 @@ def check_pool(operation: Operation) -> str:
 
 
 def lower_pool(low: Lowering, operation: Operation) -> None:
-    """Pooling in NHWC."""
+    """Pooling in NHWC. Volumes are pooled in their planes, and what comes of it in depth: each axis counts alone."""
     x = _source(operation)
     window = window_of(operation)
     assert isinstance(window, Window)
     shape, result = shape_of(x), shape_of(operation.result)
     order = channels_last_order(len(shape))
-    plane = len(shape) == 4
-    spec = PoolSpec(
+    dtype = tensor_type(operation.result).dtype.text
+    source, target, name = low.ordered(x, order).buffer, low.result(operation.result, order), operation.name[3:]
+    spatial = slice(max(2, len(shape) - 2), None)
+    plane = _pool_spec(operation, window.part(-2, None), shape[0], (*shape[spatial], shape[1]), result[spatial])
+    if len(shape) < 5:
+        low.generated(pool(plane), [source], [target], name)
+        return
+    planes = low.temporary(dtype, (shape[0], shape[2], *result[3:], shape[1]))
+    low.generated(pool(replace(plane, batch=shape[0] * shape[2])), [source], [planes], name)
+    row = (shape[2], result[3] * result[4] * shape[1])
+    low.generated(pool(_pool_spec(operation, window.part(0, 1), shape[0], row, result[2:3])), [planes], [target], name)
+
+
+def _pool_spec(
+    operation: Operation, window: Window, batch: Dim, image: Sequence[Dim], result: Sequence[Dim]
+) -> PoolSpec:
+    """Pooling of images [*spatial, channels] in one or two dimensions."""
+    *spatial, channels = image
+    height, width = window.pair(spatial, 1)
+    result_height, result_width = window.pair(result, 1)
+    return PoolSpec(
         kind="max" if operation.name == "mm.max_pool" else "average",
-        batch=shape[0],
-        height=shape[2] if plane else 1,
-        width=shape[-1],
-        channels=shape[1],
-        result_height=result[2] if plane else 1,
-        result_width=result[-1],
+        batch=batch,
+        height=height,
+        width=width,
+        channels=channels,
+        result_height=result_height,
+        result_width=result_width,
         kernel=window.pair(window.kernel, 1),
         strides=window.pair(window.strides, 1),
         pads=window.four_pads(),
@@ -115,8 +137,6 @@ def lower_pool(low: Lowering, operation: Operation) -> None:
         count_pads=operation.attributes.get("count_include_pad", False),
         dtype=tensor_type(operation.result).dtype.text,
     )
-    source = low.ordered(x, order).buffer
-    low.generated(pool(spec), [source], [low.result(operation.result, order)], operation.name.removeprefix("mm."))
 
 
 def lower_softmax(low: Lowering, operation: Operation) -> None:

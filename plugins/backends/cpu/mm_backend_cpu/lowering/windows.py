@@ -31,6 +31,11 @@ class Window:
         bottom, right = self.pair(self.ends, 0)
         return top, left, bottom, right
 
+    def part(self, first: int, last: int | None) -> Window:
+        """The axes from `first` to before `last`, or to the end, alone."""
+        kinds = (self.kernel, self.strides, self.dilations, self.begins, self.ends)
+        return Window(*(kind[first:last] for kind in kinds))  # type: ignore[arg-type]
+
     def parameters(self) -> tuple[int, ...]:
         """Strides, pads before and dilations in the order of the library's kernels."""
         return (*self.strides, *self.begins, *self.dilations)

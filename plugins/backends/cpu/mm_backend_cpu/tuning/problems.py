@@ -275,6 +275,7 @@ def _winograd(
 
 
 def _depthwise(spec: ConvSpec, isa: Isa, threads: Threads) -> Iterator[Candidate[ConvolutionKernel]]:
+    generate: Callable[[ConvSpec, Isa, int], DepthwiseKernel]
     if spec.bytes is None:
         generate, cost, usual = generate_depthwise, depthwise_seconds, default_pixels(isa)
     else:
