@@ -128,6 +128,26 @@ def test_broadcasting(left: tuple[int, ...], right: tuple[int, ...]) -> None:
     check(build, floats(*left), floats(*right), integers(*left), integers(*right))
 
 
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint8, np.int16, np.float16])
+def test_broadcasting_of_random_shapes(dtype: Any) -> None:
+    """Tiles of elements of every width, whose last rows and columns are cut short anywhere."""
+    rng = np.random.default_rng(np.dtype(dtype).num)
+    shapes = [[*rng.integers(1, 4, rng.integers(0, 3)), *rng.choice([1, 3, 7, 17, 63, 65, 130], 2)] for _ in range(8)]
+    arrays = [
+        integers(*np.where(rng.random(len(shape)) < 0.6, shape, 1), low=0, high=2, dtype=kind, seed=seed)
+        for shape in shapes
+        for seed, kind in enumerate((np.bool_, np.bool_, dtype, dtype))
+    ]
+
+    def build(n: Any, *values: Any) -> list[Any]:
+        made = []
+        for p, q, x, y in zip(*(iter(values),) * 4):
+            made += [n.logical_and(p, q), n.select(p, x, y), n.equal(x, y)]
+        return made
+
+    check(build, *arrays)
+
+
 def test_tiles_of_a_large_tensor() -> None:
     """Several tiles for each task, and a last one that is no whole vector."""
     model = check(lambda n, x, y: n.add(n.mul(x, y), n.relu(x)), floats(1003, 1001), floats(1003, 1001, seed=1))
