@@ -73,6 +73,7 @@ class Lowering:
         self._places: dict[tuple[Value, Layout], int] = {}
         self._views: dict[Value, View] = {}
         self._constants: dict[object, int] = {}
+        self._packed: list[TensorData] = []
         self._pieces: list[int] = []
         self._outputs: dict[Value, int] = {}
         self.current: Operation | None = None
@@ -109,6 +110,7 @@ class Lowering:
         data = constant_data(value)
         if data is None:
             raise CompileError("a constant operand was expected", where=self.where)
+        self._packed.append(data)  # Its number is not given to another one while it is here.
         key = (id(data), layout)
         return self._constants[key] if key in self._constants else self.constant(pack(data.numpy()), key)
 

@@ -20,12 +20,13 @@ from mm_backend_mlu.target import Target
 from mm_core.ir import Operation, Value, known_value
 
 
-def _view_in(low: Lowering, value: Value, layout: Layout) -> View:
+def view_in(low: Lowering, value: Value, layout: Layout) -> View:
     """Where a value lies, once it is in that layout."""
-    return low.view(value) if layout is Layout.DENSE else _placed(low.channels_last(value), value, layout)
+    return low.view(value) if layout is Layout.DENSE else placed(low.channels_last(value), value, layout)
 
 
-def _placed(buffer: int, value: Value, layout: Layout) -> View:
+def placed(buffer: int, value: Value, layout: Layout) -> View:
+    """A buffer that holds a value in that layout."""
     shape = shape_of(value)
     return View(buffer, shape, physical_strides(shape, dtype_of(value).itemsize, layout))
 
@@ -71,7 +72,7 @@ def define(low: Lowering, value: Value, view: View, name: str) -> None:
 def whole_result(low: Lowering, value: Value) -> View:
     """A result to be filled; where it has padding between its channels, that is initialised first."""
     layout, itemsize = low.layout(value), dtype_of(value).itemsize
-    target = _placed(low.result(value), value, layout)
+    target = placed(low.result(value), value, layout)
     count = prod(physical_shape(shape_of(value), itemsize, layout))
     if count != elements(value):
         fill_buffer(low, target.buffer, count, itemsize, 0)
@@ -153,7 +154,7 @@ def lower_concat(low: Lowering, operation: Operation) -> None:
             whole.buffer, shape_of(value), whole.strides, whole.offset + start * whole.strides[axis]
         )
         if elements(value):
-            copy(low, _view_in(low, value, low.layout(result)), place, dtype_of(value).itemsize, "concat")
+            copy(low, view_in(low, value, low.layout(result)), place, dtype_of(value).itemsize, "concat")
         start += shape_of(value)[axis]
 
 
@@ -183,7 +184,7 @@ def check_slice(operation: Operation, target: Target) -> str:
 def lower_slice(low: Lowering, operation: Operation) -> None:
     bounds = _slice_bounds(operation)
     assert not isinstance(bounds, str)
-    view = _view_in(low, source(operation), low.layout(operation.result))
+    view = view_in(low, source(operation), low.layout(operation.result))
     define(low, operation.result, view.sliced(*bounds, shape_of(operation.result)), "slice")
 
 
@@ -192,7 +193,7 @@ def lower_split(low: Lowering, operation: Operation) -> None:
     axis = operation.attributes["axis"] % len(shape_of(value))
     sizes = [shape_of(result)[axis] for result in operation.results]
     for result, start in zip(operation.results, accumulate(sizes, initial=0)):
-        view = _view_in(low, value, low.layout(result))
+        view = view_in(low, value, low.layout(result))
         starts = [start if place == axis else 0 for place in range(len(view.shape))]
         if elements(result):
             define(low, result, view.sliced(starts, [1] * len(view.shape), shape_of(result)), "split")
@@ -202,7 +203,7 @@ def lower_split(low: Lowering, operation: Operation) -> None:
 
 def lower_reverse(low: Lowering, operation: Operation) -> None:
     """Reversed axes are read backwards."""
-    view = _view_in(low, source(operation), low.layout(operation.result))
+    view = view_in(low, source(operation), low.layout(operation.result))
     rank = len(view.shape)
     axes = operation.attributes["axes"]
     reversed_axes = set(range(rank)) if axes is None else {axis % rank for axis in axes}
@@ -280,9 +281,9 @@ def lower_pad(low: Lowering, operation: Operation) -> None:
     assert not isinstance(padding, str)
     mode, itemsize = operation.attributes["mode"], dtype_of(value).itemsize
     layout = low.layout(result)
-    view = _view_in(low, value, layout)
+    view = view_in(low, value, layout)
     if mode == "constant":
-        target = _placed(low.result(result), result, layout)
+        target = placed(low.result(result), result, layout)
         count = prod(physical_shape(shape_of(result), itemsize, layout))
         fill_buffer(low, target.buffer, count, itemsize, _pad_bits(operation))
     else:

@@ -9,6 +9,7 @@ from itertools import chain
 from mm_backend_mlu.lowering import (
     attention,
     contraction,
+    conv_transpose,
     convolution,
     elementwise,
     indexing,
@@ -28,7 +29,7 @@ from mm_core.types import Array, TensorType, symbols
 
 _MODULES = (
     elementwise, movement, indexing, reduction, attention, contraction, convolution, normalization, pooling,
-    quantization,
+    conv_transpose, quantization,
 )  # fmt: skip
 RULES: Mapping[str, Rule] = ChainMap(*(dict(module.RULES) for module in _MODULES))
 
