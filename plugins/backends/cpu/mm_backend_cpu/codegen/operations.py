@@ -223,15 +223,19 @@ def _cast(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
     )
 
 
+def _byte_limits(attributes: Mapping[str, Attribute]) -> str:
+    """Zero point and limits of the byte `to`, as arguments of C."""
+    low, high = BYTE_RANGES[str(attributes["to"])]
+    return f"{int(attributes['zero_point'] or 0)}, {low}, {high}"
+
+
 def _quantize(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
     """What was divided by the scale, rounded, moved by `zero_point` and limited to the range of the byte `to`."""
     to = str(attributes["to"])
     if to not in BYTE_RANGES:
         return ()
-    low, high = BYTE_RANGES[to]
-    limits = f"{int(attributes['zero_point'] or 0)}, {low}, {high}"
-    vector = f"mm_quantize({{0}}, {limits})"
-    return (Template(("f32",), f"(({{T}})mm_quantize(mm_splat({{0}}), {limits})[0])", vector, to, True),)
+    vector = f"mm_quantize({{0}}, {_byte_limits(attributes)})"
+    return (Template(("f32",), f"(({{T}}){vector.replace('{0}', 'mm_splat({0})')}[0])", vector, to, True),)
 
 
 def _lookup(attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
@@ -257,6 +261,7 @@ _PARAMETRIC: dict[str, Callable[[Mapping[str, Attribute]], tuple[Template, ...]]
     "leaky_relu": _leaky_relu,
     "lookup": _lookup,
     "quantize": _quantize,
+    "whole_steps": lambda attributes: _of_vector(f"mm_whole_steps({{0}}, {_byte_limits(attributes)})"),
 }
 
 # x ** y with a constant y. Infinities and signed zeros as C's pow.

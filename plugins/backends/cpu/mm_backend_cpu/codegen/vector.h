@@ -255,14 +255,21 @@ MM_INLINE mm_vf mm_round(mm_vf x) {
   mm_vf rounded = mm_copysign((magnitude + 8388608.0f) - 8388608.0f, x);
   return mm_select(magnitude < 8388608.0f, rounded, x);
 }
-/* The nearest integer, half to even, plus `zero`, limited to `low` <= 0 and `high`, of 8 bits each. NaN gives 0. */
-MM_INLINE mm_vi mm_quantize(mm_vf x, int32_t zero, int32_t low, int32_t high) {
-  /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits. The limits come after, so that a product that x may
-   * be is added to in one instruction; what is too large for the trick is beyond them. */
+/* 1.5 * 2^23 plus the nearest integer, half to even, that with `zero` lies from `low` <= 0 to `high`, of 8 bits each: the
+ * integer is in the low bits. NaN gives the least for unsigned bytes, and what is to be left out for signed ones. The
+ * limits come after the addition, so that it is one instruction with a product that x may be. */
+MM_INLINE mm_vf mm_round_to_byte(mm_vf x, int32_t zero, int32_t low, int32_t high) {
   mm_vf shifted = mm_greater_or_second(x + MM_ROUNDER, mm_splat(MM_ROUNDER + (float)(low - zero)));
-  shifted = mm_less_or_second(shifted, mm_splat(MM_ROUNDER + (float)(high - zero)));
-  mm_vi rounded = (mm_vi)shifted - ((mm_vi)mm_splat(MM_ROUNDER) - zero);
+  return mm_less_or_second(shifted, mm_splat(MM_ROUNDER + (float)(high - zero)));
+}
+/* That integer plus `zero`, and as a number without it. NaN gives a byte of 0. */
+MM_INLINE mm_vi mm_quantize(mm_vf x, int32_t zero, int32_t low, int32_t high) {
+  mm_vi rounded = (mm_vi)mm_round_to_byte(x, zero, low, high) - ((mm_vi)mm_splat(MM_ROUNDER) - zero);
   return low == 0 ? rounded : rounded & (x == x);
+}
+MM_INLINE mm_vf mm_whole_steps(mm_vf x, int32_t zero, int32_t low, int32_t high) {
+  mm_vf rounded = mm_round_to_byte(x, zero, low, high) - MM_ROUNDER;
+  return low == 0 ? rounded : mm_select(x == x, rounded, mm_splat((float)-zero));
 }
 
 /* Entry x & 255 of a table of bytes for each lane, in the low eight bits. With AVX-512 the table fills four registers. */

@@ -22,8 +22,9 @@ _LARGEST_EXACT = 2**53
 class ExpressionBuilder:
     """Collects operations into one expression. `inputs` are the values it reads, in the order of their references.
 
-    `alias` gives the outside values that a region's arguments stand for. What depends on one byte alone is computed
-    when it is read, and bytes that do so by a costly function are looked up in a table.
+    `alias` gives the outside values that a region's arguments stand for. Bytes, and what depends on one byte alone, are
+    computed when they are read: bytes that do so by a costly function are looked up in a table, and those that are
+    dequantized at once are never made.
     """
 
     def __init__(self, alias: Mapping[Value, Value | None] | None = None) -> None:
@@ -65,12 +66,15 @@ class ExpressionBuilder:
     def add(self, operation: Operation) -> None:
         """Append an operation. UnsupportedOpError if expressions cannot hold it."""
         function = byte_function(operation, self.functions, self.alias)
-        if function is not None and operation.name != "mm.quantize":
+        if operation.name == "mm.quantize":
+            if function is not None and function.costly:
+                byte, to = self.read(function.argument), tensor_type(operation.result).dtype.text
+                self.refs[operation.result] = self._node("lookup", byte, table=function.table, to=to)
+            else:
+                self.postponed[operation.result] = operation
+        elif function is not None:
             self.functions[operation.result] = function
             self.postponed[operation.result] = operation
-        elif function is not None and function.costly:
-            byte, to = self.read(function.argument), tensor_type(operation.result).dtype.text
-            self.refs[operation.result] = self._node("lookup", byte, table=function.table, to=to)
         else:
             self.refs[operation.result] = self._translate(operation)
 
@@ -115,18 +119,26 @@ class ExpressionBuilder:
         real = tensor_type(x if operation.name == "mm.quantize" else operation.result).dtype.text
         if grain is None or small not in BYTE_RANGES or real != "f32":
             raise UnsupportedOpError(f"{operation.name} of other than bytes with one known scale in float32")
-        read = self.read(x)
-        if operation.name == "mm.dequantize":
-            number = self._node("cast", read, to="f32")
+        if operation.name == "mm.quantize":
+            return self._node("quantize", self._steps(x, grain), to=small, zero_point=grain.zero_point)
+        maker = self.postponed.get(x)
+        before = None if maker is None else whole_tensor_grain(maker, self.alias)
+        if maker is not None and before is not None and before.zero_point == grain.zero_point:
+            steps = self._steps(outside(maker.operands[0], self.alias), before)  # type: ignore[arg-type]
+            number = self._node("whole_steps", steps, to=small, zero_point=grain.zero_point)
+        else:
+            number = self._node("cast", self.read(x), to="f32")
             if grain.zero_point:
                 number = self._node("sub", number, ("scalar", float(grain.zero_point)))
-            return self._node("mul", number, ("scalar", grain.scale))
+        return self._node("mul", number, ("scalar", grain.scale))
+
+    def _steps(self, x: Value, grain: Grain) -> Ref:
+        """Numbers in steps of a scale, before they are rounded."""
+        read = self.read(x)
         # What has just been computed has been rounded before: there the reciprocal is as good as the quotient.
         if read[0] == "node":
-            steps = self._node("mul", read, ("scalar", 1.0 / grain.scale))
-        else:
-            steps = self._node("div", read, ("scalar", grain.scale))
-        return self._node("quantize", steps, to=small, zero_point=grain.zero_point)
+            return self._node("mul", read, ("scalar", 1.0 / grain.scale))
+        return self._node("div", read, ("scalar", grain.scale))
 
 
 @dataclass(frozen=True)

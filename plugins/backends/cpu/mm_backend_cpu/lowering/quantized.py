@@ -280,7 +280,9 @@ def _without_first(expression: Expression) -> Expression:
 
 def _is_implied(limit: Node, factor: Node, quantize: Node) -> bool:
     """Whether the range of the bytes that numbers become limits them no less than the first node does."""
-    if limit.op not in ("relu", "clip") or factor.op not in ("mul", "div") or quantize.op != "quantize":
+    if limit.op not in ("relu", "clip") or factor.op not in ("mul", "div"):
+        return False
+    if quantize.op not in ("quantize", "whole_steps"):
         return False
     if factor.args[0] != ("node", 0) or factor.args[1][0] != "scalar" or quantize.args != (("node", 1),):
         return False
