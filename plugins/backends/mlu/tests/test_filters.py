@@ -8,17 +8,11 @@ import numpy as np
 import pytest
 from mlu_running import kernels, source_of
 from mm_backend_mlu.compiler import MluCompiler
+from mm_backend_mlu.lowering.contraction_tiling import ConvProblem, conv_tiles, matmul_tiles
 from mm_backend_mlu.lowering.filters import packed_filters, packed_matrices, reshape_filter
-from mm_backend_mlu.lowering.tiling import (
-    NO_EPILOGUE,
-    ConvProblem,
-    EpilogueCost,
-    WindowProblem,
-    conv_tiles,
-    matmul_tiles,
-    row_tiles,
-    window_tiles,
-)
+from mm_backend_mlu.lowering.normalization import row_tiles
+from mm_backend_mlu.lowering.tiling import NO_EPILOGUE, EpilogueCost
+from mm_backend_mlu.lowering.window_tiling import WindowProblem, window_tiles
 from mm_backend_mlu.target import find_card
 
 import mm_core as mm

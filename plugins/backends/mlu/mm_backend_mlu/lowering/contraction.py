@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from mm_backend_mlu.lowering.contraction_tiling import MatmulTiles, matmul_tiles
 from mm_backend_mlu.lowering.epilogues import (
     Contraction,
     Epilogue,
@@ -27,7 +28,7 @@ from mm_backend_mlu.lowering.library import (
 )
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.rule import Rule
-from mm_backend_mlu.lowering.tiling import LANES, MatmulTiles, matmul_tiles
+from mm_backend_mlu.lowering.tiling import LANES
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, shape_of
 from mm_backend_mlu.target import Target
 from mm_core.ir import Operation, Value

@@ -9,6 +9,7 @@ import numpy as np
 
 from mm_backend_mlu.codegen.kernel import Kernel
 from mm_backend_mlu.lowering.arranging import Filters, arranged_filters
+from mm_backend_mlu.lowering.contraction_tiling import ContractionMemory, ConvProblem, ConvTiles, conv_tiles
 from mm_backend_mlu.lowering.epilogues import Contraction, Epilogue, check_epilogue, contraction_of, epilogue_of
 from mm_backend_mlu.lowering.filters import packed_filters
 from mm_backend_mlu.lowering.layout import Layout
@@ -29,17 +30,9 @@ from mm_backend_mlu.lowering.library import (
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.movement import copy, fill_buffer
 from mm_backend_mlu.lowering.rule import Preference, Rule
-from mm_backend_mlu.lowering.tiling import (
-    ContractionMemory,
-    ConvProblem,
-    ConvTiles,
-    WindowProblem,
-    WindowTiles,
-    conv_tiles,
-    window_tiles,
-)
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, shape_of
 from mm_backend_mlu.lowering.view import View
+from mm_backend_mlu.lowering.window_tiling import WindowProblem, WindowTiles, window_tiles
 from mm_backend_mlu.lowering.windows import Window, window_of
 from mm_backend_mlu.program import BLOCK
 from mm_backend_mlu.target import Target

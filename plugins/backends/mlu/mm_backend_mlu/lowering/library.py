@@ -10,11 +10,11 @@ import numpy as np
 
 from mm_backend_mlu.codegen.expression import C_TYPES, FLOATS
 from mm_backend_mlu.codegen.kernel import Kernel
+from mm_backend_mlu.lowering.contraction_tiling import ContractionMemory
 from mm_backend_mlu.lowering.epilogues import Contraction, Epilogue
 from mm_backend_mlu.lowering.layout import Layout, lanes, physical_shape, round_up
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.movement import copy, fill_buffer
-from mm_backend_mlu.lowering.tiling import ContractionMemory
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, elements, shape_of
 from mm_backend_mlu.lowering.view import View
 from mm_backend_mlu.program import BLOCK

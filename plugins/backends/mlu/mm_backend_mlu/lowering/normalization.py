@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import prod
+from dataclasses import dataclass
+from math import ceil, prod
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from mm_backend_mlu.lowering.library import ctype_of, not_float, shape_text
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.movement import move
 from mm_backend_mlu.lowering.rule import Rule
-from mm_backend_mlu.lowering.tiling import FOLD_COLUMNS, RowTiles, row_tiles
+from mm_backend_mlu.lowering.tiling import FOLD_COLUMNS
 from mm_backend_mlu.lowering.values import constant_data, dtype_of, elements, shape_of, source
 from mm_backend_mlu.lowering.view import View, inverse
 from mm_backend_mlu.target import Target
@@ -23,11 +24,31 @@ _STATISTICS = 4 * (1 + 2 * FOLD_COLUMNS)
 """Bytes for each row beside its elements: one number, and what kernels/rows.h folds through."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowTiles:
+    """Rows that are worked on at once."""
+
+    rows: int
+    nram: int
+    tasks: int
+
+
 def _tiles(value: Value, columns: int, vectors: int, target: Target) -> RowTiles | None:
     """Rows at once: stored type in and out, two slots each; one copy in float, and one more of halves as they come."""
     size, pitch = dtype_of(value).itemsize, round_up(columns, FOLD_COLUMNS)
     row = pitch * (4 * size + 4 + (4 if size < 4 else 0)) + _STATISTICS
     return row_tiles(elements(value) // columns, row, vectors * pitch * 4 + 16 * LINE_BYTES, target)
+
+
+def row_tiles(rows: int, row_bytes: int, fixed_bytes: int, target: Target) -> RowTiles | None:
+    """As many rows at once as fit beside `fixed_bytes` and leave work for every core; None where not one fits."""
+    most = (target.nram_bytes - fixed_bytes) // row_bytes
+    if most < 1:
+        return None
+    share = ceil(rows / target.cores)
+    count = min(most, ceil(share / 2) if share > 32 else share)
+    count = ceil(rows / ceil(rows / count))
+    return RowTiles(count, fixed_bytes + count * row_bytes, -(-rows // count))
 
 
 # --- softmax ----------------------------------------------------------------------------------------------------------

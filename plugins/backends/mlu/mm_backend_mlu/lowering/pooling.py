@@ -17,8 +17,9 @@ from mm_backend_mlu.lowering.library import (
 )
 from mm_backend_mlu.lowering.lowering import Lowering
 from mm_backend_mlu.lowering.rule import Preference, Rule
-from mm_backend_mlu.lowering.tiling import NO_EPILOGUE, WindowProblem, WindowTiles, sizes_up_to, window_tiles
+from mm_backend_mlu.lowering.tiling import NO_EPILOGUE, sizes_up_to
 from mm_backend_mlu.lowering.values import dtype_of, shape_of, source
+from mm_backend_mlu.lowering.window_tiling import WindowProblem, WindowTiles, window_tiles
 from mm_backend_mlu.lowering.windows import Window, window_of
 from mm_backend_mlu.target import Target
 from mm_core.ir import Operation

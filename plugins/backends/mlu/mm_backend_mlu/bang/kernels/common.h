@@ -4,7 +4,7 @@
 //   - A kernel is a struct with its shapes and pointers as members. `load(step)`, `compute(step)` and `store(step)` are
 //     its three stages; `run_pipeline` overlaps them, so a step's tiles lie in one of two slots, `step % 2`.
 //   - NRAM and WRAM come as plain pointers into the translation unit's arrays, 128-byte aligned; a kernel lays its tiles
-//     out in them one behind the other (`Carver`). lowering/tiling.py computes the same sums when it chooses tiles.
+//     out in them one behind the other (`Carver`). The tilings in lowering/ compute the same sums.
 //   - Sizes on chip are `int`; offsets into GDRAM are `int64_t`.
 #ifndef MM_KERNELS_COMMON_H_
 #define MM_KERNELS_COMMON_H_

@@ -38,8 +38,8 @@ __mlu_func__ void fold_rows(float *out, float *tile, int rows, int pitch, float 
   Fold::fold(out, turned, rows, kFoldColumns, 1, kFoldColumns, 1);
 }
 
-// The rows of a matrix [rows][columns], tile by tile: loaded, worked on in float, and stored as they came. lowering/tiling.py
-// computes the sum of what `prepare` takes.
+// The rows of a matrix [rows][columns], tile by tile: loaded, worked on in float, and stored as they came. lowering/
+// normalization.py computes the sum of what `prepare` takes.
 template <typename T>
 struct RowTiles {
   int rows, columns;
