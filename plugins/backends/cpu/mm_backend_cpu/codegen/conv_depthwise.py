@@ -263,6 +263,15 @@ for (; column + {run.shape.pixels} <= {run.stop}; column += {run.shape.pixels}) 
       const int64_t inside = {room} < 0 ? 0 : mm_least({room} / {spec.strides[1]} + 1, {columns});
       const int64_t outer = inside < inner ? inner : inside;"""
 
+    def _by_column(self, taps: Sequence[Tap]) -> Iterator[tuple[int, Iterator[Tap]]]:
+        """Taps by the column of the row that they read, counted from the first pixel's."""
+        strides, dilations = self.spec.strides[1], self.spec.dilations[1]
+
+        def column(tap: Tap) -> int:
+            return tap[0] * strides + tap[1] * dilations
+
+        return groupby(sorted(taps, key=column), key=column)
+
     def _all_taps(self, pixels: int) -> Iterator[Tap]:
         return ((pixel, tap) for tap in range(self.spec.kernel[1]) for pixel in range(pixels))
 
@@ -288,10 +297,11 @@ for (; column + {run.shape.pixels} <= {run.stop}; column += {run.shape.pixels}) 
             if shape.taps is None:
                 x = _load_input(spec, f"row + tap * {spec.dilations[1] * spec.channels}", limit)
                 lines.append(f"  for (int64_t tap = left; tap < right; tap++) a0 += {x} * mm_load(w + tap * {padded});")
-            for pixel, tap in shape.taps or ():
-                offset = (pixel * spec.strides[1] + tap * spec.dilations[1]) * spec.channels
-                x = _load_input(spec, f"row + {offset}", limit)
-                lines.append(f"  a{pixel} += {x} * mm_load(w + {tap * padded});")
+            for column, taps in self._by_column(shape.taps or ()):
+                x = _load_input(spec, f"row + {column * spec.channels}", limit)
+                lines.append(f"  {{ mm_vf x = {x}; MM_KEEP(x);")
+                lines += [f"    a{pixel} += x * mm_load(w + {tap * padded});" for pixel, tap in taps]
+                lines.append("  }")
             lines.append("}")
             lines += [load(name, f"{name} + c", limit) for name in channel_names]
             for pixel in range(shape.pixels):

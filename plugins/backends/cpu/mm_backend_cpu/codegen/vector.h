@@ -20,6 +20,15 @@ typedef int32_t mm_vi_unaligned __attribute__((vector_size(MM_VECTOR_BYTES), ali
 typedef uint8_t mm_vb_unaligned __attribute__((vector_size(MM_LANES), aligned(1), may_alias));
 typedef int8_t mm_vsb_unaligned __attribute__((vector_size(MM_LANES), aligned(1), may_alias));
 
+/* Keeps a loaded vector in a register: compilers rather read it from memory again in every FMA that wants it. */
+#if defined(__x86_64__)
+#define MM_KEEP(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define MM_KEEP(v) __asm__("" : "+w"(v))
+#else
+#define MM_KEEP(v) (void)(v)
+#endif
+
 MM_INLINE mm_vf mm_splat(float x) { return x - (mm_vf){0}; }
 MM_INLINE mm_vi mm_splat_i(int32_t x) { return x - (mm_vi){0}; }
 
