@@ -45,6 +45,10 @@ CONVOLUTIONS = {
         generate_depthwise,
         ConvSpec(1, 19, symbol("H"), symbol("W"), 19, (3, 3), pads=(1, 1, 1, 1), groups=19, epilogue=RESIDUAL),
     ),
+    "unknown winograd": (
+        generate_winograd,
+        ConvSpec(1, 32, symbol("H"), symbol("W"), 48, (3, 3), pads=(1, 1, 1, 1), epilogue=RESIDUAL),
+    ),
     "winograd": (generate_winograd, ConvSpec(1, 32, 9, 9, 48, (3, 3), pads=(1, 1, 1, 1), epilogue=RESIDUAL)),
 }  # fmt: skip
 _NO_ACCESS = 0

@@ -235,6 +235,16 @@ def test_depthwise_of_a_size_known_at_run_time(isa, spec):
     check(replace(spec, epilogue=RESIDUAL), isa, generate_depthwise, unknown=("height", "width"))
 
 
+@ISAS
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=str)
+@pytest.mark.parametrize("spec", [spec for spec in WINOGRAD if spec.images], ids=name)
+def test_winograd_of_a_size_known_at_run_time(isa, spec, algorithm):
+    def generate(told, isa):
+        return generate_winograd(told, isa, winograd_cut(told, isa, algorithm))
+
+    check(replace(spec, epilogue=RESIDUAL), isa, generate, rounding=6, unknown=("images", "height", "width"))
+
+
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (1, 1), (1, 40), (17, 2)], ids=str)
 @pytest.mark.parametrize("generate", [generate_conv, generate_depthwise])
 def test_any_size_fits_a_kernel_that_is_not_told(generate, size):

@@ -332,6 +332,7 @@ static __attribute__((noinline)) void {name}(
 {tail}}}
 """
 
+
 def _input_type(spec: ConvSpec) -> str:
     return "float" if spec.bytes is None else "int8_t" if spec.bytes.signed else "uint8_t"
 

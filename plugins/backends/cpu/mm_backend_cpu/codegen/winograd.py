@@ -14,7 +14,7 @@ direct sum gives NaN or an infinity only where the window covers it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_core.errors import CompileError
+from mm_core.types import Dim, ceildiv
 
-from .blocking import Blocking, Extent, choose_blocking, divide_up
+from .blocking import Blocking, Extent, assumed_extent, choose_blocking, divide_up
 from .conv import ConvSpec
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
@@ -196,24 +197,16 @@ def is_winograd(spec: ConvSpec, isa: Isa) -> bool:
     """Whether `generate_winograd` takes this convolution."""
     return (
         (spec.kernel, spec.strides, spec.dilations, spec.groups) == ((3, 3), (1, 1), (1, 1), 1)
-        and (spec.input_layout, spec.depth.is_flat, spec.placement, spec.has_known_size) == ("NHWC", True, None, True)
+        and (spec.input_layout, spec.depth.is_flat, spec.placement) == ("NHWC", True, None)
         and spec.channels % isa.lanes == 0
         and spec.outputs % isa.lanes == 0
     )
 
 
 def tile_count(spec: ConvSpec, algorithm: Winograd) -> int:
-    """Tiles of one image."""
-    rows, columns = _tile_grid(spec, algorithm)
-    return rows * columns
-
-
-def _tile_grid(spec: ConvSpec, algorithm: Winograd) -> tuple[int, int]:
-    """Rows and columns of tiles of one image, whose size is known."""
-    height, width = spec.output_height, spec.output_width
-    assert isinstance(height, int)
-    assert isinstance(width, int)
-    return divide_up(height, algorithm.tile), divide_up(width, algorithm.tile)
+    """Tiles of one image, as costs are estimated with them."""
+    sizes = assumed_extent(spec.output_height), assumed_extent(spec.output_width)
+    return divide_up(sizes[0], algorithm.tile) * divide_up(sizes[1], algorithm.tile)
 
 
 def winograd_cut(
@@ -259,8 +252,10 @@ def generate_winograd(spec: ConvSpec, isa: Isa, chosen: WinogradCut | None = Non
     chosen = chosen or winograd_cut(spec, isa, ALGORITHMS[0])
     algorithm, block, blocking = chosen.algorithm, chosen.block, chosen.blocking
     channels, lanes, parameters = spec.channels, isa.lanes, Parameters()
-    tiles, components = tile_count(spec, algorithm), algorithm.components
-    blocks = divide_up(tiles, block)
+    c, components = parameters.c, algorithm.components
+    tile_columns = ceildiv(spec.output_width, algorithm.tile)
+    tiles = ceildiv(spec.output_height, algorithm.tile) * tile_columns
+    blocks = ceildiv(tiles, block)
     steps = Steps(row=channels, column=0, run="0")
     width = blocking.vectors * lanes
     writer = TileWriter(TileSpec(blocking.vectors, 1, width, width, steps), isa, parameters)
@@ -273,8 +268,8 @@ def generate_winograd(spec: ConvSpec, isa: Isa, chosen: WinogradCut | None = Non
     )
     code = f"""{LEAST}
 {_transforms(algorithm)}
-{_input_function(spec, algorithm, lanes, block)}
-{_output_function(spec, algorithm, lanes, block, width)}
+{_input_function(spec, algorithm, lanes, block, c)}
+{_output_function(spec, algorithm, lanes, block, width, c)}
 {"".join(map(writer.function, heights))}
 static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   const float* input = call->data[0];
@@ -286,10 +281,10 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
   int64_t at = -1;
   for (int64_t task = begin; task < end; task++) {{
     const int64_t unit = task / {panels}, panel = task % {panels};
-    const int64_t image = unit / {max(blocks, 1)}, tile = unit % {max(blocks, 1)} * {block};
-    const int64_t count = mm_least({block}, {tiles} - tile);
-    const float* from = input + image * INT64_C({spec.height * spec.width * channels});
-    if (unit != at) KERNEL_NAME_input(from, zeros, transformed, tile, count);
+    const int64_t image = unit / {c(blocks)}, tile = unit % {c(blocks)} * {block};
+    const int64_t count = mm_least({block}, {c(tiles)} - tile);
+    const float* from = input + image * {c(spec.height * spec.width * channels)};
+    if (unit != at) KERNEL_NAME_input(call, from, zeros, transformed, tile, count);
     at = unit;
     for (int64_t component = 0; component < {components}; component++) {{
       const int64_t run = 0, run_end = 1, start = 0, stop = {channels}, right_step = {width}, valid = {width};
@@ -312,21 +307,24 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
     return WinogradKernel(source, PanelLayout(1, components * channels, spec.outputs, width), algorithm)
 
 
-def _input_function(spec: ConvSpec, algorithm: Winograd, lanes: int, block: int) -> str:
+def _input_function(
+    spec: ConvSpec, algorithm: Winograd, lanes: int, block: int, c: Callable[[Dim], str]
+) -> str:
     """Transforms the inputs of `count` tiles into [components, block, channels]; outside the image it reads `zeros`."""
     channels, tile, n, components = spec.channels, algorithm.tile, algorithm.size, algorithm.components
-    _, tile_columns = _tile_grid(spec, algorithm)
+    tile_columns = c(ceildiv(spec.output_width, tile))
     return f"""
 static void KERNEL_NAME_input(
-    const float* image, const float* zeros, float* restrict to, int64_t tile, int64_t count) {{
+    const mm_call* call, const float* image, const float* zeros, float* restrict to, int64_t tile, int64_t count) {{
+  const int64_t height = {c(spec.height)}, width = {c(spec.width)};
   for (int64_t t = 0; t < count; t++) {{
     const int64_t top = (tile + t) / {tile_columns} * {tile} - {spec.pads[0]};
     const int64_t left = (tile + t) % {tile_columns} * {tile} - {spec.pads[1]};
     const float* pixels[{components}];
     for (int64_t i = 0; i < {components}; i++) {{
       const int64_t y = top + i / {n}, x = left + i % {n};
-      const int inside = y >= 0 && y < {spec.height} && x >= 0 && x < {spec.width};
-      pixels[i] = inside ? image + (y * {spec.width} + x) * {channels} : zeros;
+      const int inside = y >= 0 && y < height && x >= 0 && x < width;
+      pixels[i] = inside ? image + (y * width + x) * {channels} : zeros;
     }}
     for (int64_t c = 0; c < {channels}; c += {lanes}) {{
       mm_vf d[{components}], e[{components}];
@@ -339,10 +337,12 @@ static void KERNEL_NAME_input(
 }}"""
 
 
-def _output_function(spec: ConvSpec, algorithm: Winograd, lanes: int, block: int, width: int) -> str:
+def _output_function(
+    spec: ConvSpec, algorithm: Winograd, lanes: int, block: int, width: int, c: Callable[[Dim], str]
+) -> str:
     """Transforms the products of `count` tiles back and stores the pixels that exist, through the epilogue."""
     epilogue, outputs, tile, n = spec.epilogue, spec.outputs, algorithm.tile, algorithm.size
-    components, (_, tile_columns) = algorithm.components, _tile_grid(spec, algorithm)
+    components, tile_columns = algorithm.components, c(ceildiv(spec.output_width, tile))
     channel_names = [f"channel{i}" for i in range(epilogue.channel_inputs)]
     tensor_names = [f"tensor{i}" for i in range(epilogue.tensor_inputs)]
     names = (*channel_names, *tensor_names)
@@ -355,10 +355,11 @@ static void KERNEL_NAME_output(
     const mm_call* call, const float* products, int64_t image, int64_t channel, int64_t tile, int64_t count) {{
   {" ".join(pointers)}
   float* output = call->data[call->n_inputs];
+  const int64_t height = {c(spec.output_height)}, width = {c(spec.output_width)};
   for (int64_t t = 0; t < count; t++) {{
     const int64_t top = (tile + t) / {tile_columns} * {tile}, left = (tile + t) % {tile_columns} * {tile};
-    const int64_t rows = mm_least({tile}, {spec.output_height} - top);
-    const int64_t columns = mm_least({tile}, {spec.output_width} - left);
+    const int64_t rows = mm_least({tile}, height - top);
+    const int64_t columns = mm_least({tile}, width - left);
     for (int64_t c = 0; c < {width} && channel + c < {outputs}; c += {lanes}) {{
       mm_vf m[{components}], e[{tile * n}];
       for (int i = 0; i < {components}; i++) m[i] = mm_load(products + (i * {block} + t) * {width} + c);
@@ -367,7 +368,7 @@ static void KERNEL_NAME_output(
       {" ".join(channel_loads)}
       for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++) {{
-          const int64_t pixel = (image * {spec.output_height} + top + i) * {spec.output_width} + left + j;
+          const int64_t pixel = (image * height + top + i) * width + left + j;
           const int64_t at = pixel * {outputs} + channel + c;
           const mm_vf a = m[{tile} * i + j];
           {" ".join(tensor_loads)}
