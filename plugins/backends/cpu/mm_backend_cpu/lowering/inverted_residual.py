@@ -18,31 +18,31 @@ from mm_backend_cpu.lowering.group import Group, GroupRule, only_reader
 from mm_backend_cpu.lowering.lowering import Lowering, outside, shape_of
 from mm_backend_cpu.lowering.view import channels_last_order
 from mm_backend_cpu.lowering.windows import window_of
-from mm_backend_cpu.tuning.choice import Choice
+from mm_backend_cpu.tuning.choice import NOISE, Choice
 from mm_backend_cpu.tuning.problems import conv_problem, inverted_residual_problem
 from mm_core.ir import Operation, Value
 from mm_core.model import Variant
 
 STRIPS_LEVEL = 2
 """The optimisation level from which these convolutions may be one step: results between them cannot be seen then."""
-MARGIN = 1.05
-"""By how much one kernel must be ahead of several: estimates and measurements err."""
+MARGIN = 1.15
+"""By how much one kernel must be expected to be ahead of several: the model sees caches coarsely."""
+MEASURED_MARGIN = NOISE
+"""By how much it must be ahead where both were measured."""
 
 
 def match_inverted_residual(operation: Operation) -> Group:
     """The longest group of [1x1,] depthwise [, 1x1] convolutions that begins here."""
-    group = [operation]
-    kinds = [_kind(operation)]
-    while kinds[-1] and len(group) < 3:
-        reader = only_reader(group[-1].results[0])
-        if reader is None or _image(reader) is not group[-1].results[0]:
+    group: list[Operation] = []
+    following: Operation | None = operation
+    for kind in ("1x1", "depthwise", "1x1") if _kind(operation) == "1x1" else ("depthwise", "1x1"):
+        if following is None or _kind(following) != kind:
             break
-        kind = _kind(reader)
-        if not kind or (kind == "depthwise") == ("depthwise" in kinds):
+        if group and _image(following) is not group[-1].results[0]:
             break
-        group.append(reader)
-        kinds.append(kind)
-    return tuple(group) if "depthwise" in kinds and len(group) > 1 else ()
+        group.append(following)
+        following = only_reader(following.results[0])
+    return tuple(group) if len(group) > 1 else ()
 
 
 def _image(operation: Operation) -> Value | None:
@@ -83,8 +83,8 @@ def lower_inverted_residual(low: Lowering, group: Group) -> bool:
     threads = low.chooser.threads
     apart = [low.chooser.choose(conv_problem(stage, low.isa, threads)) for stage in stages]
     choice = low.chooser.choose(inverted_residual_problem(InvertedResidualSpec(stages), low.isa, threads))
-    several = _together(apart)
-    if several.seconds < MARGIN * choice.variants[0].seconds:
+    several, best = _together(apart), choice.variants[0]
+    if several.seconds < best.seconds * (MEASURED_MARGIN if several.measured and best.measured else MARGIN):
         return False
     kernel = choice.kernel
 
