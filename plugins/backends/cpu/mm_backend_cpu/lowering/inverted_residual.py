@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mm_backend_cpu.codegen.inverted_residual import InvertedResidualSpec, strips_refusal
@@ -112,7 +113,7 @@ def _together(choices: Sequence[Choice[Any]]) -> Variant:
 def _beating(choice: Choice[Any], other: Variant) -> Choice[Any]:
     """The choice with one variant more that was beaten."""
     beaten = sorted((*choice.variants[1:], other), key=lambda variant: variant.seconds)
-    return Choice(choice.kernel, (choice.variants[0], *beaten), choice.peak_share)
+    return replace(choice, variants=(choice.variants[0], *beaten))
 
 
 def _name(convolutions: Sequence[Convolution]) -> str:
