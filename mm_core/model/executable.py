@@ -31,7 +31,9 @@ class KernelRecord:
     """One kernel of an executable, for reports: what runs, for which of the user's nodes, and why it was chosen.
 
     `variants` are the one that was chosen and then those that it beat, the best first; empty where there was no choice.
-    `peak_share` is the share of the machine's peak that it reached when measured, 0 if it was not.
+    `peak_share` is the share of the machine's peak that it reached when measured, 0 if it was not. `flop` counts the
+    operations of one run as the definition has them, whatever the algorithm, and `operand_bytes` what is read and
+    written if each operand moves once; 0 where that was not counted or sizes are known only when running.
     """
 
     label: str
@@ -40,6 +42,8 @@ class KernelRecord:
     note: str = ""
     variants: tuple[Variant, ...] = ()
     peak_share: float = 0.0
+    flop: int = 0
+    operand_bytes: int = 0
 
     @classmethod
     def from_json(cls, data: Any) -> KernelRecord:
@@ -47,8 +51,11 @@ class KernelRecord:
         record = check_fields(
             data,
             "kernel",
-            {"label": str, "kernel": str, "nodes": list, "note": str, "variants": list, "peak_share": float},
-        )
+            {
+                "label": str, "kernel": str, "nodes": list, "note": str, "variants": list, "peak_share": float,
+                "flop": int, "operand_bytes": int,
+            },
+        )  # fmt: skip
         variants = tuple(map(Variant.from_json, record["variants"]))
         return cls(**{**record, "nodes": tuple(check_list(record["nodes"], "kernel", str)), "variants": variants})
 

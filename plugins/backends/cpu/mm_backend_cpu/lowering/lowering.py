@@ -15,6 +15,7 @@ import numpy as np
 from mm_backend_cpu.codegen.isa import Isa
 from mm_backend_cpu.codegen.kernel_source import KernelSource
 from mm_backend_cpu.codegen.strided_copy import CopySpec, copy
+from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.lowering.view import View
 from mm_backend_cpu.program import Buffer, Loop, Move, Program, Step
 from mm_backend_cpu.tuning.choice import Choice, Chooser
@@ -292,10 +293,18 @@ class Lowering:
 
     def _append(self, step: Step, kernel: str, note: str, choice: Choice[Any] | None = None) -> None:
         self.steps.append(step)
-        record = KernelRecord(step.label, kernel, self.nodes, note)
+        record = KernelRecord(step.label, kernel, self.nodes, note, operand_bytes=self._operand_bytes(step))
         if choice is not None:
-            record = replace(record, variants=choice.variants, peak_share=choice.peak_share)
+            flop = choice.flop if isinstance(choice.flop, int) else 0
+            record = replace(record, variants=choice.variants, peak_share=choice.peak_share, flop=flop)
         self.records.append(record)
+
+    def _operand_bytes(self, step: Step) -> int:
+        """Bytes of all that a step reads and writes; 0 where a size is known only when running."""
+        total: Dim = 0
+        for buffer in (self.buffers[number] for number in (*step.inputs, *step.outputs) if number >= 0):
+            total = total + product(buffer.shape) * TYPE_SIZES[buffer.dtype]
+        return total if isinstance(total, int) else 0
 
     def trace(self, operation: Operation) -> None:
         """Note where the results of an operation lie, for the dumper."""

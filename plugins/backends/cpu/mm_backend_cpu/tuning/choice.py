@@ -8,6 +8,7 @@ from typing import Any, Generic
 
 from mm_backend_cpu.tuning.candidate import Candidate, KernelT, Problem, Threads
 from mm_core.model import Variant
+from mm_core.types import Dim
 
 NOISE = 1.03
 """By how much a candidate must be measured to be faster than the one that the cost model prefers."""
@@ -23,11 +24,13 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Choice(Generic[KernelT]):
-    """The kernel that was chosen, what it was chosen from (itself first), and its share of the machine's peak."""
+    """The kernel that was chosen, what it was chosen from (itself first), its operations, as those of a direct sum,
+    and its share of the machine's peak."""
 
     kernel: KernelT
     variants: tuple[Variant, ...]
-    peak_share: float
+    flop: Dim
+    peak_share: float = 0.0
 
 
 @dataclass
@@ -44,7 +47,7 @@ class Chooser:
         times = self.measurement.nanoseconds.get(problem.key)
         if times is None:
             variants = tuple(_variant(candidate, candidate.seconds, False) for candidate in problem.finalists)
-            return Choice(problem.finalists[0].kernel, variants, 0.0)
+            return Choice(problem.finalists[0].kernel, variants, problem.flop)
 
         def cost(candidate: Candidate[KernelT]) -> float:
             return times[candidate.title] * candidate.margin * (1.0 if candidate is problem.finalists[0] else NOISE)
@@ -52,7 +55,7 @@ class Chooser:
         order = sorted(problem.finalists, key=cost)
         variants = tuple(_variant(candidate, times[candidate.title] * 1e-9, True) for candidate in order)
         share = problem.flop / (variants[0].seconds * self.measurement.peak)  # type: ignore[operator]
-        return Choice(order[0].kernel, variants, round(share, 3))
+        return Choice(order[0].kernel, variants, problem.flop, round(share, 3))
 
 
 def _variant(candidate: Candidate[Any], seconds: float, measured: bool) -> Variant:
