@@ -78,13 +78,23 @@ def measure(problems: Sequence[Problem[Any]], isa: Isa, threads: int, cache: Tun
             sum(len(problem.finalists) for problem in wanted), len(wanted), compiled - started,
             time.perf_counter() - compiled,
         )  # fmt: skip
-    flop = 2 * isa.lanes * _peak_accumulators(isa) * _PEAK_STEPS * _PEAK_TASKS_A_THREAD * threads
-    return Measurement(found, flop / (peak[""] * 1e-9))
+    return Measurement(found, _peak_flop(isa, threads) / (peak[""] * 1e-9))
+
+
+def machine_limits(isa: Isa, threads: int) -> tuple[float, float]:
+    """FLOP/s of FMAs on registers, and bytes a second that are read from memory, both by so many threads at once."""
+    bench = _Bench((), isa, threads)
+    return _peak_flop(isa, threads) / (bench.peak() * 1e-9), bench.evicted.nbytes / (bench.reading() * 1e-9)
 
 
 def _what(problem: Problem[Any]) -> str:
     """All that decides the times of a problem: its sizes and the very code of the candidates."""
     return "\n".join((problem.key, *(f"{c.title}: {c.kernel.source.symbol}" for c in problem.finalists)))
+
+
+def _peak_flop(isa: Isa, threads: int) -> int:
+    """Operations of the loop of FMAs."""
+    return 2 * isa.lanes * _peak_accumulators(isa) * _PEAK_STEPS * _PEAK_TASKS_A_THREAD * threads
 
 
 def _peak_accumulators(isa: Isa) -> int:
@@ -135,6 +145,12 @@ class _Bench:
         buffers = (Buffer("input", 0, "f32", (self.data.size,)), Buffer("output", 0, "f32", (self.output.size,)))
         program = Program(buffers, (self._step(self.peak_source, (0,), 1),), 1, 1)
         return min(int(times[0]) for times in self._rounds(program, (), _PEAK_ROUNDS))
+
+    def reading(self) -> int:
+        """Nanoseconds to read more memory than the last level of cache holds."""
+        buffers = (Buffer("constant", 0, "f32", (self.evicted.size,)), Buffer("output", 0, "f32", (self.output.size,)))
+        program = Program(buffers, (self._step(self.read, (0,), 1, self.evicted.size),), 0, 1)
+        return min(int(times[0]) for times in self._rounds(program, (self.evicted,), _PEAK_ROUNDS))
 
     def times(self, problem: Problem[Any]) -> dict[str, int]:
         """Nanoseconds of each finalist by name."""
