@@ -185,7 +185,7 @@ def test_times_decide_where_they_were_measured(tmp_path, monkeypatch):
     net.mark_output(result, "y")
     (record,) = strips(check(net, 1, opt_level=3))
     assert all(variant.measured for variant in record.variants)
-    assert 0 < record.peak_share < 1.5
+    assert record.peak_share > 0
 
 
 def test_intermediate_results_are_those_that_exist():
