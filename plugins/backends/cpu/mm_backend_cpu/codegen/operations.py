@@ -259,8 +259,12 @@ _PARAMETRIC: dict[str, Callable[[Mapping[str, Attribute]], tuple[Template, ...]]
     "hard_swish": lambda attributes: _of_vector("({0} * mm_unit_clip({0} * 0.166666667f + 0.5f))"),
     "is_inf": _is_inf,
     "leaky_relu": _leaky_relu,
-    "lookup": _lookup,
     "quantize": _quantize,
+}
+
+# What stands for several operators, and is no operator itself.
+_COMBINED: dict[str, Callable[[Mapping[str, Attribute]], tuple[Template, ...]]] = {
+    "lookup": _lookup,
     "whole_steps": lambda attributes: _of_vector(f"mm_whole_steps({{0}}, {_byte_limits(attributes)})"),
 }
 
@@ -279,8 +283,8 @@ _POWERS = {
 
 def templates(op: str, attributes: Mapping[str, Attribute]) -> tuple[Template, ...]:
     """The overloads of an operation with these attributes, none if it is not known."""
-    if op in _PARAMETRIC:
-        return _PARAMETRIC[op](attributes)
+    if made := _PARAMETRIC.get(op) or _COMBINED.get(op):
+        return made(attributes)
     return _FIXED.get(op, ())
 
 
@@ -290,5 +294,5 @@ def power_templates(exponent: float) -> tuple[Template, ...]:
 
 
 def operation_names() -> tuple[str, ...]:
-    """Every operation that expressions can hold."""
+    """Every operator that expressions can hold."""
     return tuple(sorted({*_FIXED, *_PARAMETRIC, "pow"}))
