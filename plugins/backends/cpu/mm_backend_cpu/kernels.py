@@ -6,8 +6,8 @@ takes buffers for the operands (`Lowering.dense`, `Lowering.channels_last`, `Low
 weights in a layout of your own), one for each result (`Lowering.result`), and appends a kernel: `Lowering.generated`
 for C code, `Lowering.library` for a kernel of the native library. `mm_backend_cpu.testing.run` runs one kernel alone.
 
-The C code is one function of the kernel signature in `mm_cpu.h`, called KERNEL_NAME, beside the helpers of `vector.h`;
-it may put helpers of its own before it.
+The C code is one function of the kernel signature in `mm_cpu.h`, called KERNEL_NAME, beside the helpers of `vector.h`
+and `functions.h`; it may put helpers of its own before it.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ from importlib.resources import files
 
 from .isa import Isa
 
+_HEADERS = ("vector.h", "functions.h")
+
 
 @cache
 def _header() -> str:
-    return files(__package__).joinpath("vector.h").read_text(encoding="utf-8")
+    return "\n".join(files(__package__).joinpath(name).read_text(encoding="utf-8") for name in _HEADERS)
 
 
 def prelude(isa: Isa) -> str:
