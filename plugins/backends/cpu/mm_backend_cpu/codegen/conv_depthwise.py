@@ -1,4 +1,4 @@
-"""Depthwise convolution of NHWC images: one filter a channel, vectors over channels, several pixels of a row at a time.
+"""Depthwise convolution of NHWC images: one filter a channel, vectors of channels, some pixels of a row at a time.
 
 Nothing is copied for padding: a tile of pixels at the left or right border is a function of its own that leaves out the
 taps that fall outside, and a row at the top or bottom border takes fewer kernel rows. Where only running tells the
@@ -106,8 +106,8 @@ def generate_depthwise(
 
     The packed weights begin at `first_weight`.
     """
-    if not is_depthwise(spec):
-        raise CompileError(f"not a depthwise convolution of NHWC images: {spec}")
+    if not is_depthwise(spec) or spec.bytes is not None:
+        raise CompileError(f"not a depthwise convolution of NHWC images of float32: {spec}")
     parameters = Parameters()
     writer = DepthwiseWriter(spec, isa, pixels or default_pixels(isa), parameters=parameters)
     padded, rows = writer.layout.padded_channels, assumed_extent(spec.output_height)
@@ -127,13 +127,13 @@ def generate_depthwise(
         for index, (name, dtype) in enumerate(zip(names, epilogue.input_dtypes[1:], strict=True), 2)
     ]
     origin = f"({c(place.start)} + image * {c(place.image)} + row * {c(place.row)})"
-    element, pitch = _input_type(spec), c(spec.width * spec.channels)
+    pitch = c(spec.width * spec.channels)
     plane = "image" if depth.is_flat else f"(image / {c(depth.output)} * {c(depth.size)} + z)"
     code = f"""{LEAST}
 {writer.functions()}
 static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
   (void)scratch;
-  const {element}* input = call->data[0];
+  const float* input = call->data[0];
   const float* weights = (const float*)call->data[1] + {first_weight};
   {" ".join(extra)}
   {C_TYPES[epilogue.result_dtype]}* output = call->data[call->n_inputs];
@@ -227,7 +227,7 @@ for (; column + {run.shape.pixels} <= {run.stop}; column += {run.shape.pixels}) 
         {code}
       }}"""
         size = depth.kernel * spec.kernel[0]
-        return f"const {_input_type(spec)}* rows[{size}]; int64_t taps[{size}], count = 0;\n      {code}"
+        return f"const float* rows[{size}]; int64_t taps[{size}], count = 0;\n      {code}"
 
     def _known_runs(self, pixels: int) -> Iterator[_Run]:
         """The row in nearly equal pieces of up to so many pixels."""
@@ -292,13 +292,13 @@ for (; column + {run.shape.pixels} <= {run.stop}; column += {run.shape.pixels}) 
         def body(limit: str) -> str:
             lines = [f"mm_vf {', '.join(f'a{p} = {{0}}' for p in range(shape.pixels))};"]
             lines.append("for (int64_t k = 0; k < count; k++) {")
-            lines.append(f"  const {_input_type(spec)}* row = rows[k] + from + c;")
+            lines.append("  const float* row = rows[k] + from + c;")
             lines.append(f"  const float* w = weights + taps[k] * {spec.kernel[1] * padded} + c;")
             if shape.taps is None:
-                x = _load_input(spec, f"row + tap * {spec.dilations[1] * spec.channels}", limit)
+                x = load_vector(f"row + tap * {spec.dilations[1] * spec.channels}", "f32", limit)
                 lines.append(f"  for (int64_t tap = left; tap < right; tap++) a0 += {x} * mm_load(w + tap * {padded});")
             for column, taps in self._by_column(shape.taps or ()):
-                x = _load_input(spec, f"row + {column * spec.channels}", limit)
+                x = load_vector(f"row + {column * spec.channels}", "f32", limit)
                 lines.append(f"  {{ mm_vf x = {x}; MM_KEEP(x);")
                 lines += [f"    a{pixel} += x * mm_load(w + {tap * padded});" for pixel, tap in taps]
                 lines.append("  }")
@@ -323,7 +323,7 @@ for (; column + {run.shape.pixels} <= {run.stop}; column += {run.shape.pixels}) 
         bounds = ", int64_t left, int64_t right" if shape.taps is None else ""
         return f"""
 static __attribute__((noinline)) void {name}(
-    const {_input_type(spec)}* const* rows, const int64_t* taps, int64_t count, int64_t from, const float* weights,
+    const float* const* rows, const int64_t* taps, int64_t count, int64_t from, const float* weights,
     {C_TYPES[epilogue.result_dtype]}* output, int64_t c, int64_t end{pointers}{bounds}) {{
   const int64_t step = {self.place.column};
   for (; c + {isa.lanes} <= end; c += {isa.lanes}) {{
@@ -331,15 +331,3 @@ static __attribute__((noinline)) void {name}(
   }}
 {tail}}}
 """
-
-
-def _input_type(spec: ConvSpec) -> str:
-    return "float" if spec.bytes is None else "int8_t" if spec.bytes.signed else "uint8_t"
-
-
-def _load_input(spec: ConvSpec, address: str, limit: str) -> str:
-    """A vector of channels; of bytes, their distance from the zero point, whose products are summed exactly."""
-    if spec.bytes is None:
-        return load_vector(address, "f32", limit)
-    load = load_vector(address, "i8" if spec.bytes.signed else "ui8", limit)
-    return f"__builtin_convertvector({load} - {spec.bytes.zero_point}, mm_vf)"
