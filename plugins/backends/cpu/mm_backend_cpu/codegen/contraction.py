@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from mm_core.types import Dim, ceildiv
 
-from .blocking import Blocking, Extent
+from .blocking import Blocking, Extent, assumed_sizes, divide_up
 from .expression import Epilogue
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
 from .operations import C_TYPES
-from .register_tile import FLOATS, Arithmetic, Steps, TileSpec, TileWriter
+from .register_tile import FLOATS, Arithmetic, Steps, TileSpec, TileWriter, ahead_step
+
+_AT_ONCE_BYTES = 64 << 10  # weights up to here are read in a moment: nothing is worth prefetching
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,15 @@ class Source:
 
     `inputs` sets `left` to the element that the task's first pixel starts at; it runs where the image or
     the rows change. `panel` sets `right` to the panel of weights, and, if `strided`, `right_step` to
-    the distance of its rows. `helpers` are functions they call.
+    the distance of its rows. `helpers` are functions they call. `panels_follow` says that panels lie one behind the
+    other in memory, so that what comes next can be prefetched.
     """
 
     inputs: str
     panel: str
     helpers: str = ""
     strided: bool = False
+    panels_follow: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class _Writer:
             strided=contraction.source.strided,
             arithmetic=contraction.arithmetic,
             output_row=None if contraction.placement is None else contraction.placement.row,
+            ahead_step=self._ahead_step(isa),
         )
         self.tile = TileWriter(spec, isa, parameters)
         self.width = self.tile.width
@@ -105,6 +110,17 @@ class _Writer:
             return sorted(set(self.blocking.column_tiles))
         columns = self._known_columns()
         return [rows * columns for rows in (self.blocking.tile_rows, *self.blocking.tail_rows)]
+
+    def _ahead_step(self, isa: Isa) -> int:
+        """How tiles prefetch the weights of the next piece or panel; 0 where they do not."""
+        blocking, outputs = self.blocking, self.extent.outputs
+        _, _, length = assumed_sizes(self.extent)
+        if not self.contraction.source.panels_follow or not isinstance(outputs, int):
+            return 0
+        if 4 * self.extent.groups * outputs * self.extent.runs * length <= _AT_ONCE_BYTES:
+            return 0
+        tiles = blocking.block_rows * len(blocking.column_tiles) or divide_up(blocking.block_rows, blocking.tile_rows)
+        return ahead_step(blocking.vectors * isa.lanes, tiles)
 
     def _known_columns(self) -> int:
         """Columns where tiles hold whole rows."""
@@ -174,6 +190,7 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
         const {element}* x = left + group * {contraction.steps.group};
         const {element}* w = right + (run * run_length + start) * right_step;
         const int first = run == 0 && start == 0, last = run_end == {extent.runs} && stop == run_length;
+{_indent(self._ahead(), 8)}
 {_indent(self._tiles(), 8)}
         start = stop;
       }} while (start < run_length);
@@ -182,21 +199,30 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
 }}
 """
 
+    def _ahead(self) -> str:
+        """Declares where the first tile begins to prefetch, and how much each one does."""
+        step = self.tile.spec.ahead_step
+        if not step:
+            return ""
+        return f"""const int64_t depth = (run_end - run) * (stop - start), ahead_tile = depth * {step};
+const char* ahead = (const char*)(w + depth * right_step);"""
+
     def _tiles(self) -> str:
         """Calls of the tile functions for all pixels of the task."""
         row, column_tiles = self.c(self.contraction.steps.row), self.blocking.column_tiles
+        ahead = ", ahead += ahead_tile" if self.tile.spec.ahead_step else ""
         if column_tiles:
             lines, stop = ["for (int64_t r = 0; r < rows; r++) {", "  int64_t column = 0;"], self.extent.columns
             for size in sorted(set(column_tiles), reverse=True):
                 if isinstance(self.extent.columns, int):
                     stop = sum(tile for tile in column_tiles if tile >= size)
                 call = self._call(size, "column", f"r * {row} + column * {self.contraction.steps.column}")
-                lines += [f"  for (; column + {size} <= {self.c(stop)}; column += {size})", f"    {call}"]
+                lines += [f"  for (; column + {size} <= {self.c(stop)}; column += {size}{ahead})", f"    {call}"]
             return "\n".join([*lines, "}"])
         lines = ["int64_t r = 0;"]
         for height in (self.blocking.tile_rows, *self.blocking.tail_rows):
             call = self._call(height * self._known_columns(), "0", f"r * {row}")
-            lines += [f"for (; r + {height} <= rows; r += {height})", f"  {call}"]
+            lines += [f"for (; r + {height} <= rows; r += {height}{ahead})", f"  {call}"]
         return "\n".join(lines)
 
     def _call(self, pixels: int, column: str, offset: str) -> str:

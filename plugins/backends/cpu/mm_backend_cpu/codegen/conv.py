@@ -66,10 +66,10 @@ def generate_conv(spec: ConvSpec, isa: Isa, blocking: Blocking | None = None, fi
             rows = spec.output_height
         strip, slab = strip_elements(spec, rows), slab_elements(spec, rows)
         inputs = strip_inputs(spec, blocking.block_rows, whole, parameters)
-        source = Source(inputs, panel, strip_function(spec, parameters))
+        source = Source(inputs, panel, strip_function(spec, parameters), panels_follow=True)
     else:
         slab = spec.depth.dilation * spec.height * spec.width * spec.channels
-        source = Source(_inputs(spec, parameters), panel)
+        source = Source(_inputs(spec, parameters), panel, panels_follow=True)
     steps = _steps(spec, slab, parameters)
     kernel = spec.kernel if spec.depth.is_flat else (spec.depth.kernel, *spec.kernel)
     contraction = Contraction(

@@ -69,7 +69,8 @@ def generate_gemm(spec: GemmSpec, isa: Isa, blocking: Blocking | None = None) ->
         from_row = f"(const uint8_t*)input + row * {spec.bytes.channels}"
         inputs = f"{spec.bytes.copy_pixels('strip', from_row, 'rows')} left = strip;"
         strip_elements = blocking.block_rows * spec.reduction
-    source = Source(inputs, panel=f"right = weights + panel * {spec.reduction * layout.width};")
+    panel = f"right = weights + panel * {spec.reduction * layout.width};"
+    source = Source(inputs, panel, panels_follow=True)
     contraction = Contraction(
         "gemm", extent, blocking, Steps(row=spec.reduction, column=0, run="0"), source, spec.epilogue, strip_elements,
         arithmetic=FLOATS if spec.bytes is None else BYTES,

@@ -30,7 +30,7 @@ from .conv import ConvSpec
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
 from .pack import PanelLayout
-from .register_tile import Steps, TileSpec, TileWriter
+from .register_tile import Steps, TileSpec, TileWriter, ahead_step
 
 _BLOCK_BYTES = 512 << 10  # of transformed inputs
 _MIN_TASKS = 8
@@ -258,11 +258,12 @@ def generate_winograd(spec: ConvSpec, isa: Isa, chosen: WinogradCut | None = Non
     blocks = ceildiv(tiles, block)
     steps = Steps(row=channels, column=0, run="0")
     width = blocking.vectors * lanes
-    writer = TileWriter(TileSpec(blocking.vectors, 1, width, width, steps), isa, parameters)
+    ahead = ahead_step(width, divide_up(block, blocking.tile_rows))
+    writer = TileWriter(TileSpec(blocking.vectors, 1, width, width, steps, ahead_step=ahead), isa, parameters)
     heights = (blocking.tile_rows, *(1 << bit for bit in reversed(range(4)) if 1 << bit < blocking.tile_rows))
     panels = divide_up(spec.outputs, width)
     products = "\n      ".join(
-        f"for (; r + {height} <= count; r += {height})\n        "
+        f"for (; r + {height} <= count; r += {height}, ahead += {channels * ahead})\n        "
         + writer.call(height, f"x + r * {channels}", "0", f"product + r * {width}", [])
         for height in heights
     )
@@ -291,6 +292,7 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
       const int first = 1, last = 1;
       const float* x = transformed + component * {block * channels};
       const float* w = weights + (panel * {components} + component) * {channels * width};
+      const char* ahead = (const char*)(w + {channels * width});
       float* product = products + component * {block * width};
       int64_t r = 0;
       {products}

@@ -34,6 +34,7 @@ _LINE = 16  # float32 elements of a cache line
 _PEAK_STEPS = 100_000
 _PEAK_TASKS_A_THREAD = 4
 _PEAK_ROUNDS = 20
+_WORTH_THREADS = 1 << 14  # elements of an output: a step of less memory than this is left to one thread
 
 # Reads one element of each cache line; a task is one of equal pieces.
 _READ = f"""
@@ -137,7 +138,7 @@ class _Bench:
         self.data = _noise(max((_known(problem.data) for problem in problems), default=0))
         self.extra = _noise(max((_known(extra) for problem in problems for extra in problem.extras), default=0))
         self.output = _noise(
-            max(_CHUNKS, _PEAK_TASKS_A_THREAD * threads * isa.lanes, *(_known(problem.output) for problem in problems))
+            max(_WORTH_THREADS, _PEAK_TASKS_A_THREAD * threads * isa.lanes, *(_known(p.output) for p in problems))
         )
 
     def peak(self) -> int:
