@@ -189,6 +189,16 @@ def test_workers_sleep_when_there_is_nothing_to_do() -> None:
     assert (after.user + after.system) - (before.user + before.system) < 0.1
 
 
+def test_work_of_a_worker_that_wakes_late_is_done_once() -> None:
+    """After every pause the workers are asleep, and the caller may take over what they were offered."""
+    x = inputs(300)
+    run = Runner(300)
+    alone = run(x)
+    for pause in (0.0, 1e-4, 1e-3) * 40:
+        threading.Event().wait(pause)
+        np.testing.assert_array_equal(run(x, threads=4), alone)
+
+
 def test_profile_has_a_time_for_each_step() -> None:
     x = inputs(300)
     program = Runner(300).program

@@ -69,9 +69,10 @@ class Blocking:
 
     A register tile is `tile_rows` full rows of pixels, or, if `column_tiles` is set, pieces of one row of those sizes,
     times `vectors` vectors of outputs. Where only running tells the columns, a row is cut into as many pieces of the
-    first size as fit, then of the next. `tail_rows` are the tile heights for the rows that are left over. A task is
-    `block_rows` rows times one panel. The reduction goes in pieces of `piece_runs` runs of `piece_length`, so that
-    a panel's piece stays in cache. `panels_first` orders tasks with the panels outermost.
+    first size as fit, then of the next. `tail_rows` are the tile heights for the rows that are left over, or, where
+    running tells these, heights of which each is used at most once. A task is `block_rows` rows times one panel. The
+    reduction goes in pieces of `piece_runs` runs of `piece_length`, so that a panel's piece stays in cache.
+    `panels_first` orders tasks with the panels outermost.
     """
 
     vectors: int
@@ -144,8 +145,8 @@ def cut(
     block_rows = divide_up(max(rows, 1), blocks)
     block_rows = divide_up(block_rows, tile_rows) * tile_rows
     return Blocking(
-        tile.vectors, tile_rows, column_tiles, _tail_rows(extent.rows, tile_rows), block_rows, piece_runs,
-        piece_length, panels_first,
+        tile.vectors, tile_rows, column_tiles, _tail_rows(extent.rows, tile_rows, block_rows), block_rows,
+        piece_runs, piece_length, panels_first,
     )  # fmt: skip
 
 
@@ -211,10 +212,15 @@ def _lines_in_a_set(pixels: int, pixel_bytes: Dim) -> int:
     return divide_up(pixels, _SET_PERIOD // gcd(pixel_bytes, _SET_PERIOD))
 
 
-def _tail_rows(rows: Dim, tile_rows: int) -> tuple[int, ...]:
-    if isinstance(rows, int):
-        return (rows % tile_rows,) if rows % tile_rows else ()
-    return powers_below(tile_rows)
+def _tail_rows(rows: Dim, tile_rows: int, block_rows: int) -> tuple[int, ...]:
+    """Heights of the last tiles. A low tile costs nearly as much as a high one: it shares the rows of its neighbour."""
+    if not isinstance(rows, int):
+        return powers_below(tile_rows)
+    tail = rows % tile_rows
+    if not tail:
+        return ()
+    last_block = rows % block_rows or block_rows
+    return equal_pieces(tile_rows + tail, tile_rows) if 2 * tail < tile_rows < last_block else (tail,)
 
 
 def powers_below(size: int) -> tuple[int, ...]:
@@ -242,8 +248,9 @@ def tile_cycles(extent: Extent, isa: Isa, shape: TileShape) -> float:
         tiles = [(size, rows * count) for size, count in _pieces(extent.columns, column_tiles)]
     else:
         columns = assumed_columns(extent)
-        tiles = [(tile_rows * columns, rows // tile_rows)]
-        tiles += [(tail * columns, 1) for tail in _tail_rows(rows, tile_rows)]
+        tails = _tail_rows(rows, tile_rows, rows)
+        tiles = [(tile_rows * columns, (rows - sum(tails)) // tile_rows)]
+        tiles += [(tail * columns, 1) for tail in tails]
     weight_bytes = 4 * shape.vectors * isa.lanes * reduction
     total = 0.0
     for pixels, count in tiles:

@@ -109,7 +109,7 @@ class _Writer:
         if self.blocking.column_tiles:
             return sorted(set(self.blocking.column_tiles))
         columns = self._known_columns()
-        return [rows * columns for rows in (self.blocking.tile_rows, *self.blocking.tail_rows)]
+        return [rows * columns for rows in dict.fromkeys((self.blocking.tile_rows, *self.blocking.tail_rows))]
 
     def _ahead_step(self, isa: Isa) -> int:
         """How tiles prefetch the weights of the next piece or panel; 0 where they do not."""
@@ -219,10 +219,12 @@ const char* ahead = (const char*)(w + depth * right_step);"""
                 call = self._call(size, "column", f"r * {row} + column * {self.contraction.steps.column}")
                 lines += [f"  for (; column + {size} <= {self.c(stop)}; column += {size}{ahead})", f"    {call}"]
             return "\n".join([*lines, "}"])
-        lines = ["int64_t r = 0;"]
-        for height in (self.blocking.tile_rows, *self.blocking.tail_rows):
+        tile_rows, tail_rows = self.blocking.tile_rows, self.blocking.tail_rows
+        kept = sum(tail_rows) if isinstance(self.extent.rows, int) else 0
+        lines = [f"const int64_t whole = rows % {tile_rows} ? rows - {kept} : rows;", "int64_t r = 0;"]
+        for height, stop in ((tile_rows, "whole"), *((height, "rows") for height in dict.fromkeys(tail_rows))):
             call = self._call(height * self._known_columns(), "0", f"r * {row}")
-            lines += [f"for (; r + {height} <= rows; r += {height}{ahead})", f"  {call}"]
+            lines += [f"for (; r + {height} <= {stop}; r += {height}{ahead})", f"  {call}"]
         return "\n".join(lines)
 
     def _call(self, pixels: int, column: str, offset: str) -> str:

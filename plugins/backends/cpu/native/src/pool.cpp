@@ -27,35 +27,33 @@ inline void relax() {
 #endif
 }
 
-// A counter that one thread raises and another awaits, first spinning, then asleep.
-class Signal {
+// One thread waits until another has made something true, first spinning, then asleep.
+class Waiter {
  public:
-  uint32_t value() const { return value_.load(std::memory_order_acquire); }
+  // What `ready` reads is stored, sequentially consistent as the loads here, before the other thread notifies.
+  template <typename Ready>
+  void await(Ready ready) {
+    const auto deadline = std::chrono::steady_clock::now() + kSpin;
+    do {
+      for (int turn = 0; turn < 64; ++turn) {
+        if (ready()) return;
+        relax();
+      }
+    } while (std::chrono::steady_clock::now() < deadline);
+    std::unique_lock<std::mutex> lock(mutex_);
+    asleep_.store(true);
+    wake_.wait(lock, ready);
+    asleep_.store(false);
+  }
 
-  void raise() {
-    value_.fetch_add(1);  // sequentially consistent with the load below, as in `await`
+  void notify() {
     if (asleep_.load()) {
       std::lock_guard<std::mutex> lock(mutex_);
       wake_.notify_one();
     }
   }
 
-  void await(uint32_t target) {
-    const auto deadline = std::chrono::steady_clock::now() + kSpin;
-    do {
-      for (int turn = 0; turn < 64; ++turn) {
-        if (value() == target) return;
-        relax();
-      }
-    } while (std::chrono::steady_clock::now() < deadline);
-    std::unique_lock<std::mutex> lock(mutex_);
-    asleep_.store(true);
-    wake_.wait(lock, [&] { return value_.load() == target; });
-    asleep_.store(false);
-  }
-
  private:
-  std::atomic<uint32_t> value_{0};
   std::atomic<bool> asleep_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -63,20 +61,40 @@ class Signal {
 
 }  // namespace
 
+// What a worker is offered belongs to whoever takes it first: the worker, or the leaseholder, which would otherwise wait
+// for one that is still waking up or has no processor.
 struct Worker {
-  Signal posted, finished;
+  Waiter posted, finished;
   Worker* next = nullptr;
-  Team::Work work = nullptr;
+  Team::Work work = nullptr;  // this and the next three: written by the leaseholder while nothing is offered
   const void* context = nullptr;
   int32_t part = 0, parts = 0;
-  uint32_t jobs = 0;  // posted so far; touched by the leaseholder only
+  uint64_t job = 0;                  // the last that was offered, even; touched by the leaseholder only
+  std::atomic<uint64_t> offer{1};    // `job`, or the odd number behind it once somebody has taken it
+  std::atomic<uint64_t> done{0};     // the last job that the worker itself has done
+
+  void post(Team::Work what, const void* with, int32_t number, int32_t count) {
+    work = what, context = with, part = number, parts = count;
+    job += 2;
+    offer.store(job);
+    posted.notify();
+  }
+
+  bool take(uint64_t offered) { return offer.compare_exchange_strong(offered, offered + 1); }
+
+  void await_done() {
+    finished.await([this] { return done.load() == job; });
+  }
 
   void serve() {
     std::fesetenv(FE_DFL_ENV);  // a thread inherits its creator's floating-point mode
-    for (uint32_t job = 1;; ++job) {
-      posted.await(job);
+    for (;;) {
+      uint64_t offered = 0;
+      posted.await([&] { return (offered = offer.load()) % 2 == 0; });
+      if (!take(offered)) continue;
       work(context, part, parts);
-      finished.raise();
+      done.store(offered);
+      finished.notify();
     }
   }
 };
@@ -187,17 +205,15 @@ Team::~Team() {
 void Team::run(int32_t parts, Work work, const void* context) {
   parts = std::min(parts, size_);
   Worker* worker = workers_;
-  for (int32_t part = 1; part < parts; ++part, worker = worker->next) {
-    worker->work = work;
-    worker->context = context;
-    worker->part = part;
-    worker->parts = parts;
-    ++worker->jobs;
-    worker->posted.raise();
-  }
+  for (int32_t part = 1; part < parts; ++part, worker = worker->next) worker->post(work, context, part, parts);
   work(context, 0, parts);
   worker = workers_;
-  for (int32_t part = 1; part < parts; ++part, worker = worker->next) worker->finished.await(worker->jobs);
+  for (int32_t part = 1; part < parts; ++part, worker = worker->next) {
+    if (worker->take(worker->job))
+      work(context, part, parts);
+    else
+      worker->await_done();
+  }
 }
 
 int32_t pool_workers() { return Pool::instance().workers(); }
