@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.zoo import cache, export, text, vision
+from tests.zoo import cache, export, language, speech, text, vision, vision_families, vision_modules
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +39,13 @@ class Entry:
     exporters: tuple[str, ...] = export.EXPORTERS
 
 
-SOURCES = (vision.__file__, text.__file__, export.__file__)
-IMAGES = (partial(vision.pixels, size=224), partial(vision.pixels, size=64))
+def images(size: int) -> tuple[MakeInputs, MakeInputs]:
+    """Square images of `size`, and of 64 for the small variant."""
+    return partial(vision.pixels, size=size), partial(vision.pixels, size=64)
+
+
+SOURCES = (vision.__file__, text.__file__, export.__file__)  # what models in other files build upon, too
+IMAGES = images(224)
 SENTENCES = (
     partial(text.encoder_tokens, length=128, vocabulary=30522),
     partial(text.encoder_tokens, length=32, vocabulary=1000),
@@ -56,6 +62,73 @@ CATALOG = {
     "minilm_l6": Entry(text.minilm_l6, *SENTENCES, ("batch", "sequence")),
     # The older exporter has no aten::diff.
     "gpt2": Entry(text.gpt2, *PROMPTS, ("batch", "sequence"), exporters=("dynamo",)),
+    "efficientnet_b0": Entry(vision_families.efficientnet_b0, *IMAGES, ("batch",)),
+    "regnet_y": Entry(vision_families.regnet_y, *IMAGES, ("batch",)),
+    "convnext_tiny": Entry(vision_families.convnext_tiny, *IMAGES, ("batch",)),
+    "swin_tiny": Entry(vision_families.swin_tiny, *IMAGES, ("batch",), exporters=("dynamo",)),
+    "segformer_b0": Entry(vision_families.segformer_b0, *IMAGES, ("batch",), exporters=("dynamo",)),
+    "mobilevit_small": Entry(vision_families.mobilevit_small, *images(256), ("batch",), exporters=("dynamo",)),
+    "vgg16": Entry(vision_modules.vgg16, *IMAGES, ("batch",)),
+    "densenet121": Entry(vision_modules.densenet121, *IMAGES, ("batch",)),
+    "shufflenet_v2": Entry(vision_modules.shufflenet_v2, *IMAGES, ("batch",)),
+    "unet": Entry(vision_modules.unet, *IMAGES, ("batch",)),
+    "yolo": Entry(vision_modules.yolo, *images(320), ("batch",), exporters=("dynamo",)),
+    "deberta_v3_xsmall": Entry(
+        language.deberta_v3_xsmall,
+        partial(language.sentence, length=128, vocabulary=128100),
+        partial(language.sentence, length=32, vocabulary=1000),
+        ("batch", "sequence"),
+        exporters=("dynamo",),
+    ),
+    "t5_small": Entry(
+        language.t5_small,
+        partial(language.translation, length=128, output=32, vocabulary=32128),
+        partial(language.translation, length=32, output=8, vocabulary=1000),
+        ("batch",),
+        exporters=("dynamo",),
+    ),
+    "smollm_135m": Entry(
+        language.smollm_135m,
+        partial(text.decoder_tokens, length=128, vocabulary=49152),
+        partial(text.decoder_tokens, length=16, vocabulary=1000),
+        ("batch", "sequence"),
+        exporters=("dynamo",),
+    ),
+    "smollm_135m_step": Entry(
+        language.smollm_135m_step,
+        partial(language.step, vocabulary=49152, cache=(30, 3, 256, 64)),
+        partial(language.step, vocabulary=1000, cache=(2, 2, 16, 8)),
+        ("batch",),
+        exporters=("dynamo",),
+    ),
+    "clip_text": Entry(
+        language.clip_text,
+        partial(text.decoder_tokens, length=77, vocabulary=49408),
+        partial(text.decoder_tokens, length=16, vocabulary=1000),
+        ("batch", "sequence"),
+        exporters=("dynamo",),
+    ),
+    "whisper_base_encoder": Entry(
+        speech.whisper_base_encoder,
+        partial(speech.spectrogram, frames=3000, bands=80, channels_first=True),
+        partial(speech.spectrogram, frames=64, bands=80, channels_first=True),
+        ("batch",),
+        exporters=("dynamo",),
+    ),
+    "wav2vec2_base": Entry(
+        speech.wav2vec2_base,
+        partial(speech.waveform, samples=32000),
+        partial(speech.waveform, samples=4000),
+        ("batch",),
+        exporters=("dynamo",),
+    ),
+    "lstm_tagger": Entry(
+        speech.lstm_tagger,
+        partial(speech.spectrogram, frames=100, bands=80, channels_first=False),
+        partial(speech.spectrogram, frames=12, bands=80, channels_first=False),
+        ("batch",),
+        exporters=("dynamo",),
+    ),
 }
 
 
@@ -110,7 +183,8 @@ def build(
     if exporter not in entry.exporters:
         raise ValueError(f"{name} exports with {' or '.join(entry.exporters)}, not with {exporter!r}")
     opset = opset or (20 if exporter == "dynamo" else 17)
-    digest = cache.fingerprint(SOURCES, entry.dynamic if dynamic else (), opset, optimize)
+    sources = dict.fromkeys((*SOURCES, inspect.getfile(entry.module)))
+    digest = cache.fingerprint(sources, entry.dynamic if dynamic else (), opset, optimize)
     parts = [
         name,
         "small" if small else "full",
