@@ -1,4 +1,4 @@
-"""Models quantized by ONNX Runtime's static quantizer: on integers from end to end, and close to ONNX Runtime.
+"""Models quantized by ONNX Runtime's quantizers: on integers from end to end, and close to ONNX Runtime.
 
 One sum that rounds otherwise moves one byte by one step, and later layers carry that on; ONNX Runtime differs from its
 own results where it optimises. Results must be close to either, by the size of what quantizing changed.
@@ -13,7 +13,7 @@ import pytest
 
 import mm_core as mm
 from tests.zoo import catalog
-from tests.zoo.quantized import quantize
+from tests.zoo.quantized import quantize, quantize_dynamically
 
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxruntime.quantization")
@@ -68,3 +68,17 @@ def test_no_floats_between_convolutions(name: str, tmp_path: Path) -> None:
     floats = [buffer for buffer in buffers if buffer[0] == "arena" and buffer[2] == "f32"]
     # What global average pooling reads and writes.
     assert len(floats) <= 2, [kernels, floats]
+
+
+@pytest.mark.parametrize("name", ["bert_base", "minilm_l6", "vit_b16"])
+def test_ranges_that_only_running_tells(name: str, tmp_path: Path) -> None:
+    """Every product of integers runs on bytes, with its scale and what follows it."""
+    original = catalog.build(name, small=True)
+    path = quantize_dynamically(original.path, tmp_path / "model.onnx")
+    (wanted, *_), (exact, *_) = (by_onnx_runtime(file, original.inputs, plain=True) for file in (path, original.path))
+    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], strict=True)).build(mm.parse(path))
+    (result, *_) = model.create_engine(threads=2).create_context().run(original.inputs).values()
+    assert _distance(result, wanted) <= _SHARE * _distance(wanted, exact)
+    kernels = [record.kernel for record in model.report.kernels]
+    assert sum(kernel.startswith("ui8_gemm+cast+mul") for kernel in kernels) >= 12
+    assert not any(kernel.startswith("gemm") or kernel == "matmul" for kernel in kernels)

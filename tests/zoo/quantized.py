@@ -1,4 +1,4 @@
-"""Models with pairs of quantize and dequantize, by ONNX Runtime's static quantizer from random calibration data."""
+"""Models quantized by ONNX Runtime: statically, from random calibration data, or by ranges that only running tells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CALIBRATION_RUNS = 3
 
 
 def quantize(source: Path, target: Path, inputs: Inputs, *, signed: bool = False, per_channel: bool = True) -> Path:
-    """Write the quantized model: activations u8, or s8 if `signed`, weights s8, a scale for each of their channels."""
+    """Write the model with pairs: activations u8, or s8 if `signed`, weights s8, a scale for each of their channels."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -29,6 +29,18 @@ def quantize(source: Path, target: Path, inputs: Inputs, *, signed: bool = False
     )
     prepared.unlink()
     return unfinished.rename(target)
+
+
+def quantize_dynamically(source: Path, target: Path) -> Path:
+    """Write the model with products of integers: activations are quantized while running, weights s8."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = target.with_name(f"{target.stem}-prepared.onnx")
+    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    quantize_dynamic(str(prepared), str(target), weight_type=QuantType.QInt8, per_channel=True)
+    prepared.unlink()
+    return target
 
 
 class _Calibration:

@@ -13,10 +13,13 @@ from mm_passes_fusion.regions import fuse
 from mm_core.ir import Builder, Network, Operation, Value
 from mm_core.ops import Trait
 from mm_core.passes import Pass, PassContext, PassResult, Phase
-from mm_core.rewrite import operations_to_rewrite, shape_of
-from mm_core.types import TensorType
+from mm_core.rewrite import constant_of, operations_to_rewrite, shape_of
+from mm_core.types import BY_NAME, TensorType
 from mm_passes_quantization.contractions import KINDS
-from mm_passes_quantization.grain import dequantized, grain_of, own
+from mm_passes_quantization.grain import FLOAT32, dequantized, grain_of, own
+
+_INTEGER_MATMUL = "integer_matmul"
+_INT32 = BY_NAME["int32"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class FuseQuantized(Pass):
     """A quantized convolution or product and what follows it element by element, each the only user of the one before.
 
     Quantize and dequantize with one known scale are among them. Their other operands are single numbers, one number
-    for each output channel, or tensors of the result's shape, also of bytes, which are dequantized on the way.
+    for each output channel, or tensors of the result's shape, also of bytes, which are dequantized on the way. An
+    `mm.matmul_integer` with constant weights is such a product; its sums are cast to float32 on the way.
     """
 
     name: ClassVar[str] = "fuse-quantized"
@@ -36,12 +40,10 @@ class FuseQuantized(Pass):
     def run(self, network: Network, context: PassContext) -> PassResult:
         counts: dict[str, int] = {}
         for operation in operations_to_rewrite(network):
-            kind = operation.attributes.get("kind") if operation.name == "mm.fused" else None
-            if not isinstance(kind, str) or kind not in KINDS.values():
-                continue
-            chain = self._chain(operation)
+            kind = _kind(operation)
+            chain = self._chain(operation) if kind else []
             if chain:
-                fuse([*_inline(operation), *chain], kind)
+                fuse([*(_inline(operation) if operation.regions else [operation]), *chain], kind)
                 counts[kind] = counts.get(kind, 0) + 1
         return PassResult(bool(counts), counts)
 
@@ -51,7 +53,7 @@ class FuseQuantized(Pass):
         type_ = value.type
         if not isinstance(type_, TensorType) or not type_.shape:
             return chain
-        contraction = next(op for op in root.regions[0].operations if op.name in KINDS)
+        contraction = next(op for op in root.regions[0].operations if op.name in KINDS) if root.regions else root
         channel = channel_axis(contraction.name, type_.shape)
         while len(value.uses) == 1 and len(chain) < self.max_operations:
             following = value.users[0]
@@ -63,6 +65,8 @@ class FuseQuantized(Pass):
             if grain_of(following) is not None:
                 if following.operands[0] is not value:
                     break
+            elif following.name == "mm.cast" and (type_.dtype, following.attributes["to"]) == (_INT32, FLOAT32):
+                type_ = type_.with_dtype(FLOAT32)
             elif Trait.ELEMENTWISE not in following.definition.traits or following.result.type != type_:
                 break
             elif all(fits_beside(other, type_, channel) for other in others):
@@ -81,6 +85,14 @@ class FuseQuantized(Pass):
             if maker is not None and other is not value and shape_of(other) == type_.shape:
                 found.append(own(maker, operation, index))
         return found
+
+
+def _kind(operation: Operation) -> str:
+    """The kind of region that a quantized contraction begins; empty for anything else."""
+    if operation.name == "mm.matmul_integer" and constant_of(operation.operands[1]) is not None:
+        return _INTEGER_MATMUL
+    kind = operation.attributes["kind"] if operation.name == "mm.fused" else ""
+    return kind if kind in KINDS.values() else ""
 
 
 def _inline(fused: Operation) -> Sequence[Operation]:

@@ -137,3 +137,22 @@ def test_integers_with_other_scales_side_by_side() -> None:
     passcheck("postpone-dequantize", network, 0)
     names = [operation.name for operation in network.operations if operation.name != "mm.constant"]
     assert sorted(names) == ["mm.concat", *["mm.dequantize"] * 2, *["mm.quantize"] * 2]
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_sums_of_integers_and_what_makes_floats_of_them(constant: bool) -> None:
+    """The scale is known only when running; weights must be known now, else no kernel would take the whole."""
+    network = mm.Network("dynamic")
+    x = network.add_input("x", mm.float32, ("N", 6))
+    rows, scale, zero = network.dynamic_quantize(x)
+    w: Any = np.arange(-12, 12, dtype=np.int8).reshape(6, 4)
+    w = w if constant else network.add_input("w", mm.int8, (6, 4))
+    sums = network.add(network.matmul_integer(rows, w, zero), np.arange(4, dtype=np.int32))
+    y = network.mul(network.cast(sums, to="float32"), scale)
+    network.mark_output(network.relu(network.add(y, np.ones(4, np.float32))), "y")
+    passcheck("fuse-quantized", network, 0, nan=False)
+    assert kinds(network) == (["integer_matmul"] if constant else [])
+    if constant:
+        (fused,) = [operation for operation in network.operations if operation.regions]
+        inside = [operation.name for operation in fused.regions[0].operations]
+        assert inside == ["mm.matmul_integer", "mm.add", "mm.cast", "mm.mul", "mm.add", "mm.relu"]

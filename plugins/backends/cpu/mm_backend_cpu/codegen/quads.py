@@ -76,6 +76,16 @@ def pack_quads(weights: NDArray[np.int8], axis: int) -> NDArray[np.int32]:
     return packed
 
 
+def centred(weights: NDArray[Any], zeros: NDArray[Any]) -> NDArray[np.int8] | None:
+    """Bytes [outputs, ...] less their zero points, one or one for each output; None if that takes more than a byte."""
+    if weights.dtype == np.int8 and not zeros.any():
+        return weights
+    wide = weights.astype(np.int16) - zeros.astype(np.int16).reshape(-1, *[1] * (weights.ndim - 1))
+    if wide.min(initial=0) < -128 or wide.max(initial=0) > 127:
+        return None
+    return wide.astype(np.int8)
+
+
 def zero_point_share(weights: NDArray[Any], zero_point: int) -> NDArray[np.int32]:
     """What unsigned inputs at their zero point give for each output, negated; weights are [outputs, ...]."""
     shares: NDArray[np.int32] = -zero_point * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int32)

@@ -19,11 +19,12 @@ from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref, v
 from mm_backend_cpu.codegen.gemm import GemmSpec
 from mm_backend_cpu.codegen.integer import MOST_TERMS, refuse_byte_conv
 from mm_backend_cpu.codegen.operations import BYTE_RANGES
-from mm_backend_cpu.codegen.quads import ByteInput, zero_point_share
+from mm_backend_cpu.codegen.quads import ByteInput, centred, zero_point_share
 from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.lowering.contraction import is_channel_vector
 from mm_backend_cpu.lowering.convolution import SMALL_CHANNELS
 from mm_backend_cpu.lowering.elementwise import parts_of
+from mm_backend_cpu.lowering.epilogue import EpilogueBuilder
 from mm_backend_cpu.lowering.expressions import ExpressionBuilder, Grain, refusal, whole_tensor_grain
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, outside, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import channels_last_order
@@ -38,16 +39,18 @@ _BIAS_ERROR = 1e-6  # of a bias that came from int32, through float32
 
 @dataclass(frozen=True)
 class _Parts:
-    """A region taken apart. `weights` and their `scales` have the outputs first; `rest` follows the contraction."""
+    """A region taken apart. `weights`, less their zero points, and their `scales` have the outputs first.
+
+    `rest` follows the contraction.
+    """
 
     root: Operation
     alias: dict[Value, Value | None]
     x: Value
     grain: Grain
-    weights: TensorData
+    weights: NDArray[np.int8]
     weight: Value
     scales: NDArray[np.float32]
-    zeros: NDArray[np.int32]
     outputs_axis: int
     bias: Value | None
     rest: tuple[Operation, ...]
@@ -55,22 +58,6 @@ class _Parts:
     def form(self, channels: int) -> ByteInput:
         """The left operand as kernels see it."""
         return ByteInput(channels, tensor_type(self.x).dtype.text == "i8", self.grain.zero_point)
-
-    def centred(self, array: Array) -> NDArray[np.int8]:
-        """Weights less their zero points, outputs first."""
-        array = np.moveaxis(array, self.outputs_axis, 0)
-        if self.zeros.any() or array.dtype != np.int8:
-            wide = array.astype(np.int16) - self.zeros.reshape(-1, *[1] * (array.ndim - 1))
-            return wide.astype(np.int8)
-        return np.ascontiguousarray(array)
-
-    def fits(self) -> bool:
-        """Whether the weights less their zero points are bytes."""
-        if self.weights.dtype.text == "i8" and not self.zeros.any():
-            return True
-        array = np.moveaxis(self.weights.numpy(), self.outputs_axis, 0).astype(np.int16)
-        wide = array - self.zeros.reshape(-1, *[1] * (array.ndim - 1))
-        return bool(wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127)
 
 
 def _parts(operation: Operation) -> _Parts | str:
@@ -101,10 +88,11 @@ def _parts(operation: Operation) -> _Parts | str:
     if bias is not None and (shape_of(bias)[-1:] != (outputs,) or any(dim != 1 for dim in shape_of(bias)[:-1])):
         return "a bias that is not a vector over the outputs"
     rest = tuple(op for op in operations if op not in (root, left, right) and op.name != "mm.constant")
-    parts = _Parts(root, alias, x, grain, weights, weight, *steps, axis, bias, rest)
-    if not parts.fits():
+    scales, zeros = steps
+    distances = centred(np.moveaxis(weights.numpy(), axis, 0), zeros)
+    if distances is None:
         return "weights whose distances from their zero point need more than eight bits"
-    return parts
+    return _Parts(root, alias, x, grain, distances, weight, scales, axis, bias, rest)
 
 
 def _outputs_axis(root: Operation, rank: int) -> int | str:
@@ -171,74 +159,29 @@ def _tail(parts: _Parts) -> ExpressionBuilder:
     return builder
 
 
-@dataclass
-class _Extras:
-    """The epilogue as the generator wants it, and the buffers that it reads."""
-
-    epilogue: Epilogue
-    buffers: list[int]
-
-
-def _extras(
+def _epilogue(
     low: Lowering, parts: _Parts, shape: Shape, channel_axis: int, tensor: Callable[[Value], int]
-) -> _Extras:
-    """The epilogue from sums in int32, which still hold the zero point's share, to the region's result."""
-    builder = _tail(parts)
+) -> tuple[Epilogue, list[int]]:
+    """What is done to sums in int32, which still hold the zero point's share, and the buffers that it reads."""
+    tail = _tail(parts)
     data = None if parts.bias is None else constant_data(parts.bias)
-    tail, factor = builder.expression, 1.0
+    expression, factor = tail.expression, 1.0
     if parts.bias is None or data is not None:
-        tail, factor = _leading_factor(tail)
+        expression, factor = _leading_factor(expression)
     scales = np.float32(parts.grain.scale) * parts.scales
-    offsets = zero_point_share(parts.centred(parts.weights.numpy()), parts.form(1).unsigned_zero)
-    vectors: list[int] = []
-    dtypes: list[str] = []
-
-    def vector(buffer: int, dtype: str) -> Ref:
-        vectors.append(buffer)
-        dtypes.append(dtype)
-        return ("input", len(vectors))
-
+    offsets = zero_point_share(parts.weights, parts.form(1).unsigned_zero)
     whole = None if data is None else _whole_bias(data.numpy().reshape(-1), scales)
     if whole is not None:
         offsets = offsets + whole
-    number: Ref = ("input", 0)
-    nodes: list[Node] = []
-
-    def append(op: str, *args: Ref, **attributes: str) -> Ref:
-        nodes.append(Node(op, args, attributes))
-        return ("node", len(nodes) - 1)
-
+    builder = EpilogueBuilder(low, shape, channel_axis, tensor)
     if offsets.any():
-        number = append("add", number, vector(low.constant(offsets), "i32"))
-    number = append("cast", number, to="f32")
-    number = append("mul", number, vector(low.constant(scales * np.float32(factor)), "f32"))
+        builder.apply("add", builder.vector(low.constant(offsets)))
+    builder.apply("cast", to="f32")
+    builder.apply("mul", builder.vector(low.constant(scales * np.float32(factor))))
     if parts.bias is not None and whole is None:
         known = None if data is None else low.constant(data.numpy().reshape(-1) * np.float32(factor))
-        number = append("add", number, vector(low.dense(parts.bias) if known is None else known, "f32"))
-
-    tensors: list[Value] = []
-    places: dict[int, Ref | int] = {0: number}
-    for index, value in enumerate(builder.inputs[1:], 1):
-        if shape_of(value) == shape and not is_channel_vector(value, shape, channel_axis):
-            places[index] = len(tensors)
-            tensors.append(value)
-        else:
-            places[index] = vector(low.dense(value), tensor_type(value).dtype.text)
-    before = len(nodes)
-
-    def renumber(ref: Ref) -> Ref:
-        kind, position = ref
-        if kind == "scalar":
-            return ref
-        if kind == "node":
-            return ("node", int(position) + before)
-        place = places[int(position)]
-        return ("input", 1 + len(vectors) + place) if isinstance(place, int) else place
-
-    nodes += [Node(n.op, tuple(map(renumber, n.args)), n.attributes) for n in tail]
-    dtypes += [tensor_type(value).dtype.text for value in tensors]
-    epilogue = Epilogue(tuple(nodes), len(vectors), len(tensors), ("i32", *dtypes))
-    return _Extras(epilogue, vectors + [tensor(value) for value in tensors])
+        builder.apply("add", builder.vector(low.dense(parts.bias) if known is None else known))
+    return builder.finish(expression, tail.inputs[1:], low.dense)
 
 
 def _whole_bias(bias: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.int32] | None:
@@ -346,19 +289,18 @@ def lower_quantized_conv(low: Lowering, operation: Operation) -> None:
         return low.ordered(value, order).buffer
 
     spec = replace(spec, input_layout="NCHW" if few else "NHWC")
-    extras = _extras(low, parts, shape_of(operation.result), 1, nhwc)
-    problem = byte_conv_problem(replace(spec, epilogue=extras.epilogue), low.isa, low.chooser.threads)
+    epilogue, buffers = _epilogue(low, parts, shape_of(operation.result), 1, nhwc)
+    problem = byte_conv_problem(replace(spec, epilogue=epilogue), low.isa, low.chooser.threads)
     choice = low.chooser.choose(problem)
     kernel = choice.kernel
 
-    def pack(array: Array) -> Array:
-        weights = parts.centred(array)
-        return kernel.pack(weights.reshape(*weights.shape[:2], *spec.kernel))
+    def pack(_: Array) -> Array:
+        return kernel.pack(parts.weights.reshape(*parts.weights.shape[:2], *spec.kernel))
 
     packed = low.packed(parts.weight, kernel.source.symbol, pack)
     source = low.view(parts.x).buffer if few else nhwc(parts.x)
     output = low.result(operation.result, order)
-    low.generated(kernel.source, [source, packed, *extras.buffers], [output], _name("conv", parts), choice)
+    low.generated(kernel.source, [source, packed, *buffers], [output], _name("conv", parts), choice)
 
 
 # ---- matrix product ---------------------------------------------------------------------------------------------
@@ -369,7 +311,7 @@ def check_quantized_matmul(operation: Operation) -> str:
     parts = _parts(operation)
     if isinstance(parts, str):
         return parts
-    shape, reduction = shape_of(parts.x), parts.weights.shape[1 - parts.outputs_axis]
+    shape, reduction = shape_of(parts.x), parts.weights.shape[1]
     if len(shape) < 2 or not isinstance(reduction, int):
         return "an operand that is a vector"
     if reduction > MOST_TERMS:
@@ -381,20 +323,20 @@ def lower_quantized_matmul(low: Lowering, operation: Operation) -> None:
     """A product of bytes with constant weights."""
     assert low.isa is not None
     parts, shape = _checked(operation), shape_of(operation.result)
-    reduction: Any = parts.weights.shape[1 - parts.outputs_axis]
+    reduction: Any = parts.weights.shape[1]
     outputs: Any = shape[-1]
-    extras = _extras(low, parts, shape, len(shape) - 1, low.dense)
-    spec = GemmSpec(product(shape[:-1]), outputs, reduction, extras.epilogue, parts.form(reduction))
+    epilogue, buffers = _epilogue(low, parts, shape, len(shape) - 1, low.dense)
+    spec = GemmSpec(product(shape[:-1]), outputs, reduction, epilogue, parts.form(reduction))
     choice = low.chooser.choose(byte_gemm_problem(spec, low.isa, low.chooser.threads))
     kernel = choice.kernel
 
-    def pack(array: Array) -> Array:
-        return kernel.pack(parts.centred(array).T)
+    def pack(_: Array) -> Array:
+        return kernel.pack(parts.weights.T)
 
     packed = low.packed(parts.weight, kernel.source.symbol + f"/{parts.outputs_axis}", pack)
     left = low.dense(parts.x)
     output = low.result(operation.result)
-    low.generated(kernel.source, [left, packed, *extras.buffers], [output], _name("gemm", parts), choice)
+    low.generated(kernel.source, [left, packed, *buffers], [output], _name("gemm", parts), choice)
 
 
 def _checked(operation: Operation) -> _Parts:

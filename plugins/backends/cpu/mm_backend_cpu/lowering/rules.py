@@ -13,8 +13,10 @@ from mm_backend_cpu.lowering.attention import check_attention, lower_attention
 from mm_backend_cpu.lowering.contraction import check_matmul, lower_matmul
 from mm_backend_cpu.lowering.convolution import check_conv, check_conv_transpose, lower_conv, lower_conv_transpose
 from mm_backend_cpu.lowering.dequantized import check_dequantized, lower_dequantized
+from mm_backend_cpu.lowering.dynamic_quantize import lower_dynamic_quantize
 from mm_backend_cpu.lowering.elementwise import check_elementwise, lower_elementwise
 from mm_backend_cpu.lowering.group import Group, GroupRule, in_groups
+from mm_backend_cpu.lowering.integer_matmul import check_integer_matmul, lower_integer_matmul
 from mm_backend_cpu.lowering.inverted_residual import INVERTED_RESIDUAL
 from mm_backend_cpu.lowering.library import LIBRARY, check_library, lower_library
 from mm_backend_cpu.lowering.lowering import Lowering
@@ -63,6 +65,7 @@ _LIBRARY = Rule(check_library, lower_library, generates=False)
 _ELEMENTWISE = Rule(check_elementwise, lower_elementwise)
 _CONV = Rule(check_conv, lower_conv)
 _CONV_TRANSPOSE = Rule(check_conv_transpose, lower_conv_transpose)
+_INTEGER_MATMUL = Rule(check_integer_matmul, lower_integer_matmul)
 _NORMALIZATION = Rule(check_normalization, lower_normalization)
 _VIEW_ALWAYS = {
     "mm.identity": lower_identity,
@@ -76,6 +79,8 @@ _GENERATED: Mapping[str, tuple[Rule, ...]] = {
     "mm.conv": (_CONV,),
     "mm.conv_transpose": (_CONV_TRANSPOSE,),
     **{name: (Rule(check_matmul, lower_matmul),) for name in ("mm.matmul", "mm.gemm", "mm.linear")},
+    "mm.matmul_integer": (_INTEGER_MATMUL,),
+    "mm.dynamic_quantize": (Rule(always, lower_dynamic_quantize),),
     **{name: (Rule(check_reduction, lower_reduction),) for name in REDUCTIONS},
     **{name: (Rule(check_pool, lower_pool),) for name in ("mm.max_pool", "mm.average_pool")},
     **{name: (Rule(check_float32, lower_softmax),) for name in ("mm.softmax", "mm.log_softmax")},
@@ -101,6 +106,7 @@ _FUSED: Mapping[str, Rule] = {
     "matmul": Rule(check_matmul, lower_matmul),
     "dequantized_matmul": Rule(check_dequantized, lower_dequantized),
     "elementwise": _ELEMENTWISE,
+    "integer_matmul": _INTEGER_MATMUL,
     "normalization": _NORMALIZATION,
     "quantized_conv": Rule(check_quantized_conv, lower_quantized_conv),
     "quantized_matmul": Rule(check_quantized_matmul, lower_quantized_matmul),
