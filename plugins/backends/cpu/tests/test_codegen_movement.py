@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mm_backend_cpu.codegen.assemble import ConcatSpec, PadSpec, concat, pad
-from mm_backend_cpu.codegen.gather import GatherSpec, gather
+from mm_backend_cpu.codegen.gather import GatherElementsSpec, GatherSpec, gather, gather_elements
 from mm_backend_cpu.codegen.isa import detect
 from mm_backend_cpu.codegen.strided_copy import CopySpec, copy
 from mm_backend_cpu.codegen.strides import broadcast_strides, dense_strides
@@ -89,6 +89,14 @@ def test_concat(axis, extents, dtype):
     same(run(concat(spec), detect(), arrays, [(expected.shape, dtype)])[0], expected)
 
 
+@DTYPES
+def test_concat_of_parts_of_rows(dtype):
+    x, y = sample((6, 9), dtype), sample((6, 4), dtype, 1)
+    expected = np.concatenate([x[:, 2:5], y, x[:, 5:]], 1)
+    spec = ConcatSpec(6, (3, 4, 4), x.itemsize, (9, 4, 9), (2, 0, 5))
+    same(run(concat(spec), detect(), [x, y, x], [(expected.shape, dtype)])[0], expected)
+
+
 @pytest.mark.parametrize(
     ("shape", "before", "after"),
     [
@@ -123,3 +131,49 @@ def test_an_index_outside_the_table_is_reported(wrong):
     assert bound.status.value == 1
     bound = Bound(gather(GatherSpec(1, 7, 3, 3, "i64", 4)), detect(), [table, indices[::2]], [((3, 3), "f4")])
     assert bound.status.value == 0
+
+
+def elements_spec(x, indices, axis, index="i64", checked=True, shape=None):
+    """Elements of dense `x` by dense `indices`, the shape of these given as symbols or taken from them."""
+    strides = dense_strides(x.shape)
+    shape = indices.shape if shape is None else shape
+    source = tuple(0 if k == axis else step for k, step in enumerate(strides))
+    own = dense_strides(shape)
+    return GatherElementsSpec(shape, source, own, x.shape[axis], strides[axis], index, x.itemsize, checked)
+
+
+@ISAS
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize("index", ["i32", "i64"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_gather_elements(isa, index, axis, checked):
+    x = sample((5, 19, 37), "f4")
+    rng = np.random.default_rng(axis)
+    dtype = np.int32 if index == "i32" else np.int64
+    indices = rng.integers(-x.shape[axis] if checked else 0, x.shape[axis], (4, 17, 35)).astype(dtype)
+    narrow = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(indices.shape))
+    expected = np.take_along_axis(x[narrow], indices.astype(np.int64), axis)
+    spec = elements_spec(x, indices, axis, index, checked)
+    same(run(gather_elements(spec), isa, [x, indices], [(indices.shape, "f4")])[0], expected)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "i8"])
+def test_gather_elements_of_symbolic_extents(dtype):
+    x = sample((3, 9), dtype)
+    indices = np.random.default_rng(0).integers(-9, 9, (3, 5000))
+    spec = elements_spec(x, indices, 1, shape=(3, symbol("N")))
+    (actual,) = run(gather_elements(spec), detect(), [x, indices], [(indices.shape, dtype)], {"N": 5000})
+    same(actual, np.take_along_axis(x, indices, 1))
+
+
+@pytest.mark.parametrize("wrong", [9, -10, 2**40, -(2**40)])
+def test_an_element_outside_is_reported(wrong):
+    x, indices = sample((3, 9), "f4"), np.full((3, 40), -9)
+    source = gather_elements(elements_spec(x, indices, 1))
+    for at, status in ((None, 0), ((1, 3), 1), ((2, 39), 1)):
+        given = indices.copy()
+        if at is not None:
+            given[at] = wrong
+        bound = Bound(source, detect(), [x, given], [((3, 40), "f4")])
+        bound.run()
+        assert bound.status.value == status

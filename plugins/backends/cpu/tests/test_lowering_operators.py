@@ -151,7 +151,16 @@ CASES = {
         ],
         (3, 4, 5),
     ),
-    "gather_elements": case(lambda g, x: g.gather_elements(x, np.array([[0, 2, 1], [1, -1, 0]]), axis=1), (2, 3)),
+    "gather_elements": case(
+        lambda g, x: [
+            g.gather_elements(x, np.array([[0, 2, 1], [1, -1, 0]]), axis=1),
+            g.gather_elements(x, np.array([[0, -2, 1]]), axis=0),
+            g.gather_elements(g.transpose(x, permutation=(1, 0)), np.array([[0, 1], [-1, 0]]), axis=0),
+            g.gather_elements(g.slice(x, np.array([1]), np.array([3]), np.array([1])), np.array([[1], [-2]]), axis=1),
+            g.gather_elements(x, g.cast(g.less(x, 0.0), to=mm.int64), axis=1),
+        ],
+        (2, 3),
+    ),
     "gather_nd": case(lambda g, x: g.gather_nd(x, np.array([[0, 1], [-1, 2]])), (3, 4, 5)),
     "scatter_elements": case(
         lambda g, x: [

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
+
 from mm_backend_cpu.codegen.assemble import ConcatSpec, PadSpec, concat, pad
-from mm_backend_cpu.codegen.gather import GatherSpec, gather
+from mm_backend_cpu.codegen.gather import GatherElementsSpec, GatherSpec, gather, gather_elements
 from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.lowering.lowering import TYPE_SIZES, Lowering, constant_data, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import View
 from mm_core.ir import Operation, Value, known_value
-from mm_core.types import Dim, Shape, dim_max, dim_min, is_non_negative
+from mm_core.types import Array, Dim, Shape, dim_max, dim_min, is_non_negative
 
 
 def always(operation: Operation) -> str:
@@ -180,6 +182,49 @@ def _position(low: Lowering, table: Value, axis: int, position: int, shape: Shap
     return View(
         rest.buffer, shape, (*rest.strides[:axis], *(0,) * extra, *rest.strides[axis:]), rest.offset
     )
+
+
+def check_gather_elements(operation: Operation) -> str:
+    size = TYPE_SIZES[tensor_type(operation.result).dtype.text]
+    return check_gather(operation) or ("" if size in (1, 2, 4, 8) else f"elements of {size} bytes")
+
+
+def lower_gather_elements(low: Lowering, operation: Operation) -> None:
+    """Source and indices are read where they lie; known indices are checked now."""
+    source, indices = operation.operands
+    assert source is not None
+    assert indices is not None
+    shape = shape_of(indices)
+    axis = operation.attributes["axis"] % len(shape)
+    rows = shape_of(source)[axis]
+    view = _from_start(low, source)
+    data = constant_data(indices)
+    known = None if data is None or not isinstance(rows, int) else _indices_from_start(data.numpy(), rows)
+    if known is not None:
+        chosen = View.dense(low.packed(indices, ("rows", rows), lambda _: known), shape)
+    else:
+        chosen = _from_start(low, indices)
+    index_dtype = "i32" if known is not None else tensor_type(indices).dtype.text
+    spec = GatherElementsSpec(
+        shape, (*view.strides[:axis], 0, *view.strides[axis + 1 :]), chosen.strides, rows, view.strides[axis],
+        index_dtype,  # type: ignore[arg-type]
+        TYPE_SIZES[tensor_type(source).dtype.text], known is None,
+    )  # fmt: skip
+    output = low.result(operation.result)
+    low.generated(gather_elements(spec), [view.buffer, chosen.buffer], [output], "gather_elements")
+
+
+def _from_start(low: Lowering, value: Value) -> View:
+    """A view that begins where its buffer does."""
+    view = low.view(value)
+    return view if view.offset == 0 else low.ordered(value, range(len(view.shape)))
+
+
+def _indices_from_start(indices: Array, rows: int) -> Array | None:
+    """Indices of which negative ones count from the end, all counted from the start; None if one is outside."""
+    counted = np.where(indices < 0, indices + rows, indices)
+    inside = ((counted >= 0) & (counted < rows)).all() and rows <= np.iinfo(np.int32).max
+    return counted.astype(np.int32) if inside else None
 
 
 def _padding(operation: Operation) -> tuple[tuple[int, ...], tuple[int, ...], int] | str:
