@@ -27,8 +27,9 @@ GENERATION_LEVEL = 1
 """The optimisation level from which code is generated; below, the library does all."""
 MEASURE_LEVEL = 3
 """The optimisation level from which kernels are chosen by timing them on this machine."""
-SMALL_WORK = 1 << 16
-"""A part with fewer element operations than this is left to the library: compiling would cost more than it saves."""
+SMALL_WORK = 1 << 15
+"""A part with fewer element operations than this is left to the library: compiling would cost more than it saves.
+Not at MEASURE_LEVEL, where building may take its time."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ class CpuCompiler(Compiler):
 
     def _is_small(self, part: Network, context: CompileContext) -> bool:
         """Whether the library is good enough: little work, all sizes known."""
+        if context.opt_level >= MEASURE_LEVEL:
+            return False
         probe = Lowering(part, None, context.opt_level, dim_range=context.dim_range)
         total = 0
         for operation in part.operations:

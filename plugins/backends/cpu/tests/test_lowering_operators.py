@@ -536,3 +536,23 @@ def test_special_values(name: str, opt_level: int) -> None:
     if name in SIGNED:
         numbers = ~np.isnan(wanted)
         np.testing.assert_array_equal(np.signbit(got[numbers]), np.signbit(wanted[numbers]))
+
+
+@pytest.mark.usefixtures("always_generate")
+@pytest.mark.parametrize(
+    ("build", "shapes"),
+    [
+        case(lambda g, x: g.relu(x), (1, 300)),
+        case(lambda g, x, y: g.concat(x, y, axis=1), (3, 1, 40), (3, 1, 40)),
+        case(lambda g, x, y: g.concat(x, y, axis=2), (1, 4, 7, 16), (1, 4, 1, 16)),
+        case(lambda g, x: g.pad(x, pads=(0, 0, 1, 0, 0, 1)), (1, 5, 30)),
+        case(lambda g, x: g.reduce_sum(x, axes=(2,), keepdims=True), (1, 5, 30)),
+    ],
+    ids=["relu", "concat of single rows", "concat", "pad", "reduce_sum"],
+)
+def test_axes_of_size_one_cost_no_copy(build: Build, shapes: tuple[tuple[int, ...], ...]) -> None:
+    """Results are computed where the caller wants them: row-major is among the orders in which they lie."""
+    net = mm.Network("ones")
+    net.mark_output(build(net, *(net.add_input(f"x{i}", mm.float32, shape) for i, shape in enumerate(shapes))), "y")
+    model = compare(net, inputs_of(shapes), mm.BuilderConfig(backends=["cpu"]))
+    assert len(model.report.kernels) == 1

@@ -49,16 +49,28 @@ class View:
         return self.lies_in(range(len(self.shape)))
 
     def order(self) -> tuple[int, ...] | None:
-        """The order of axes in which the tensor fills its buffer; None if it does not."""
-        sizes = [(0 if dim == 1 else 1, stride) for dim, stride in zip(self.shape, self.strides)]
-        numbers = [stride for used, stride in sizes if used and isinstance(stride, int)]
-        if len(numbers) == sum(used for used, _ in sizes):
-            order = sorted(range(len(self.shape)), key=lambda a: (-self.strides[a] if sizes[a][0] else 0, a))
-            candidates = [tuple(order)]
-        else:
-            candidates = [tuple(range(len(self.shape))), channels_last_order(len(self.shape))]
-        ones_first = [tuple(sorted(c, key=lambda a: (self.shape[a] != 1, c.index(a)))) for c in candidates]
-        return next((c for c in (*candidates, *ones_first) if self.lies_in(c)), None)
+        """The order of axes in which the tensor fills its buffer; None if it does not.
+
+        Axes of size 1 fit anywhere: row-major is preferred, so that a result of one sample can be an output as it lies.
+        """
+        rank = len(self.shape)
+        candidates = [tuple(range(rank)), channels_last_order(rank)]
+        steps = [0 if dim == 1 else -stride for dim, stride in zip(self.shape, self.strides)]
+        if all(isinstance(step, int) for step in steps):
+            ones_first = sorted(range(rank), key=lambda axis: (self.shape[axis] != 1, steps[axis]))
+            candidates.append(tuple(ones_first))
+        return next((candidate for candidate in candidates if self.lies_in(candidate)), None)
+
+    def row_step(self, order: Sequence[int], position: int) -> Dim | None:
+        """Elements from a row to the next, a row being the axes `order[position:]`; None where they lie otherwise."""
+        row = order[position:]
+        wanted = dense_strides([self.shape[axis] for axis in row])
+        if any(self.strides[axis] != stride and self.shape[axis] != 1 for axis, stride in zip(row, wanted)):
+            return None
+        axes = [axis for axis in order[:position] if self.shape[axis] != 1]
+        if any(self.strides[outer] != self.strides[inner] * self.shape[inner] for outer, inner in pairwise(axes)):
+            return None
+        return self.strides[axes[-1]] if axes else 0
 
     def transposed(self, permutation: Sequence[int]) -> View:
         """Axis k of the result is axis permutation[k] of this."""
@@ -86,7 +98,7 @@ class View:
         if self.is_dense:
             return View.dense(self.buffer, shape)
         strides: list[Dim] = []
-        for mine, theirs in _matching_groups(self.shape, shape):
+        for mine, theirs in matching_groups(self.shape, shape):
             axes = [axis for axis in mine if self.shape[axis] != 1]
             if not axes:
                 strides += [0] * len(theirs)
@@ -124,7 +136,7 @@ def channels_last_order(rank: int) -> tuple[int, ...]:
     return (0, *range(2, rank), 1) if rank > 2 else tuple(range(rank))
 
 
-def _matching_groups(before: Shape, after: Shape) -> list[tuple[list[int], list[int]]]:
+def matching_groups(before: Shape, after: Shape) -> list[tuple[list[int], list[int]]]:
     """Runs of axes of both shapes that hold equally many elements, as short as possible."""
     groups: list[tuple[list[int], list[int]]] = []
     i = j = 0
