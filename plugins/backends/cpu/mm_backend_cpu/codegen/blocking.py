@@ -70,9 +70,9 @@ class Blocking:
     A register tile is `tile_rows` full rows of pixels, or, if `column_tiles` is set, pieces of one row of those sizes,
     times `vectors` vectors of outputs. Where only running tells the columns, a row is cut into as many pieces of the
     first size as fit, then of the next. `tail_rows` are the tile heights for the rows that are left over, or, where
-    running tells these, heights of which each is used at most once. A task is `block_rows` rows times one panel. The
-    reduction goes in pieces of `piece_runs` runs of `piece_length`, so that a panel's piece stays in cache.
-    `panels_first` orders tasks with the panels outermost.
+    running tells these, heights of which each is used at most once. A task is at most `block_rows` rows times one
+    panel; blocks are as many as these make, and nearly equal. The reduction goes in pieces of `piece_runs` runs of
+    `piece_length`, so that a panel's piece stays in cache. `panels_first` orders tasks with the panels outermost.
     """
 
     vectors: int
@@ -219,8 +219,9 @@ def _tail_rows(rows: Dim, tile_rows: int, block_rows: int) -> tuple[int, ...]:
     tail = rows % tile_rows
     if not tail:
         return ()
-    last_block = rows % block_rows or block_rows
-    return equal_pieces(tile_rows + tail, tile_rows) if 2 * tail < tile_rows < last_block else (tail,)
+    high = divide_up(rows, tile_rows)
+    neighbours = high // divide_up(rows, block_rows) > 1  # in every block
+    return equal_pieces(tile_rows + tail, tile_rows) if neighbours and 2 * tail < tile_rows else (tail,)
 
 
 def powers_below(size: int) -> tuple[int, ...]:

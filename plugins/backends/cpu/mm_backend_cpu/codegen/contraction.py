@@ -161,6 +161,7 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
   {element}* packed = partials + {c(self.partial_elements())};
   {element}* strip = packed + {c(contraction.packed_elements)};
   const int64_t blocks = {c(blocks)}, units = {c(units)}, panels = {c(panels)}, group_panels = panels / {extent.groups};
+  const int64_t high = {c(ceildiv(extent.rows, blocking.tile_rows))};  /* tiles above each other, in all blocks */
   const int64_t run_length = {length}, piece = {piece}, output_step = {c(place.column)};
   const {element}* left = input;
   const {element}* right = weights;
@@ -169,8 +170,9 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
   (void)units, (void)strip, (void)packed, (void)at_image;
   for (int64_t task = begin; task < end; task++) {{
     {split}
-    const int64_t image = unit / blocks, row = unit % blocks * {blocking.block_rows};
-    const int64_t rows = mm_least({c(extent.rows)} - row, {blocking.block_rows});
+    const int64_t image = unit / blocks, block = unit % blocks;
+    const int64_t row = block * high / blocks * {blocking.tile_rows};
+    const int64_t rows = mm_least((block + 1) * high / blocks * {blocking.tile_rows}, {c(extent.rows)}) - row;
     const int64_t group = panel / group_panels, channel = panel % group_panels * {self.width};
     const int64_t valid = mm_least({c(extent.outputs)} - channel, {self.width});
     if (unit != at_unit) {{

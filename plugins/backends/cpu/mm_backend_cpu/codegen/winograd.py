@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from mm_core.errors import CompileError
 from mm_core.types import Dim, ceildiv
 
-from .blocking import Blocking, Extent, assumed_extent, choose_blocking, divide_up
+from .blocking import Blocking, Extent, assumed_extent, choose_blocking, divide_up, equal_pieces, powers_below
 from .conv import ConvSpec
 from .isa import Isa
 from .kernel_source import LEAST, KernelSource, Parameters, kernel_source
@@ -181,7 +181,7 @@ class WinogradKernel:
 
 @dataclass(frozen=True)
 class WinogradCut:
-    """How the work is cut: tiles of a block, and the product of one component of a block with its weights."""
+    """How the work is cut: most tiles of a block, and the product of one component of a block with its weights."""
 
     algorithm: Winograd
     block: int
@@ -260,13 +260,25 @@ def generate_winograd(spec: ConvSpec, isa: Isa, chosen: WinogradCut | None = Non
     width = blocking.vectors * lanes
     ahead = ahead_step(width, divide_up(block, blocking.tile_rows))
     writer = TileWriter(TileSpec(blocking.vectors, 1, width, width, steps, ahead_step=ahead), isa, parameters)
-    heights = (blocking.tile_rows, *(1 << bit for bit in reversed(range(4)) if 1 << bit < blocking.tile_rows))
     panels = divide_up(spec.outputs, width)
-    products = "\n      ".join(
-        f"for (; r + {height} <= count; r += {height}, ahead += {channels * ahead})\n        "
-        + writer.call(height, f"x + r * {channels}", "0", f"product + r * {width}", [])
-        for height in heights
-    )
+    heights: tuple[int, ...] = (blocking.tile_rows, *powers_below(blocking.tile_rows))
+
+    def run(height: int, condition: str) -> str:
+        call = writer.call(height, f"x + r * {channels}", "0", f"product + r * {width}", [])
+        return f"for (; {condition}; r += {height}, ahead += {channels * ahead})\n        {call}"
+
+    products = "\n      ".join(run(height, f"r + {height} <= count") for height in heights)
+    if isinstance(tiles, int) and isinstance(blocks, int):
+        # Blocks are of one size or two: each is cut into nearly equal tiles.
+        counts = {(unit + 1) * tiles // blocks - unit * tiles // blocks for unit in range(blocks)}
+        cuts = {count: equal_pieces(count, blocking.tile_rows) for count in sorted(counts)}
+        heights = tuple(sorted({height for pieces in cuts.values() for height in pieces}, reverse=True))
+        forms = []
+        for count, pieces in cuts.items():
+            ends = {height: sum(piece for piece in pieces if piece >= height) for height in pieces}
+            lines = "\n        ".join(run(height, f"r < {end}") for height, end in ends.items())
+            forms.append(f"if (count == {count}) {{\n        {lines}\n      }}")
+        products = "\n      ".join(forms)
     code = f"""{LEAST}
 {_transforms(algorithm)}
 {_input_function(spec, algorithm, lanes, block, c)}
@@ -279,11 +291,12 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
   float* transformed = zeros + {channels};
   float* products = transformed + {components * block * channels};
   __builtin_memset(zeros, 0, {4 * channels});
+  const int64_t tiles = {c(tiles)}, blocks = {c(blocks)};
   int64_t at = -1;
   for (int64_t task = begin; task < end; task++) {{
     const int64_t unit = task / {panels}, panel = task % {panels};
-    const int64_t image = unit / {c(blocks)}, tile = unit % {c(blocks)} * {block};
-    const int64_t count = mm_least({block}, {c(tiles)} - tile);
+    const int64_t image = unit / blocks, tile = unit % blocks * tiles / blocks;
+    const int64_t count = (unit % blocks + 1) * tiles / blocks - tile;
     const float* from = input + image * {c(spec.height * spec.width * channels)};
     if (unit != at) KERNEL_NAME_input(call, from, zeros, transformed, tile, count);
     at = unit;

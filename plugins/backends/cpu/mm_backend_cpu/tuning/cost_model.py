@@ -9,6 +9,8 @@ typical server core; they are constants, so that a choice does not depend on the
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from mm_backend_cpu.codegen.blocking import (
     ASSUMED_IMAGES,
     Blocking,
@@ -78,7 +80,8 @@ def contraction_seconds(extent: Extent, blocking: Blocking, tile: TileShape, isa
         level = _THIRD_LEVEL
     output_bytes = 4 * images * rows * columns * extent.groups * outputs
     memory = threads * weight_bytes / _MEMORY + again / level + (input_bytes + output_bytes) / _THIRD_LEVEL
-    return _on_threads(arithmetic, memory, units * panels, threads)
+    high = divide_up(rows, blocking.tile_rows)
+    return _longest(arithmetic, memory, _share(images, high, blocks, panels, blocking.panels_first, threads))
 
 
 def winograd_seconds(spec: ConvSpec, cut: WinogradCut, isa: Isa, threads: int) -> float:
@@ -103,7 +106,7 @@ def winograd_seconds(spec: ConvSpec, cut: WinogradCut, isa: Isa, threads: int) -
     pixels = assumed_extent(spec.height) * assumed_extent(spec.width)
     moved = 4 * images * (pixels * spec.channels + cut.algorithm.tile**2 * tiles * spec.outputs)
     memory = threads * weight_bytes / _MEMORY + ((units - 1) * weight_bytes + moved) / _THIRD_LEVEL
-    return _on_threads(arithmetic, memory, units * panels, threads)
+    return _longest(arithmetic, memory, _share(images, tiles, units // max(images, 1), panels, False, threads))
 
 
 def depthwise_seconds(spec: ConvSpec, pixels: int, isa: Isa, threads: int) -> float:
@@ -171,7 +174,33 @@ def inverted_residual_seconds(spec: InvertedResidualSpec, cut: StripCut, isa: Is
 
 
 def _on_threads(arithmetic: float, memory: float, tasks: int, threads: int) -> float:
-    """Seconds of the slowest thread; `arithmetic` and `memory` are cycles of all threads together."""
-    busy = divide_up(max(tasks, 1), threads) / max(tasks, 1)
+    """Seconds of the slowest thread of equal tasks; `arithmetic` and `memory` are cycles of all threads together."""
+    return _longest(arithmetic, memory, divide_up(max(tasks, 1), threads) / max(tasks, 1))
+
+
+def _longest(arithmetic: float, memory: float, share: float) -> float:
+    """Seconds of the thread that has this share of all cycles."""
     larger, smaller = max(arithmetic, memory), min(arithmetic, memory)
-    return (larger + (1 - _HIDDEN) * smaller) * busy / CLOCK_HZ
+    return (larger + (1 - _HIDDEN) * smaller) * share / CLOCK_HZ
+
+
+def _share(images: int, high: int, blocks: int, panels: int, panels_first: bool, threads: int) -> float:
+    """What the busiest thread has of all tiles. `high` of an image are above each other, in nearly equal blocks."""
+    units = images * blocks
+
+    def above(unit: int) -> int:  # tiles of one panel before this block
+        image, block = divmod(unit, blocks)
+        return image * high + block * high // blocks
+
+    def before(task: int) -> int:
+        if panels_first:
+            panel, unit = divmod(task, units)
+            return panel * above(units) + above(unit)
+        unit, panel = divmod(task, panels)
+        return panels * above(unit) + panel * (above(unit + 1) - above(unit))
+
+    tasks = units * panels
+    if not tasks or not high:
+        return 1.0
+    ends = [before(part * (tasks // threads) + min(part, tasks % threads)) for part in range(threads + 1)]
+    return max(end - begin for begin, end in pairwise(ends)) / ends[-1]
