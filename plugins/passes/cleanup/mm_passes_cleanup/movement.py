@@ -194,17 +194,25 @@ def pad_of_nothing(rewriter: Rewriter, operation: Operation) -> Reason | None:
 
 
 def _swaps_last_two(match: Match) -> Reason | None:
-    """The reshapes only join the leading axes and take them apart again."""
+    """The reshape before joins leading axes, and the one after takes them apart, perhaps otherwise."""
     before, joined, after = (shape_of(value) for value in (match["x"], match["joined"].result, match.root.result))
     if before is None or joined is None or after is None:
         return "a rank is unknown"
-    if len(before) < 3 or len(joined) != 3 or joined[1:] != before[-2:]:
+    if min(len(before), len(after)) < 3 or len(joined) != 3 or joined[1:] != before[-2:]:
         return "the reshape before does not keep the last two axes"
-    return None if after == (*before[:-2], before[-1], before[-2]) else "the reshape after does not undo the one before"
+    if after[-2:] != (before[-1], before[-2]):
+        return "the reshape after does not keep the last two axes"
+    if before[:-2] != after[:-2] and written_shape((*after[:-2], *before[-2:])) is None:
+        return "more than one size of the result is unknown"
+    return None
 
 
-def _swap_last_two(g: Rewriter, x: Value) -> Value:
-    rank = len(shape_of(x) or ())
+def _swap_last_two(g: Rewriter, x: Value, match: Match) -> Value:
+    before, after = shape_of(x) or (), shape_of(match.root.result) or ()
+    if before[:-2] != after[:-2]:
+        written = written_shape((*after[:-2], *before[-2:]))
+        x = g.reshape(x, np.array(written, np.int64))
+    rank = len(after)
     made: Value = g.transpose(x, permutation=(*range(rank - 2), rank - 1, rank - 2))
     return made
 

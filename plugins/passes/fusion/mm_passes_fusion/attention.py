@@ -26,6 +26,7 @@ from mm_core.rewrite import (
     uniform_number,
 )
 from mm_core.types import Array
+from mm_passes_fusion.grouped_heads import grouped_heads
 
 HIDDEN = -1e4
 """A score at or below this weighs nothing beside ordinary ones: exporters write it where they mean minus infinity."""
@@ -185,7 +186,7 @@ def _build(g: Rewriter, q: Value, k: Value, v: Value, match: Match) -> Value:
 
 @dataclass(frozen=True)
 class RecognizeAttention(RewritePass):
-    """`mm.attention` instead of matmul, scale, mask, softmax and matmul.
+    """`mm.attention` instead of matmul, scale, mask, softmax and matmul, on keys and values before they are repeated.
 
     A query that a mask of minus infinities keeps from every key then gives zeros, where unguarded softmax gives NaN.
     """
@@ -194,4 +195,7 @@ class RecognizeAttention(RewritePass):
     phase: ClassVar[Phase] = Phase.RECOGNIZE
     after: ClassVar[tuple[str, ...]] = ("recognize-normalizations",)
     opt_level: ClassVar[int] = 2
-    rules: ClassVar[tuple[Rule, ...]] = (Pattern("attention", _attention, _build, _is_attention),)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Pattern("attention", _attention, _build, _is_attention),
+        grouped_heads,
+    )
