@@ -1,8 +1,9 @@
-"""A bar for each model and engine: time over the best peer's, so that models of any size share an axis."""
+"""A bar for each model and engine: speed relative to the best peer's, so that models of any size share an axis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 from benchmarks.summary import Row
@@ -15,7 +16,7 @@ def plot(rows: Sequence[Row], path: Path, title: str) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    measured = [row for row in rows if not row.failure]
+    measured = [row for row in rows if not row.failure and not isnan(row.vs_best_peer)]
     models = list(dict.fromkeys(row.model for row in measured))
     engines = list(dict.fromkeys(row.engine for row in sorted(measured, key=lambda row: row.engine)))
     width = 0.8 / max(len(engines), 1)
@@ -23,12 +24,12 @@ def plot(rows: Sequence[Row], path: Path, title: str) -> None:
     for offset, engine in enumerate(engines):
         bars = {row.model: row for row in measured if row.engine == engine}
         positions = [index + offset * width for index, model in enumerate(models) if model in bars]
-        drawn = axes.bar(positions, [row.ratio for row in bars.values()], width * 0.95, label=engine)
+        drawn = axes.bar(positions, [row.vs_best_peer for row in bars.values()], width * 0.95, label=engine)
         axes.bar_label(drawn, [f"{row.median_ms:.1f}" for row in bars.values()], fontsize=7)
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_xticks([index + width * (len(engines) - 1) / 2 for index in range(len(models))], models)
-    axes.set_ylabel("time / best peer (lower is better)")
+    axes.set_ylabel("speed / best peer's (higher is better)")
     axes.set_title(f"{title}; milliseconds above the bars", fontsize=9)
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=100)
     pyplot.close(figure)

@@ -12,9 +12,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.summary import Row
+from benchmarks.summary import OURS, Row, mean_ratio
 
-COLUMNS = ("model", "engine", "median ms", "fastest ms", "vs best peer", "error vs ort", "load s", "peak MiB")
+COLUMNS = (
+    "model", "engine", "median ms", "fastest ms", "best peer / it", "it / mm", "error vs ort", "load s", "peak MiB",
+)  # fmt: skip
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -26,11 +28,16 @@ def cells(row: Row) -> tuple[str, ...]:
         row.engine,
         f"{row.median_ms:.2f}",
         f"{row.fastest_ms:.2f}",
-        f"{row.ratio:.2f}",
+        _ratio(row.vs_best_peer),
+        _ratio(row.vs_ours),
         f"{row.error:.1e}",
         f"{row.load_s:.2f}",
         f"{row.peak_mib:.0f}",
     )
+
+
+def _ratio(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
 
 
 def show(console: Console, rows: Sequence[Row]) -> None:
@@ -39,9 +46,12 @@ def show(console: Console, rows: Sequence[Row]) -> None:
     for heading in COLUMNS[2:]:
         table.add_column(heading, justify="right")
     for row, following in zip(rows, [*rows[1:], None]):
-        style = "bold green" if row.engine == "mm" else "red" if row.failure else None
+        style = "bold green" if row.engine == OURS else "red" if row.failure else None
         table.add_row(*cells(row), style=style, end_section=following is None or following.model != row.model)
     console.print(table)
+    ours = [row.vs_best_peer for row in rows if row.engine == OURS]
+    if len(ours) > 1:
+        console.print(f"best peer / {OURS}, geometric mean of {len(ours)} models: {mean_ratio(ours):.3f}")
     for row in rows:
         if row.failure:
             last = row.failure.strip().splitlines()[-1]
@@ -66,6 +76,13 @@ def write(folder: Path, rows: Sequence[Row], settings: dict[str, object]) -> Non
         for row in rows
     ]
     (folder / "results.json").write_text(json.dumps({"settings": settings, "rows": records}, indent=2) + "\n")
+
+
+def read(path: Path) -> tuple[list[Row], dict[str, object]]:
+    """Rows and settings of a results.json."""
+    stored = json.loads(path.read_text())
+    records = [{key: float("nan") if value is None else value for key, value in row.items()} for row in stored["rows"]]
+    return [Row(**record) for record in records], stored["settings"]
 
 
 def processor() -> str:

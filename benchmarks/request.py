@@ -21,6 +21,7 @@ class Request:
     batch: int
     threads: int
     small: bool
+    opt_level: int = 2
 
     def inputs(self) -> Inputs:
         """The same inputs in every process."""

@@ -6,8 +6,10 @@ requests. Operations are counted as the definition has them, so that Winograd's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -18,12 +20,15 @@ from rich.console import Console
 from rich.table import Table
 
 import mm_core as mm
-from benchmarks.options import chosen
+from benchmarks import report
+from benchmarks.options import chosen, command_line
 from benchmarks.request import Request
 from benchmarks.run import MODELS
 from mm_core.cli.observe import Recorder
 from tests import zoo
 
+_OUTER_COMMA = re.compile(r", (?![^(]*\))")  # not that of "Winograd's F(4x4, 3x3)"
+SMALLEST_SHARE = 0.01  # of a model's time: kernels that take less are left out of the table
 COLUMNS = ("model", "kernel", "count", "ms", "share of time", "GFLOP/s", "share of peak", "FLOP/byte")
 
 
@@ -49,6 +54,51 @@ class Kernel:
         return self.flop / max(self.operand_bytes, 1)
 
 
+@dataclass(frozen=True)
+class Roofline:
+    """FLOP/s and bytes a second of the machine, what was run, and the kernels, slowest first in each model."""
+
+    settings: dict[str, object]
+    peak: float
+    bandwidth: float
+    kernels: tuple[Kernel, ...]
+
+    @property
+    def title(self) -> str:
+        return (
+            f"{self.settings['cpu']}, {self.settings['threads']} threads: {self.peak / 1e9:.0f} GFLOP/s, "
+            f"{self.bandwidth / 1e9:.1f} GB/s from memory, batch {self.settings['batch']}"
+        )
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """Rows of the table: each model as a whole, then its kernels."""
+        for name in dict.fromkeys(kernel.model for kernel in self.kernels):
+            own = [kernel for kernel in self.kernels if kernel.model == name]
+            seconds = sum(kernel.seconds for kernel in own)
+            whole = Kernel(name, "all", sum(k.count for k in own), seconds, sum(k.flop for k in own), 0)
+            yield (*cells(whole, seconds, self.peak)[:-1], "")
+            for kernel in own:
+                if kernel.seconds > SMALLEST_SHARE * seconds:
+                    yield cells(kernel, seconds, self.peak)
+
+    def markdown(self) -> str:
+        lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+        return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in self.rows())]) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Write roofline.json, roofline.md and roofline.png."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "roofline.json").write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        (folder / "roofline.md").write_text(f"{self.title}\n\n{self.markdown()}", encoding="utf-8")
+        plot(self, folder / "roofline.png")
+
+    @classmethod
+    def read(cls, path: Path) -> Roofline:
+        """What `write` wrote."""
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**stored, "kernels": tuple(Kernel(**record) for record in stored["kernels"])})
+
+
 def measured(name: str, threads: int, batch: int, requests: int) -> list[Kernel]:
     """The kernels of a model of the zoo, the slowest first; each one's time is the median of so many requests."""
     path = zoo.build(name, batch).path
@@ -64,7 +114,7 @@ def measured(name: str, threads: int, batch: int, requests: int) -> list[Kernel]
     groups: dict[str, list[int]] = {}
     (part,) = model.executables
     for number, record in enumerate(part.kernels):
-        algorithm = [record.variants[0].name.partition(",")[0]] if record.variants else []
+        algorithm = [_OUTER_COMMA.split(record.variants[0].name)[0]] if record.variants else []
         groups.setdefault(": ".join((record.kernel, *algorithm)), []).append(number)
     kernels = [
         Kernel(
@@ -88,12 +138,12 @@ def cells(kernel: Kernel, total: float, peak: float) -> tuple[str, ...]:
         f"{kernel.seconds / total:.0%}",
         f"{kernel.rate / 1e9:.0f}" if counted else "",
         f"{kernel.rate / peak:.0%}" if counted else "",
-        f"{kernel.intensity:.0f}" if counted else "",
+        f"{kernel.intensity:.1f}" if counted else "",
     )
 
 
-def plot(kernels: Sequence[Kernel], peak: float, bandwidth: float, path: Path, title: str) -> None:
-    """The roof, and a point for each kernel, as large as the time that it takes."""
+def plot(roofline: Roofline, path: Path) -> None:
+    """The roof, and a point for each kernel, as large as the share of its model's time that it takes."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -101,18 +151,21 @@ def plot(kernels: Sequence[Kernel], peak: float, bandwidth: float, path: Path, t
 
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     intensities = np.logspace(-1, 4, 200)
-    axes.plot(intensities, np.minimum(peak, bandwidth * intensities) / 1e9, color="black", linewidth=1)
-    for model in dict.fromkeys(kernel.model for kernel in kernels):
-        own = [kernel for kernel in kernels if kernel.model == model and kernel.flop]
-        total = sum(kernel.seconds for kernel in kernels if kernel.model == model)
-        sizes = [20 + 400 * kernel.seconds / total for kernel in own]
-        axes.scatter([k.intensity for k in own], [k.rate / 1e9 for k in own], sizes, alpha=0.6, label=model)
+    roof = np.minimum(roofline.peak, roofline.bandwidth * intensities)
+    axes.plot(intensities, roof / 1e9, color="black", linewidth=1)
+    for model in dict.fromkeys(kernel.model for kernel in roofline.kernels):
+        own = [kernel for kernel in roofline.kernels if kernel.model == model]
+        total = sum(kernel.seconds for kernel in own)
+        counted = [kernel for kernel in own if kernel.flop]
+        sizes = [20 + 400 * kernel.seconds / total for kernel in counted]
+        points = [kernel.intensity for kernel in counted], [kernel.rate / 1e9 for kernel in counted]
+        axes.scatter(*points, sizes, alpha=0.6, label=model)
     axes.set(xscale="log", yscale="log", xlabel="FLOP / byte of operands", ylabel="GFLOP/s")
-    axes.set_title(title, fontsize=9)
+    axes.set_title(roofline.title, fontsize=9)
     legend = axes.legend(fontsize=8)
     for handle in legend.legend_handles:
         handle.set_sizes([40])  # type: ignore[union-attr]
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=100)
     pyplot.close(figure)
 
 
@@ -125,24 +178,23 @@ def plot(kernels: Sequence[Kernel], peak: float, bandwidth: float, path: Path, t
 def main(models: list[str], threads: int, batch: int, requests: int, output: Path) -> None:
     """Time the kernels of models inside whole requests and compare with what the machine could do."""
     console = Console()
-    peak, bandwidth = machine_limits(detect(), threads)
-    title = f"{threads} threads: {peak / 1e9:.0f} GFLOP/s, {bandwidth / 1e9:.1f} GB/s from memory, batch {batch}"
-    table, lines, everything = Table(*COLUMNS, title=title), [title, ""], []
-    lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    for name in models:
-        kernels = measured(name, threads, batch, requests)
-        everything += kernels
-        seconds, flop = sum(kernel.seconds for kernel in kernels), sum(kernel.flop for kernel in kernels)
-        whole = Kernel(name, "all", sum(kernel.count for kernel in kernels), seconds, flop, 0)
-        rows = [cells(kernel, seconds, peak) for kernel in kernels if kernel.seconds > 0.005 * seconds]
-        for row in [(*cells(whole, seconds, peak)[:-1], ""), *rows]:
-            table.add_row(*row)
-            lines.append("| " + " | ".join(row) + " |")
+    settings: dict[str, object] = {
+        "command": command_line("benchmarks.roofline"),
+        "cpu": report.processor(),
+        "threads": threads,
+        "batch": batch,
+    }
+    before = machine_limits(detect(), threads)
+    kernels = [kernel for name in models for kernel in measured(name, threads, batch, requests)]
+    # What else the machine does only takes away: the better of two measurements some time apart counts.
+    peak, bandwidth = map(max, before, machine_limits(detect(), threads))
+    roofline = Roofline(settings, peak, bandwidth, tuple(kernels))
+    table = Table(*COLUMNS, title=roofline.title)
+    for row in roofline.rows():
+        table.add_row(*row)
     console.print(table)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "roofline.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    plot(everything, peak, bandwidth, output / "roofline.png", title)
-    console.print(f"written: {output}/roofline.md, roofline.png")
+    roofline.write(output)
+    console.print(f"written: {output}/roofline.json, roofline.md, roofline.png")
 
 
 if __name__ == "__main__":

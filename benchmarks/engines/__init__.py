@@ -7,6 +7,7 @@ from types import ModuleType
 
 ENGINES = {
     "mm": "benchmarks.engines.ours",
+    "mm-float32": "benchmarks.engines.ours_float32",
     "mm-torch-compile": "benchmarks.engines.torch_compile",
     "torch": "benchmarks.engines.pytorch",
     "inductor": "benchmarks.engines.inductor",

@@ -19,7 +19,8 @@ def version() -> str:
 
 def load(request: Request) -> Runner:
     network = mm.parse(request.path)
-    model = mm.Builder(mm.BuilderConfig(backends=["cpu"], threads=request.threads)).build(network)
+    config = mm.BuilderConfig(backends=["cpu"], threads=request.threads, opt_level=request.opt_level)
+    model = mm.Builder(config).build(network)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.mm"
         model.save(path)

@@ -23,6 +23,11 @@ class Figure:
     limit: float | None = None
     unit: str = "s"
 
+    @property
+    def exceeded(self) -> bool:
+        """Whether a promise is not kept."""
+        return self.limit is not None and self.value > self.limit
+
 
 def fastest(action: Callable[[], object], repeats: int = 3) -> float:
     """Seconds of the fastest of several runs: the one that other processes disturbed least."""

@@ -27,7 +27,7 @@ GENERATION_LEVEL = 1
 """The optimisation level from which code is generated; below, the library does all."""
 MEASURE_LEVEL = 3
 """The optimisation level from which kernels are chosen by timing them on this machine."""
-SMALL_WORK = 1 << 15
+SMALL_WORK = 1 << 14
 """A part with fewer element operations than this is left to the library: compiling would cost more than it saves.
 Not at MEASURE_LEVEL, where building may take its time."""
 
