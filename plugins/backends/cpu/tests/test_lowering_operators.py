@@ -57,6 +57,11 @@ UNARY = (
     "elu",
     "hard_sigmoid",
     "identity",
+    "swish",
+    "selu",
+    "mish",
+    "softsign",
+    "log_sigmoid",
 )
 POSITIVE = ("log", "sqrt", "rsqrt", "acosh", "reciprocal")
 SMALL = ("asin", "acos", "atanh")
@@ -556,3 +561,21 @@ def test_axes_of_size_one_cost_no_copy(build: Build, shapes: tuple[tuple[int, ..
     net.mark_output(build(net, *(net.add_input(f"x{i}", mm.float32, shape) for i, shape in enumerate(shapes))), "y")
     model = compare(net, inputs_of(shapes), mm.BuilderConfig(backends=["cpu"]))
     assert len(model.report.kernels) == 1
+
+
+@pytest.mark.usefixtures("always_generate")
+@pytest.mark.parametrize(
+    ("build", "kernel"),
+    [
+        (lambda g, x: g.swish(g.matmul(x, const(40, 24)), alpha=1.7), "gemm+swish"),
+        (lambda g, x: g.sub(g.selu(x), g.softsign(x)), "selu+softsign+sub"),
+        (lambda g, x: g.mish(x), "mish"),
+    ],
+    ids=["epilogue", "loop", "alone"],
+)
+def test_what_expressions_do_not_hold_is_taken_apart_inside_of_them(build: Build, kernel: str) -> None:
+    """Decomposed while it is placed, each part would have a kernel of its own."""
+    net = mm.Network("apart")
+    net.mark_output(build(net, net.add_input("x0", mm.float32, (30, 40))), "y")
+    model = compare(net, inputs_of([(30, 40)]), mm.BuilderConfig(backends=["cpu"]))
+    assert [record.kernel for record in model.report.kernels] == [kernel]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -11,11 +12,12 @@ from mm_backend_cpu.codegen.expression import Expression, Node, Ref, infer_dtype
 from mm_backend_cpu.codegen.operations import BYTE_RANGES, C_TYPES, Attribute, operation_names
 from mm_backend_cpu.lowering.byte_function import ByteFunction, byte_function
 from mm_backend_cpu.lowering.lowering import constant_data, outside, tensor_type
+from mm_core.build import decompose
 from mm_core.errors import CompileError, UnsupportedOpError
-from mm_core.ir import Operation, Value
+from mm_core.ir import Graph, Operation, Value, copy_operation
+from mm_core.ops import Trait
 from mm_core.types import DType
 
-_VARIADIC = {"sum": "add", "max": "maximum", "min": "minimum"}
 _LARGEST_EXACT = 2**53
 
 
@@ -24,11 +26,11 @@ class ExpressionBuilder:
 
     `alias` gives the outside values that a region's arguments stand for. Bytes, and what depends on one byte alone, are
     computed when they are read: bytes that do so by a costly function are looked up in a table, and those that are
-    dequantized at once are never made.
+    dequantized at once are never made. Operations that expressions do not hold are taken apart.
     """
 
     def __init__(self, alias: Mapping[Value, Value | None] | None = None) -> None:
-        self.alias = alias or {}
+        self.alias = dict(alias or {})
         self.inputs: list[Value] = []
         self.nodes: list[Node] = []
         self.refs: dict[Value, Ref] = {}
@@ -82,24 +84,33 @@ class ExpressionBuilder:
         name = operation.name.removeprefix("mm.")
         if name in ("quantize", "dequantize"):
             return self._quantization(operation)
+        if name not in operation_names():
+            return self._taken_apart(operation)
         values = [value for value in operation.operands if value is not None]
         args = [self.read(value) for value in values]
         if all(kind == "scalar" for kind, _ in args):  # What is folded after placement can leave an operation so.
             args[0] = self.input(outside(values[0], self.alias))
         if name == "select" and args[1][0] == args[2][0] == "scalar":
             args[1] = self.input(outside(values[1], self.alias))  # One of them must tell the dtype.
-        if name in _VARIADIC or name == "mean":
-            total = args[0]
-            for arg in args[1:]:
-                total = self._node(_VARIADIC.get(name, "add"), total, arg)
-            return self._node("div", total, ("scalar", float(len(args)))) if name == "mean" else total
         if name == "clip":
             return self._clip(operation, args[0])
-        if name == "rsqrt":
-            return self._node("div", ("scalar", 1.0), self._node("sqrt", args[0]))
-        if name not in operation_names():
-            raise UnsupportedOpError(f"{operation.name} has no generated code")
         return self._node(name, *args, **_attributes(operation.attributes))
+
+    def _taken_apart(self, operation: Operation) -> Ref:
+        """The operations of a decomposition, built in a graph of their own."""
+        apart, stand_ins = Graph(), {}
+        for value in operation.operands:
+            if value is not None and value not in stand_ins:
+                stand_ins[value] = apart.add_argument(value.type)
+                self.alias[stand_ins[value]] = outside(value, self.alias)
+        whole = copy_operation(operation, stand_ins, apart)
+        parts = decompose(whole) if Trait.ELEMENTWISE in operation.definition.traits else None
+        if parts is None or len(parts) > 1:
+            raise UnsupportedOpError(f"{operation.name} has no generated code")
+        for part in takewhile(lambda part: part is not whole, apart.operations):
+            if part.name != "mm.constant":
+                self.add(part)
+        return self.read(parts[0])
 
     def _clip(self, operation: Operation, x: Ref) -> Ref:
         low, high = operation.operand("low"), operation.operand("high")

@@ -62,6 +62,7 @@ from mm_backend_cpu.lowering.scan import check_scan, lower_scan
 from mm_backend_cpu.lowering.third_party import third_party_rules
 from mm_core.errors import CompileError
 from mm_core.ir import Operation
+from mm_core.ops import Trait
 
 _LIBRARY = Rule(check_library, lower_library, generates=False)
 _ELEMENTWISE = Rule(check_elementwise, lower_elementwise)
@@ -99,7 +100,7 @@ _GENERATED: Mapping[str, tuple[Rule, ...]] = {
     **{name: (Rule(always, lower, generates=False),) for name, lower in _VIEW_ALWAYS.items()},
     **{
         f"mm.{name}": (_ELEMENTWISE,)
-        for name in (*operation_names(), "dequantize", "sum", "max", "min", "mean", "rsqrt")
+        for name in (*operation_names(), "dequantize")
         if f"mm.{name}" not in _VIEW_ALWAYS
     },
 }
@@ -192,6 +193,7 @@ def rules_for(operation: Operation) -> tuple[Rule, ...]:
     if name == "mm.fused":
         rule = _FUSED.get(operation.attributes["kind"])
         return (*third_party_rules().get(name, ()), *(() if rule is None else (rule,)))
+    generated = _GENERATED.get(name) or ((_ELEMENTWISE,) if Trait.ELEMENTWISE in operation.definition.traits else ())
     library = (_LIBRARY,) if name in LIBRARY else ()
     scan = _SCAN if name == "mm.scan" else ()
-    return (*third_party_rules().get(name, ()), *_GENERATED.get(name, ()), *library, *scan)
+    return (*third_party_rules().get(name, ()), *generated, *library, *scan)
