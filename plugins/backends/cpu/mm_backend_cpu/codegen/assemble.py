@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mm_core.types import Dim
@@ -14,27 +15,36 @@ from .strides import product
 
 @dataclass(frozen=True)
 class ConcatSpec:
-    """Inputs seen as [outer, pieces[k]]: `pieces` are elements from the concatenated axis to the last."""
+    """Inputs seen as [outer, pieces[k]]: `pieces` are elements from the concatenated axis to the last.
+
+    Row r of input k starts at element `offsets[k] + r * steps[k]`; by default rows follow one another from the start.
+    """
 
     outer: Dim
     pieces: tuple[Dim, ...]
     element_bytes: int
+    steps: tuple[Dim, ...] = ()
+    offsets: tuple[Dim, ...] = ()
 
 
 def concat(spec: ConcatSpec) -> KernelSource:
     """As many inputs as pieces, one output. A task is one piece of one row."""
     parameters, width = Parameters(), spec.element_bytes
-    bytes_of = [piece * width for piece in spec.pieces]
-    starts = [sum(bytes_of[:k]) for k in range(len(bytes_of) + 1)]
-    sizes = ", ".join(parameters.c(size) for size in bytes_of)
-    offsets = ", ".join(parameters.c(start) for start in starts[:-1])
     n = len(spec.pieces)
+
+    def in_bytes(counts: Sequence[Dim]) -> str:
+        return ", ".join(parameters.c(count * width) for count in counts)
+
+    starts = [sum(spec.pieces[:k]) for k in range(n + 1)]
     text = f"""static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* scratch) {{
-  const int64_t sizes[] = {{{sizes}}}, offsets[] = {{{offsets}}}, width = {parameters.c(starts[-1])};
+  const int64_t sizes[] = {{{in_bytes(spec.pieces)}}}, starts[] = {{{in_bytes(starts[:-1])}}};
+  const int64_t steps[] = {{{in_bytes(spec.steps or spec.pieces)}}};
+  const int64_t offsets[] = {{{in_bytes(spec.offsets or (0,) * n)}}};
+  const int64_t width = {parameters.c(starts[-1] * width)};
   for (int64_t task = begin; task < end; task++) {{
     const int64_t row = task / {n}, k = task % {n};
-    char* target = (char*)call->data[{n}] + row * width + offsets[k];
-    __builtin_memcpy(target, (const char*)call->data[k] + row * sizes[k], sizes[k]);
+    char* target = (char*)call->data[{n}] + row * width + starts[k];
+    __builtin_memcpy(target, (const char*)call->data[k] + offsets[k] + row * steps[k], sizes[k]);
   }}
 }}
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from mm_backend_cpu.codegen.assemble import ConcatSpec, PadSpec, concat, pad
 from mm_backend_cpu.codegen.gather import GatherElementsSpec, GatherSpec, gather, gather_elements
 from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.lowering.lowering import TYPE_SIZES, Lowering, constant_data, shape_of, tensor_type
-from mm_backend_cpu.lowering.view import View
+from mm_backend_cpu.lowering.view import View, matching_groups
 from mm_core.ir import Operation, Value, known_value
 from mm_core.types import Array, Dim, Shape, dim_max, dim_min, is_non_negative
 
@@ -41,10 +43,36 @@ def lower_transpose(low: Lowering, operation: Operation) -> None:
 def lower_reshape(low: Lowering, operation: Operation) -> None:
     """Reshape, squeeze, unsqueeze, flatten: the same elements in row-major order."""
     source, shape = _source(operation), shape_of(operation.result)
-    view = low.view(source).reshaped(shape) if low.isa is not None else None
+    view = None
+    if low.isa is not None:
+        lies = low.view(source)
+        view = lies.reshaped(shape) or low.ordered(source, _order_for_reshape(low, lies, shape)).reshaped(shape)
     if view is None:
         view = View.dense(low.dense_alias(low.dense(source), shape), shape)
     low.define(operation.result, view)
+
+
+def _order_for_reshape(low: Lowering, view: View, shape: Shape) -> tuple[int, ...]:
+    """The order of axes to copy a view in before it is reshaped.
+
+    Axes that become others together must follow one another. Where they already lie side by side in memory, each such
+    group stays at its place, as channels that are shuffled stay innermost; else the order is row-major.
+    """
+    groups = {axis: number for number, (mine, _) in enumerate(matching_groups(view.shape, shape)) for axis in mine}
+    in_memory = _order_in_memory(low, view)
+    if groups and in_memory is not None:
+        runs = [list(run) for _, run in groupby(in_memory, key=lambda axis: groups[axis])]
+        if len(runs) == len(set(groups.values())):
+            return tuple(axis for run in runs for axis in sorted(run))
+    return tuple(range(len(view.shape)))
+
+
+def _order_in_memory(low: Lowering, view: View) -> tuple[int, ...] | None:
+    """The axes by how far their elements lie apart; None where elements are repeated or reversed."""
+    steps = [low.estimate(stride) for stride in view.strides]
+    if any(step <= 0 and dim != 1 for dim, step in zip(view.shape, steps)):
+        return None
+    return tuple(sorted(range(len(steps)), key=lambda axis: (view.shape[axis] != 1, -steps[axis])))
 
 
 def check_expand(operation: Operation) -> str:
@@ -123,19 +151,35 @@ def check_concat(operation: Operation) -> str:
 
 
 def lower_concat(low: Lowering, operation: Operation) -> None:
-    """Pieces of rows, in the order of axes in which the first operand lies."""
+    """Pieces of rows, read where they lie, in the order of axes in which the operands lie."""
     values = [value for value in operation.operands if value is not None]
     shape = shape_of(operation.result)
     axis = operation.attributes["axis"] % len(shape)
-    moving = [value for value in values if constant_data(value) is None]
-    order = (low.view(moving[0]).order() if moving else None) or tuple(range(len(shape)))
+    order = _common_order(low, values, len(shape))
     position = order.index(axis)
     pieces = tuple(product([shape_of(value)[a] for a in order[position:]]) for value in values)
+    views = [low.view(value) for value in values]
+    steps = [view.row_step(order, position) for view in views]
+    for k, (value, step, piece) in enumerate(zip(values, steps, pieces)):
+        if step is None:
+            views[k], steps[k] = low.ordered(value, order), piece
     spec = ConcatSpec(
-        product([shape[a] for a in order[:position]]), pieces, TYPE_SIZES[tensor_type(operation.result).dtype.text]
-    )
-    sources = [low.ordered(value, order).buffer for value in values]
-    low.generated(concat(spec), sources, [low.result(operation.result, order)], "concat")
+        product([shape[a] for a in order[:position]]), pieces, TYPE_SIZES[tensor_type(operation.result).dtype.text],
+        tuple(step for step in steps if step is not None), tuple(view.offset for view in views),
+    )  # fmt: skip
+    target = low.result(operation.result, order)
+    low.generated(concat(spec), [view.buffer for view in views], [target], "concat")
+
+
+def _common_order(low: Lowering, values: Sequence[Value], rank: int) -> tuple[int, ...]:
+    """The order of axes in which the first of the values that is computed fills its buffer, or walks it."""
+    views = [low.view(value) for value in values if constant_data(value) is None]
+    for view in views:
+        order = view.order()
+        if order is not None:
+            return order
+    walked = (_order_in_memory(low, view) for view in views)
+    return next((order for order in walked if order is not None), tuple(range(rank)))
 
 
 def check_gather(operation: Operation) -> str:

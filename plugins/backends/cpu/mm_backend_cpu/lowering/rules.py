@@ -57,6 +57,7 @@ from mm_backend_cpu.lowering.reduction import (
     lower_reduction,
     lower_softmax,
 )
+from mm_backend_cpu.lowering.resize import check_resize, lower_resize
 from mm_backend_cpu.lowering.rule import Rule
 from mm_backend_cpu.lowering.scan import check_scan, lower_scan
 from mm_backend_cpu.lowering.third_party import third_party_rules
@@ -96,6 +97,7 @@ _GENERATED: Mapping[str, tuple[Rule, ...]] = {
     "mm.gather": (Rule(check_gather, lower_gather),),
     "mm.gather_elements": (Rule(check_gather_elements, lower_gather_elements),),
     "mm.pad": (Rule(check_pad, lower_pad),),
+    "mm.resize": (Rule(check_resize, lower_resize),),
     "mm.reverse": (Rule(always, lower_reverse),),
     **{name: (Rule(always, lower, generates=False),) for name, lower in _VIEW_ALWAYS.items()},
     **{
