@@ -15,6 +15,9 @@ from mm_core.passes import Phase, RewritePass
 from mm_core.rewrite import Reason, Rewriter, Rule, constant_of, rule, shape_of
 from mm_core.types import Array
 
+_WEIGHTED = ("mm.conv", "mm.conv_transpose", "mm.matmul")
+"""What has weights that a scale and shift of its results can move into."""
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -75,7 +78,7 @@ def affine_after(rewriter: Rewriter, operation: Operation) -> Reason | None:
     """A scale and shift after a convolution or a product with constant weights."""
     for value in operation.operands[: 1 if operation.name == "mm.batch_norm" else 2]:
         producer = None if value is None else value.defining_op
-        if value is None or producer is None or producer.name not in ("mm.conv", "mm.conv_transpose", "mm.matmul"):
+        if value is None or producer is None or producer.name not in _WEIGHTED:
             continue
         return _fold_after(rewriter, operation, producer, value)
     return None
@@ -173,6 +176,28 @@ def batch_norm_before(rewriter: Rewriter, operation: Operation) -> Reason | None
     return None
 
 
+@rule("mm.batch_norm")
+def batch_norm_apart(rewriter: Rewriter, operation: Operation) -> Reason | None:
+    """A batch normalization with no weights beside it: a product and a sum, which fuse with what follows."""
+    x = operation.operands[0]
+    producer = None if x is None else x.defining_op
+    if x is None or (producer is not None and producer.name in _WEIGHTED):
+        return None
+    if any(user.name == "mm.conv" for user in operation.result.users):
+        return None
+    shape = shape_of(x)
+    if shape is None or len(shape) < 2 or operation.result.type.dtype.name != "float32":
+        return "only images in float32 are scaled and shifted as well by two operations"
+    affine = batch_norm_affine(operation)
+    if not isinstance(affine, Affine):
+        return affine
+    scale, shift = (
+        vector.astype(np.float32).reshape(-1, *[1] * (len(shape) - 2)) for vector in (affine.scale, affine.shift)
+    )
+    rewriter.replace(operation, [rewriter.add(rewriter.mul(x, scale), shift)])
+    return None
+
+
 @dataclass(frozen=True)
 class FoldAffine(RewritePass):
     """Batch normalization and channel-wise mul, div, add and sub move into the weights that they stand beside."""
@@ -181,4 +206,4 @@ class FoldAffine(RewritePass):
     phase: ClassVar[Phase] = Phase.FOLD
     after: ClassVar[tuple[str, ...]] = ("simplify",)
     opt_level: ClassVar[int] = 2
-    rules: ClassVar[tuple[Rule, ...]] = (affine_after, batch_norm_before)
+    rules: ClassVar[tuple[Rule, ...]] = (affine_after, batch_norm_before, batch_norm_apart)

@@ -74,6 +74,15 @@ def test_statistics_that_are_not_finite_stay() -> None:
     assert "affine-after refused, 1x: the scale or shift is not finite" in result.notes[0]
 
 
+def test_a_batch_normalization_alone_joins_what_follows() -> None:
+    network = mm.Network("alone")
+    x = network.add_input("x", mm.float32, ("N", 2, 3, 3))
+    statistics = (np.array(values, np.float32) for values in ([1, 2], [3, -4], [0.5, 2], [1, 9]))
+    network.mark_output(network.relu(network.batch_norm(x, *statistics)), "y")
+    passcheck(str(default_pipeline()), network, 1e-5)
+    assert inside(network) == [["mul", "add", "relu"]]
+
+
 def test_halves_keep_their_element_type() -> None:
     network = mm.Network("halves")
     x = network.add_input("x", mm.float16, ("N", 2, 3, 3))
