@@ -220,6 +220,18 @@ MM_INLINE mm_vf mm_less_or_second(mm_vf a, mm_vf b) {
 #endif
 }
 
+MM_INLINE mm_vi mm_least_i(mm_vi a, mm_vi b) {
+#if defined(__clang__)
+  return __builtin_elementwise_min(a, b);
+#elif defined(__AVX512F__) && MM_VECTOR_BYTES == 64
+  return __builtin_ia32_pminsd512_mask(a, b, a, (unsigned short)-1);
+#elif defined(__AVX2__) && MM_VECTOR_BYTES == 32
+  return __builtin_ia32_pminsd256(a, b);
+#else
+  return mm_select_i(a < b, a, b);
+#endif
+}
+
 /* NaN in either operand gives NaN, as numpy.maximum and numpy.minimum. */
 MM_INLINE mm_vf mm_max(mm_vf a, mm_vf b) { return mm_select(a != a, a, mm_greater_or_second(a, b)); }
 MM_INLINE mm_vf mm_min(mm_vf a, mm_vf b) { return mm_select(a != a, a, mm_less_or_second(a, b)); }
@@ -266,10 +278,11 @@ MM_INLINE mm_vf mm_round(mm_vf x) {
 }
 /* 1.5 * 2^23 plus the nearest integer, half to even, that with `zero` lies from `low` <= 0 to `high`, of 8 bits each: the
  * integer is in the low bits. NaN gives the least for unsigned bytes, and what is to be left out for signed ones. The
- * limits come after the addition, so that it is one instruction with a product that x may be. */
+ * limits come after the addition, so that it is one instruction with a product that x may be. Positive floats are in the
+ * order of their bits, and more units compare integers. */
 MM_INLINE mm_vf mm_round_to_byte(mm_vf x, int32_t zero, int32_t low, int32_t high) {
   mm_vf shifted = mm_greater_or_second(x + MM_ROUNDER, mm_splat(MM_ROUNDER + (float)(low - zero)));
-  return mm_less_or_second(shifted, mm_splat(MM_ROUNDER + (float)(high - zero)));
+  return (mm_vf)mm_least_i((mm_vi)shifted, (mm_vi)mm_splat(MM_ROUNDER + (float)(high - zero)));
 }
 /* That integer plus `zero`, and as a number without it. NaN gives a byte of 0. */
 MM_INLINE mm_vi mm_quantize(mm_vf x, int32_t zero, int32_t low, int32_t high) {
