@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from mm_backend_cpu import available_processors, native
-from mm_backend_cpu.program import BoundProgram, damaged, dim_from_json
+from mm_backend_cpu.program import Binder, BoundProgram, damaged, dim_from_json
 from mm_backend_cpu.program import Program as Steps
 from mm_core.device import Bound, Buffer, HostDevice, HostQueue, Observer, Program, Queue, Shortcut
 from mm_core.errors import InputError, ModelFileError
@@ -102,8 +103,13 @@ class CpuProgram(Program):
         first = {buffer.index: buffer for buffer in reversed(steps.buffers) if buffer.space == "output"}
         self.outputs = [first[index] for index in sorted(first)]
 
+    @cached_property
+    def binder(self) -> Binder:
+        """Made when sizes are first known: loading does without."""
+        return Binder(self.steps)
+
     def bind(self, dims: Mapping[str, int]) -> Bound:
-        bound = self.steps.bind(dims)
+        bound = self.binder.bind(dims)
         program = self.native(bound)
         shapes = tuple(tuple(evaluate_int(dim, dims) for dim in buffer.shape) for buffer in self.outputs)
         return Bound(
@@ -146,7 +152,7 @@ class _Binding:
             self.program.run(arena, inputs, outputs, threads)
             return
         # Observed for results, no piece of the arena is used twice.
-        bound = self.owner.steps.bind(self.dims, keep=observer.wants_results)
+        bound = self.owner.binder.bind(self.dims, keep=observer.wants_results)
         program = self.owner.native(bound)
         memory = native.aligned(program.arena_bytes(threads))
         times = program.run(memory.ctypes.data, inputs, outputs, threads, profile=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any, Literal, get_args
 
@@ -21,6 +23,9 @@ Space = Literal["arena", "constant", "input", "output"]
 _MAGIC = 0x4D4D435055303031
 _SPACES: tuple[str, ...] = get_args(Space)
 _ORIGINS = ("library", "object")
+_ARENA_END = -1  # Stands among pieces of the arena for the end of the last one.
+_ROOM = 8  # One part in so many is the room that a plan leaves for larger sizes.
+_KEPT_PLANS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,45 +184,113 @@ class Program:
         Raises InputError if `dims` lacks a symbol, DeviceError if the library lacks a kernel, ModelFileError if a size
         comes out negative or beyond any memory.
         """
-        shapes = [tuple(evaluate_int(dim, dims) for dim in buffer.shape) for buffer in self.buffers]
+        return Binder(self).bind(dims, keep=keep)
+
+
+class _Words:
+    """Words of which some wait for sizes or for offsets in the arena."""
+
+    def __init__(self) -> None:
+        self.dims: dict[Dim, int] = {}  # Every size that is not known, and its number.
+        self._words: list[int] = []
+        self._sizes: list[tuple[int, int]] = []  # Places of words, and the number of the size to put there.
+        self._offsets: list[tuple[int, int]] = []  # Places of words, and the piece of the arena whose offset it is.
+
+    def add(self, *dims: Dim) -> None:
+        """Append sizes."""
+        for dim in dims:
+            if not isinstance(dim, int):
+                self._sizes.append((len(self._words), self.number(dim)))
+            self._words.append(dim if isinstance(dim, int) else 0)
+
+    def add_offset(self, piece: int) -> None:
+        """Append the offset of a piece of the arena."""
+        self._offsets.append((len(self._words), piece))
+        self._words.append(0)
+
+    def number(self, dim: Dim) -> int:
+        """The number of a size."""
+        return self.dims.setdefault(dim, len(self.dims))
+
+    def filled(self, sizes: Sequence[int], offsets: Mapping[int, int]) -> npt.NDArray[np.int64]:
+        """The words with sizes, by number, and offsets in their places. OverflowError for one beyond 64 bits."""
+        template, (size_places, which_sizes), (offset_places, pieces) = self._arrays
+        words = template.copy()
+        words[size_places] = np.array(sizes, np.int64)[which_sizes]
+        words[offset_places] = [offsets[piece] for piece in pieces.tolist()]
+        return words
+
+    @cached_property
+    def _arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The words with zeros in open places; for sizes and for offsets, the places and what belongs there."""
+        sizes, offsets = (np.array(pairs, np.int64).reshape(-1, 2).T for pairs in (self._sizes, self._offsets))
+        return np.array(self._words, np.int64), sizes, offsets
+
+
+class Binder:
+    """Puts sizes in place of a program's symbols, as often as they change. What sizes have no part in is done once.
+
+    The arena of the first sizes is as small as can be. Sizes that differ get one with some room, which serves those
+    beside them as well: the next token of a text needs no new plan.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        words = self._words = _Words()
+        buffers = program.buffers
+        words.add(_MAGIC, native.ABI, program.n_inputs, program.n_outputs, program.n_constants)
+        words.add_offset(_ARENA_END)
+        words.add(len(buffers), len(program.steps), len(program.loops))
+        for buffer in buffers:
+            words.add(_SPACES.index(buffer.space))
+            if buffer.space == "arena":
+                words.add_offset(buffer.index)
+            else:
+                words.add(buffer.index)
+            words.add(native.dtype_code(buffer.dtype), len(buffer.shape), *buffer.shape)
+        for step in program.steps:
+            words.add(*_kernel_words(step), len(step.inputs), len(step.outputs), *step.inputs, *step.outputs)
+            words.add(len(step.params), *step.params, step.tasks, step.scratch)
+        moving = {move.buffer for loop in program.loops for move in loop.moves}
+        # The places that have a buffer of a shape, and the bytes of one of its elements.
+        self._shapes: dict[tuple[Dim, ...], list[tuple[tuple[Space, int], int]]] = {}
+        for number, buffer in enumerate(buffers):
+            places = self._shapes.setdefault(buffer.shape, [])
+            element = (buffer.space, buffer.index), as_dtype(buffer.dtype).itemsize
+            if number not in moving and element not in places:
+                places.append(element)
+        self._spans = self._live_spans()
+        self._plans: deque[_Planned] = deque(maxlen=_KEPT_PLANS)
+
+    def bind(self, dims: Mapping[str, int], *, keep: bool = False) -> BoundProgram:
+        """As `Program.bind`."""
+        values = {dim: evaluate_int(dim, dims) for dim in self._words.dims}
         reached: dict[tuple[Space, int], int] = {}
-        moving = {move.buffer for loop in self.loops for move in loop.moves}
-        for number, (buffer, shape) in enumerate(zip(self.buffers, shapes, strict=True)):
-            if min(shape, default=0) < 0:
-                raise damaged(f"a buffer has the shape {list(shape)}")
-            if number in moving:
-                continue
-            place = buffer.space, buffer.index
-            reached[place] = max(reached.get(place, 0), prod(shape) * as_dtype(buffer.dtype).itemsize)
-        loops = self._bind_loops(dims, shapes, reached)
-        offsets, arena_bytes = self._plan(
-            {index: nbytes for (space, index), nbytes in reached.items() if space == "arena"}, keep
-        )
-        words = [_MAGIC, native.ABI, self.n_inputs, self.n_outputs, self.n_constants, arena_bytes]
-        words += [len(self.buffers), len(self.steps), len(self.loops)]
-        for buffer, shape in zip(self.buffers, shapes, strict=True):
-            index = offsets[buffer.index] if buffer.space == "arena" else buffer.index
-            words += [_SPACES.index(buffer.space), index, native.dtype_code(buffer.dtype), len(shape), *shape]
-        for step in self.steps:
-            words += [*_kernel_words(step), len(step.inputs), len(step.outputs), *step.inputs, *step.outputs]
-            words += [len(step.params), *(evaluate_int(dim, dims) for dim in step.params)]
-            words += [evaluate_int(step.tasks, dims), evaluate_int(step.scratch, dims)]
-        words += loops
+        for shape, places in self._shapes.items():
+            known = [dim if isinstance(dim, int) else values[dim] for dim in shape]
+            if min(known, default=0) < 0:
+                raise damaged(f"a buffer has the shape {known}")
+            count = prod(known)
+            for place, itemsize in places:
+                reached[place] = max(reached.get(place, 0), count * itemsize)
+        loops = self._bind_loops(dims, reached)
+        sizes = {index: nbytes for (space, index), nbytes in sorted(reached.items()) if space == "arena"}
+        planned = self._planned(sizes, keep)
+        offsets = {**planned.offsets, _ARENA_END: planned.arena_bytes}
         try:
-            return BoundProgram(np.array(words, np.int64), arena_bytes, offsets, reached)
+            words = np.concatenate([self._words.filled(list(values.values()), offsets), np.array(loops, np.int64)])
         except OverflowError as error:
             raise damaged("a size is beyond 64 bits") from error
+        return BoundProgram(words, planned.arena_bytes, planned.offsets, reached)
 
-    def _bind_loops(
-        self, dims: Mapping[str, int], shapes: Sequence[tuple[int, ...]], reached: dict[tuple[Space, int], int]
-    ) -> list[int]:
+    def _bind_loops(self, dims: Mapping[str, int], reached: dict[tuple[Space, int], int]) -> list[int]:
         """The words of all loops; `reached` grows by how far buffers move."""
         words: list[int] = []
-        for loop in self.loops:
+        for loop in self.program.loops:
             repetitions = evaluate_int(loop.repetitions, dims)
             words += [loop.first, loop.last, repetitions, len(loop.moves)]
             for move in loop.moves:
-                buffer = self.buffers[move.buffer]
+                buffer = self.program.buffers[move.buffer]
                 itemsize = as_dtype(buffer.dtype).itemsize
                 start, step = (evaluate_int(dim, dims) * itemsize for dim in (move.start, move.step))
                 last = start + step * (repetitions - 1)
@@ -225,30 +298,56 @@ class Program:
                     if min(start, last) < 0:
                         raise damaged("a buffer moves in front of its start")
                     place = buffer.space, buffer.index
-                    end = max(start, last) + prod(shapes[move.buffer]) * itemsize
+                    end = max(start, last) + prod(evaluate_int(dim, dims) for dim in buffer.shape) * itemsize
                     reached[place] = max(reached.get(place, 0), end)
                 words += [move.buffer, max(start, 0), step]
         return words
 
-    def _plan(self, sizes: Mapping[int, int], keep: bool) -> tuple[Mapping[int, int], int]:
-        """The offset of each piece of the arena, by its index, and the arena's bytes; `sizes` has a piece's bytes."""
-        uses: dict[int, list[int]] = {piece: [] for piece in sizes}
-        for number, step in enumerate(self.steps):
+    def _live_spans(self) -> dict[int, tuple[int, int]]:
+        """The first and the last step in which each piece of the arena is used."""
+        program = self.program
+        uses: dict[int, list[int]] = {}
+        for number, step in enumerate(program.steps):
             for operand in (*step.inputs, *step.outputs):
-                if operand >= 0 and self.buffers[operand].space == "arena":
-                    uses[self.buffers[operand].index].append(number)
+                if operand >= 0 and program.buffers[operand].space == "arena":
+                    uses.setdefault(program.buffers[operand].index, []).append(number)
         # What a loop shares with the steps around it must last as long as the loop does.
-        for loop in reversed(self.loops):
+        for loop in reversed(program.loops):
             for numbers in uses.values():
                 inside = [number for number in numbers if loop.first <= number < loop.last]
                 if inside and len(inside) < len(numbers):
                     numbers += [loop.first, loop.last - 1]
-        whole = [0, len(self.steps)]
-        spans = [whole if keep else uses[piece] or whole for piece in sizes]
-        planned = plan(
-            [Interval(size, min(span), max(span)) for size, span in zip(sizes.values(), spans, strict=True)]
-        )
-        return dict(zip(sizes, planned.offsets, strict=True)), planned.size
+        return {piece: (min(numbers), max(numbers)) for piece, numbers in uses.items()}
+
+    def _planned(self, sizes: dict[int, int], keep: bool) -> _Planned:
+        """Where the pieces of the arena lie, `sizes` having the bytes of each; a plan made before if one suits."""
+        if keep:
+            return self._plan(sizes, {})
+        for planned in self._plans:
+            if planned.suits(sizes):
+                return planned
+        roomy = {piece: size + size // _ROOM for piece, size in sizes.items()} if self._plans else sizes
+        self._plans.append(self._plan(roomy, self._spans))
+        return self._plans[-1]
+
+    def _plan(self, sizes: dict[int, int], spans: Mapping[int, tuple[int, int]]) -> _Planned:
+        whole = 0, len(self.program.steps)
+        planned = plan([Interval(size, *spans.get(piece, whole)) for piece, size in sizes.items()])
+        return _Planned(sizes, dict(zip(sizes, planned.offsets, strict=True)), planned.size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """The bytes of each piece of the arena, where it lies, and the bytes of them all."""
+
+    sizes: dict[int, int]
+    offsets: dict[int, int]
+    arena_bytes: int
+
+    def suits(self, sizes: dict[int, int]) -> bool:
+        """Whether pieces of these sizes fit, and do not waste much more than the room that was left."""
+        fits = all(size <= self.sizes[piece] for piece, size in sizes.items())
+        return fits and sum(self.sizes.values()) * _ROOM <= sum(sizes.values()) * (_ROOM + 2)
 
 
 def run_kernel(

@@ -15,7 +15,7 @@ import mm_backend_cpu
 import numpy as np
 import pytest
 from mm_backend_cpu import native
-from mm_backend_cpu.program import Buffer, Program, Step, run_kernel
+from mm_backend_cpu.program import Binder, BoundProgram, Buffer, Program, Step, run_kernel
 
 from mm_core.errors import DeviceError, InputError, ModelFileError
 from mm_core.types import symbol
@@ -57,8 +57,9 @@ def expected(x: np.ndarray) -> np.ndarray:
 class Runner:
     """A bound NETWORK with memory of its own for each call."""
 
-    def __init__(self, batch: int) -> None:
-        self.program = native.NativeProgram(NETWORK.bind({"N": batch}).words, WEIGHTS, labels=NETWORK.labels)
+    def __init__(self, batch: int, bound: BoundProgram | None = None) -> None:
+        words = (bound or NETWORK.bind({"N": batch})).words
+        self.program = native.NativeProgram(words, WEIGHTS, labels=NETWORK.labels)
 
     def __call__(self, x: np.ndarray, threads: int = 1) -> np.ndarray:
         arena = native.aligned(self.program.arena_bytes(threads))
@@ -101,6 +102,21 @@ def test_the_arena_is_shared_by_what_does_not_live_together() -> None:
     kept = NETWORK.bind({"N": 100}, keep=True)
     assert kept.arena_bytes == 3 * piece
     assert sorted(kept.offsets.values()) == [0, piece, 2 * piece]
+
+
+def test_sizes_that_change_share_a_plan() -> None:
+    binder, piece = Binder(NETWORK), 96 * 4
+    assert binder.bind({"N": 1000}).arena_bytes == 2000 * piece  # the first sizes pay for no room
+    grown = binder.bind({"N": 1600})
+    assert grown.arena_bytes == 3600 * piece
+    for batch, arena in ((1601, 3600), (1800, 3600), (1500, 3600), (1000, 2000), (900, 2000)):
+        bound = binder.bind({"N": batch})
+        assert bound.arena_bytes == arena * piece
+        x = inputs(batch)
+        np.testing.assert_array_equal(Runner(batch, bound)(x), Runner(batch)(x))
+    assert binder.bind({"N": 1801}).arena_bytes > 3600 * piece  # does not fit
+    assert binder.bind({"N": 500}).arena_bytes < 1200 * piece  # would waste too much
+    assert binder.bind({"N": 1600}, keep=True).arena_bytes == 4800 * piece
 
 
 def test_results_do_not_depend_on_threads() -> None:
