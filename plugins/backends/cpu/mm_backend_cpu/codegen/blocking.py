@@ -27,12 +27,13 @@ _TASK_FLOP = 250_000
 _MAX_TASKS = 64
 _PANEL_BYTES = 128 << 10  # of weights that stay in cache while the rows of a block pass by
 _WEIGHTS_BYTES = 640 << 10  # weights up to here stay in cache as a whole while blocks of rows pass by
-_BLOCK_BYTES = 256 << 10  # inputs of one block
+_BLOCK_BYTES = 256 << 10  # inputs of one block, for one piece of the reduction
 _PARTIAL_BYTES = 128 << 10
 _HALO_FACTOR = 2  # rows of a block for each row that is copied twice
 # Costs in cycles: two vector FMAs and two loads a cycle, a chain of FMAs takes four; weights come from the second
-# level of cache at half a vector a cycle; then what a tile costs to begin and end.
+# level of cache at half a vector a cycle, if all goes well; then what a tile costs to begin and end.
 _FMA_LATENCY = 4.0
+_WEIGHT_VECTOR = 2.05
 _LOAD_COST = 0.03  # of a load that hides behind FMAs: hyper-threads and older cores have few to spare
 _CONFLICT_COST = 1.3  # inputs of a tile evict each other from the first level of cache
 _TILE_OVERHEAD = 20.0
@@ -138,7 +139,9 @@ def cut(
     blocks = min(blocks, max(1, rows // (_HALO_FACTOR * extent.halo_rows or 1)))
     limit = rows
     if not panels_first and (row_bytes := assume(extent.input_row_bytes, 0)):
-        limit = min(limit, max(1, _BLOCK_BYTES // row_bytes))
+        # Only what a piece of the reduction reads must stay in cache until the next tile of rows.
+        share = (piece_runs * (piece_length or length)) / (extent.runs * length) if length else 1.0
+        limit = min(limit, max(1, int(_BLOCK_BYTES / (row_bytes * share))))
     if piece_length is not None or piece_runs < extent.runs:
         limit = min(limit, max(1, _PARTIAL_BYTES // (4 * panel_width * columns)))
     blocks = max(blocks, divide_up(rows, max(limit, 1)), 1)
@@ -259,7 +262,7 @@ def tile_cycles(extent: Extent, isa: Isa, shape: TileShape) -> float:
             pixels * shape.vectors / 2,
             (pixels + shape.vectors) / 2,
             _FMA_LATENCY,
-            2.0 * shape.vectors if weight_bytes > _PANEL_BYTES // 4 else 0.0,
+            _WEIGHT_VECTOR * shape.vectors if weight_bytes > _PANEL_BYTES // 4 else 0.0,
         )
         step += _LOAD_COST * (pixels + shape.vectors)
         if _lines_in_a_set(pixels, extent.pixel_bytes) > _SAFE_WAYS:

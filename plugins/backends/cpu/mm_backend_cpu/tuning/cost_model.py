@@ -1,10 +1,11 @@
 """Expected cycles of a kernel on a processor with two vector units: arithmetic, memory, transforms and imbalance.
 
 Arithmetic is `tile_cycles` of the blocking: FMAs at the efficiency of the register tile, weights in the second level of
-cache. Memory is what crosses the second level: weights come from memory once, and again from the third level for every
-block of rows where they do not fit; inputs likewise for every panel. The smaller of arithmetic and memory is mostly
-hidden behind the larger. All is multiplied with the imbalance of tasks over threads. The figures are those of a
-typical server core; they are constants, so that a choice does not depend on the machine that builds.
+cache. Memory is what crosses the second level: weights come from memory once, and again for every block of rows from
+the level of cache that they fit; inputs likewise for every panel. The smaller of arithmetic and memory is mostly hidden
+behind the larger, and nearly all of what is prefetched. All is multiplied with the imbalance of tasks over threads. The
+figures are those of a typical server core; they are constants, so that a choice does not depend on the machine that
+builds.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ from mm_backend_cpu.codegen.winograd import WinogradCut, component_extent, tile_
 CLOCK_HZ = 2.5e9
 """Cycles of a second, to state estimates in seconds."""
 _SECOND_LEVEL_BYTES = 1 << 20
+_THIRD_LEVEL_BYTES = 8 << 20  # that stay there, whatever else the machine does
 _SECOND_LEVEL = 32.0  # bytes a cycle, of one thread
 _THIRD_LEVEL = 10.0
 _MEMORY = 10.0  # of all threads together
 _HIDDEN = 0.7  # of the smaller of arithmetic and memory
+_PREFETCHED = 0.9  # of what tiles prefetch, behind arithmetic
 _TASK_CYCLES = 150.0  # to set out on a task
 _PARTIAL_CYCLES = 2.0  # to store and load a vector of sums between pieces of the reduction
 # Winograd: cycles to transform one component of a tile in a vector of channels. F(4x4, 3x3) has 36 loads and stores
@@ -72,16 +75,16 @@ def contraction_seconds(extent: Extent, blocking: Blocking, tile: TileShape, isa
         arithmetic += input_bytes * (panels if blocking.panels_first else 1) / _SECOND_LEVEL
     arithmetic += units * panels * _TASK_CYCLES
 
-    if blocking.panels_first:
-        again = panels * input_bytes if panels > 1 else 0
-        level = _THIRD_LEVEL if input_bytes > _SECOND_LEVEL_BYTES // 2 else _SECOND_LEVEL
-    else:
-        again = (units - 1) * weight_bytes if weight_bytes > _SECOND_LEVEL_BYTES // 2 else 0
-        level = _THIRD_LEVEL
     output_bytes = 4 * images * rows * columns * extent.groups * outputs
-    memory = threads * weight_bytes / _MEMORY + again / level + (input_bytes + output_bytes) / _THIRD_LEVEL
+    inputs, weights = (input_bytes + output_bytes) / _THIRD_LEVEL, threads * weight_bytes / _MEMORY
+    if blocking.panels_first:
+        inputs += _again(panels, input_bytes, input_bytes, threads)
+    else:
+        inputs += _again(panels, input_bytes, input_bytes // max(units, 1), threads)
+        weights += _again(units, weight_bytes, weight_bytes, threads)
     high = divide_up(rows, blocking.tile_rows)
-    return _longest(arithmetic, memory, _share(images, high, blocks, panels, blocking.panels_first, threads))
+    share = _share(images, high, blocks, panels, blocking.panels_first, threads)
+    return _longest(arithmetic, inputs, share, weights)
 
 
 def winograd_seconds(spec: ConvSpec, cut: WinogradCut, isa: Isa, threads: int) -> float:
@@ -178,10 +181,22 @@ def _on_threads(arithmetic: float, memory: float, tasks: int, threads: int) -> f
     return _longest(arithmetic, memory, divide_up(max(tasks, 1), threads) / max(tasks, 1))
 
 
-def _longest(arithmetic: float, memory: float, share: float) -> float:
-    """Seconds of the thread that has this share of all cycles."""
-    larger, smaller = max(arithmetic, memory), min(arithmetic, memory)
-    return (larger + (1 - _HIDDEN) * smaller) * share / CLOCK_HZ
+def _again(times: int, total: int, between: int, threads: int) -> float:
+    """Cycles to read `total` bytes once more, `times` in all, after `between` bytes have passed through the caches."""
+    if between <= _SECOND_LEVEL_BYTES * 3 // 4:
+        level = _SECOND_LEVEL
+    else:
+        level = _THIRD_LEVEL if between <= _THIRD_LEVEL_BYTES else _MEMORY / threads
+    return max(times - 1, 0) * total / level
+
+
+def _longest(arithmetic: float, memory: float, share: float, prefetched: float = 0.0) -> float:
+    """Seconds of the thread that has this share of all cycles; `prefetched` are those of memory that tiles ask for."""
+    if memory + prefetched > arithmetic:
+        cycles = memory + prefetched + (1 - _HIDDEN) * arithmetic
+    else:
+        cycles = arithmetic + (1 - _HIDDEN) * memory + (1 - _PREFETCHED) * prefetched
+    return cycles * share / CLOCK_HZ
 
 
 def _share(images: int, high: int, blocks: int, panels: int, panels_first: bool, threads: int) -> float:
