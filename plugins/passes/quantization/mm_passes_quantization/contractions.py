@@ -20,6 +20,7 @@ KINDS = {
     "mm.linear": "quantized_matmul",
     "mm.matmul": "quantized_matmul",
 }
+PRODUCT = "quantized_product"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class RecognizeQuantized(Pass):
     """Dequantize, then `mm.conv`, `mm.matmul`, `mm.gemm` or `mm.linear` with dequantized weights, become `mm.fused`.
 
     The left operand is bytes with one known scale; the weights are constant bytes whose distances from their zero
-    points are bytes too. It runs before constants are folded, which would make floats of small weights.
+    points are bytes too. So does an `mm.matmul` of two operands of bytes with one known scale each. It runs before
+    constants are folded, which would make floats of small weights.
     """
 
     name: ClassVar[str] = "recognize-quantized"
@@ -43,7 +45,11 @@ class RecognizeQuantized(Pass):
                 continue
             _reshape_before(operation)
             left, right = dequantized(operation.operands[0]), _maker(operation.operands[1])
-            if left is None or right is None or not _are_weights(right):
+            if left is None or right is None:
+                continue
+            if operation.name == "mm.matmul" and _is_computed(operation.operands[1]):
+                kind = PRODUCT
+            elif not _are_weights(right):
                 continue
             fuse([own(left, operation, 0), own(right, operation, 1), operation], kind)
             counts[kind] = counts.get(kind, 0) + 1
@@ -64,6 +70,12 @@ def _reshape_before(operation: Operation) -> None:
 
 def _maker(value: Value | None) -> Operation | None:
     return None if value is None else value.defining_op
+
+
+def _is_computed(value: Value | None) -> bool:
+    """Whether a value is made of bytes, with one known scale, that are no constant."""
+    maker = dequantized(value)
+    return maker is not None and constant_of(maker.operands[0]) is None
 
 
 def _are_weights(operation: Operation) -> bool:

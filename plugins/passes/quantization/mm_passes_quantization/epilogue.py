@@ -15,7 +15,7 @@ from mm_core.ops import Trait
 from mm_core.passes import Pass, PassContext, PassResult, Phase
 from mm_core.rewrite import constant_of, operations_to_rewrite, shape_of
 from mm_core.types import BY_NAME, TensorType
-from mm_passes_quantization.contractions import KINDS
+from mm_passes_quantization.contractions import KINDS, PRODUCT
 from mm_passes_quantization.grain import FLOAT32, dequantized, grain_of, own
 
 _INTEGER_MATMUL = "integer_matmul"
@@ -92,7 +92,7 @@ def _kind(operation: Operation) -> str:
     if operation.name == "mm.matmul_integer" and constant_of(operation.operands[1]) is not None:
         return _INTEGER_MATMUL
     kind = operation.attributes["kind"] if operation.name == "mm.fused" else ""
-    return kind if kind in KINDS.values() else ""
+    return kind if kind in (*KINDS.values(), PRODUCT) else ""
 
 
 def _inline(fused: Operation) -> Sequence[Operation]:

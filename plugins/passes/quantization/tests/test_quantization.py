@@ -156,3 +156,20 @@ def test_sums_of_integers_and_what_makes_floats_of_them(constant: bool) -> None:
         (fused,) = [operation for operation in network.operations if operation.regions]
         inside = [operation.name for operation in fused.regions[0].operations]
         assert inside == ["mm.matmul_integer", "mm.add", "mm.cast", "mm.mul", "mm.add", "mm.relu"]
+
+
+def test_products_of_what_is_computed() -> None:
+    """Both operands are bytes, and so is what comes of them; one whose scale only running tells is left alone."""
+    network = mm.Network("attention")
+    x, w = (network.add_input(name, mm.float32, (2, 4, 4)) for name in ("x", "w"))
+    scores = step(network, network.matmul(step(network, x), step(network, w, 0.02, 90)), 0.3, 7)
+    network.mark_output(network.softmax(scores, axis=-1), "y")
+    scale = network.add_input("scale", mm.float32, ())
+    numbers = network.dequantize(network.quantize(w, scale, np.uint8(3), to="uint8"), scale, np.uint8(3))
+    network.mark_output(network.matmul(step(network, x), numbers), "z")
+    passcheck(ALL, network, 1e-6, nan=False)
+    found = [operation for operation in network.operations if operation.regions]
+    assert [operation.attributes["kind"] for operation in found].count("quantized_product") == 1
+    (product,) = (operation for operation in found if operation.attributes["kind"] == "quantized_product")
+    inside = [operation.name for operation in product.regions[0].operations if operation.name != "mm.constant"]
+    assert inside == ["mm.dequantize", "mm.dequantize", "mm.matmul", "mm.quantize", "mm.dequantize"]

@@ -77,12 +77,12 @@ def generate_matmul(spec: MatmulSpec, isa: Isa, blocking: Blocking | None = None
         inputs=f"""left = input + row * {c(spec.left.row)};
 {{
   int64_t rest = image;
-{_batch_offset(spec.batch, spec.left.batch, "left", parameters)}
+{batch_offset(spec.batch, spec.left.batch, "left", parameters)}
 }}""",
         panel=f"""right = weights + channel * {c(spec.right.column)};
 {{
   int64_t rest = image;
-{_batch_offset(spec.batch, spec.right.batch, "right", parameters)}
+{batch_offset(spec.batch, spec.right.batch, "right", parameters)}
 }}
 {f"right_step = {c(spec.right.row)};" if direct else ""}
 if ({f"valid < {width}" if direct else "1"}) {{
@@ -99,7 +99,7 @@ if ({f"valid < {width}" if direct else "1"}) {{
     return contraction_source(contraction, isa, parameters)
 
 
-def _batch_offset(batch: tuple[Dim, ...], strides: tuple[Dim, ...], pointer: str, parameters: Parameters) -> str:
+def batch_offset(batch: tuple[Dim, ...], strides: tuple[Dim, ...], pointer: str, parameters: Parameters) -> str:
     """Advances `pointer` to matrix `rest` of the batch."""
     lines = []
     for dim, stride in zip(reversed(batch), reversed(strides), strict=True):

@@ -200,10 +200,8 @@ def lower_matmul(low: Lowering, operation: Operation) -> None:
         return
     left_view, right_view = matrix_view(low, a), matrix_view(low, b)
     output = low.result(target)
-    matmul = MatmulSpec(
-        shape[:-2], shape[-2], shape[-1], shape_of(a)[-1], _strides(left_view, shape), _strides(right_view, shape),
-        extras.epilogue,
-    )  # fmt: skip
+    strides = matrix_strides_of(left_view, shape), matrix_strides_of(right_view, shape)
+    matmul = MatmulSpec(shape[:-2], shape[-2], shape[-1], shape_of(a)[-1], *strides, extras.epilogue)
     product_choice = low.chooser.choose(matmul_problem(matmul, low.isa, low.chooser.threads))
     inputs = [left_view.buffer, right_view.buffer, *extras.buffers]
     low.generated(product_choice.kernel.source, inputs, [output], kernel_name("matmul", rest), product_choice)
@@ -217,7 +215,8 @@ def matrix_view(low: Lowering, value: Value) -> View:
     return low.ordered(value, range(len(view.shape)))
 
 
-def _strides(view: View, shape: Shape) -> Strides:
+def matrix_strides_of(view: View, shape: Shape) -> Strides:
+    """Strides of an operand of a product whose result has `shape`; see `matrix_view`."""
     batch = view.broadcast((*shape[:-2], *view.shape[-2:]))
     assert batch is not None
     return Strides(batch.strides[:-2], view.strides[-2], view.strides[-1])

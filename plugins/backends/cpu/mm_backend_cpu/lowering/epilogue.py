@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref
 from mm_backend_cpu.codegen.operations import Attribute
 from mm_backend_cpu.lowering.contraction import is_channel_vector
+from mm_backend_cpu.lowering.expressions import ExpressionBuilder
 from mm_backend_cpu.lowering.lowering import Lowering, shape_of, tensor_type
-from mm_core.ir import Value
+from mm_core.ir import Operation, Value
 from mm_core.types import Shape
+
+
+def tail_of(result: Value, operations: Sequence[Operation], alias: Mapping[Value, Value | None]) -> ExpressionBuilder:
+    """What `operations` make of a contraction's `result`, which is input 0 of the expression."""
+    builder = ExpressionBuilder(alias)
+    builder.input(result)
+    for operation in operations:
+        builder.add(operation)
+    if operations:
+        builder.read(operations[-1].result)
+    return builder
 
 
 class EpilogueBuilder:

@@ -22,8 +22,8 @@ from mm_backend_cpu.codegen.quads import ByteInput, centred, zero_point_share
 from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.lowering.contraction import is_channel_vector, kernel_name, operands_of, root_and_tail
 from mm_backend_cpu.lowering.elementwise import parts_of
-from mm_backend_cpu.lowering.epilogue import EpilogueBuilder
-from mm_backend_cpu.lowering.expressions import ExpressionBuilder, refusal
+from mm_backend_cpu.lowering.epilogue import EpilogueBuilder, tail_of
+from mm_backend_cpu.lowering.expressions import refusal
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, shape_of, tensor_type
 from mm_backend_cpu.tuning.problems import byte_gemm_problem
 from mm_core.ir import Operation, Value
@@ -48,16 +48,6 @@ class _Product:
         data = constant_data(self.zero_point)
         known = 0 if data is None else int(data.numpy().reshape(()))
         return ByteInput(self.weights.shape[1], tensor_type(self.left).dtype.text == "i8", known)
-
-    def tail(self) -> ExpressionBuilder:
-        """What follows as an expression, the sums being its input 0."""
-        builder = ExpressionBuilder(self.alias)
-        builder.input(self.root.result)
-        for operation in self.rest:
-            builder.add(operation)
-        if self.rest:
-            builder.read(self.rest[-1].result)
-        return builder
 
 
 def _product(operation: Operation) -> _Product | str:
@@ -91,7 +81,7 @@ def check_integer_matmul(operation: Operation) -> str:
         return "the fused region has more than one result, or one of another shape"
     if parts.rest and (reason := refusal(parts.rest, parts.alias)):
         return reason
-    tail = parts.tail()
+    tail = tail_of(parts.root.result, parts.rest, parts.alias)
     dtypes = [tensor_type(value).dtype.text for value in tail.inputs]
     if not vectorizable(tail.expression, dtypes):
         return "what follows the product has no vector form"
@@ -111,7 +101,8 @@ def lower_integer_matmul(low: Lowering, operation: Operation) -> None:
     shape = shape_of(operation.result)
     outputs, reduction = parts.weights.shape
     spread = _Spread(low, outputs)
-    builder, tail = EpilogueBuilder(low, shape, len(shape) - 1, low.dense), parts.tail()
+    tail = tail_of(parts.root.result, parts.rest, parts.alias)
+    builder = EpilogueBuilder(low, shape, len(shape) - 1, low.dense)
     if (offsets := _offsets(low, parts, spread)) is not None:
         builder.apply("add", builder.vector(offsets))
     epilogue, buffers = builder.finish(tail.expression, tail.inputs[1:], spread.number)

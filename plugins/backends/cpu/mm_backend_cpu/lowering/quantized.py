@@ -24,8 +24,8 @@ from mm_backend_cpu.codegen.strides import product
 from mm_backend_cpu.lowering.contraction import is_channel_vector
 from mm_backend_cpu.lowering.convolution import SMALL_CHANNELS
 from mm_backend_cpu.lowering.elementwise import parts_of
-from mm_backend_cpu.lowering.epilogue import EpilogueBuilder
-from mm_backend_cpu.lowering.expressions import ExpressionBuilder, Grain, refusal, whole_tensor_grain
+from mm_backend_cpu.lowering.epilogue import EpilogueBuilder, tail_of
+from mm_backend_cpu.lowering.expressions import Grain, refusal, whole_tensor_grain
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, outside, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import channels_last_order
 from mm_backend_cpu.lowering.windows import Window, window_of
@@ -139,7 +139,7 @@ def _check_rest(parts: _Parts, operation: Operation, channel_axis: int) -> str:
         return "a quantized region whose result has another shape"
     if reason := refusal(parts.rest, parts.alias) if parts.rest else "":
         return reason
-    builder = _tail(parts)
+    builder = tail_of(parts.root.result, parts.rest, parts.alias)
     dtypes = [tensor_type(value).dtype.text for value in builder.inputs]
     if not vectorizable(builder.expression, dtypes):
         return "what follows the contraction has no vector form"
@@ -149,25 +149,15 @@ def _check_rest(parts: _Parts, operation: Operation, channel_axis: int) -> str:
     return ""
 
 
-def _tail(parts: _Parts) -> ExpressionBuilder:
-    builder = ExpressionBuilder(parts.alias)
-    builder.input(parts.root.result)
-    for operation in parts.rest:
-        builder.add(operation)
-    if parts.rest:
-        builder.read(parts.rest[-1].result)
-    return builder
-
-
 def _epilogue(
     low: Lowering, parts: _Parts, shape: Shape, channel_axis: int, tensor: Callable[[Value], int]
 ) -> tuple[Epilogue, list[int]]:
     """What is done to sums in int32, which still hold the zero point's share, and the buffers that it reads."""
-    tail = _tail(parts)
+    tail = tail_of(parts.root.result, parts.rest, parts.alias)
     data = None if parts.bias is None else constant_data(parts.bias)
     expression, factor = tail.expression, 1.0
     if parts.bias is None or data is not None:
-        expression, factor = _leading_factor(expression)
+        expression, factor = leading_factor(expression)
     scales = np.float32(parts.grain.scale) * parts.scales
     offsets = zero_point_share(parts.weights, parts.form(1).unsigned_zero)
     whole = None if data is None else _whole_bias(data.numpy().reshape(-1), scales)
@@ -193,7 +183,7 @@ def _whole_bias(bias: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArr
     return steps.astype(np.int32)
 
 
-def _leading_factor(expression: Expression) -> tuple[Expression, float]:
+def leading_factor(expression: Expression) -> tuple[Expression, float]:
     """What remains of an expression once the scales have taken in a factor that it begins with.
 
     Limits before a quantization that its range implies are left out first.

@@ -14,7 +14,7 @@ from mm_backend_cpu.lowering.contraction import check_matmul, lower_matmul
 from mm_backend_cpu.lowering.convolution import check_conv, check_conv_transpose, lower_conv, lower_conv_transpose
 from mm_backend_cpu.lowering.dequantized import check_dequantized, lower_dequantized
 from mm_backend_cpu.lowering.dynamic_quantize import lower_dynamic_quantize
-from mm_backend_cpu.lowering.elementwise import check_elementwise, lower_elementwise
+from mm_backend_cpu.lowering.elementwise import ELEMENTWISE, check_elementwise, lower_elementwise
 from mm_backend_cpu.lowering.group import Group, GroupRule, in_groups
 from mm_backend_cpu.lowering.integer_matmul import check_integer_matmul, lower_integer_matmul
 from mm_backend_cpu.lowering.inverted_residual import INVERTED_RESIDUAL
@@ -48,6 +48,7 @@ from mm_backend_cpu.lowering.quantized import (
     lower_quantized_conv,
     lower_quantized_matmul,
 )
+from mm_backend_cpu.lowering.quantized_product import check_quantized_product, lower_quantized_product
 from mm_backend_cpu.lowering.reduction import (
     REDUCTIONS,
     check_float32,
@@ -116,10 +117,11 @@ _FUSED: Mapping[str, Rule] = {
     "normalization": _NORMALIZATION,
     "quantized_conv": Rule(check_quantized_conv, lower_quantized_conv),
     "quantized_matmul": Rule(check_quantized_matmul, lower_quantized_matmul),
+    "quantized_product": Rule(check_quantized_product, lower_quantized_product),
 }
 
 
-_GROUPS = (INVERTED_RESIDUAL,)
+_GROUPS = (INVERTED_RESIDUAL, ELEMENTWISE)
 """What several operations may be at once. They are supported one by one; a group never has to be taken."""
 
 
@@ -130,7 +132,7 @@ def lower_operations(low: Lowering, operations: Iterable[Operation]) -> None:
     def match(operation: Operation) -> Group:
         for rule in _GROUPS:
             group = rule.match(operation)
-            if group and all(_rule(low, member).lower is rule.apart for member in group):
+            if len(group) > 1 and all(_rule(low, member).lower is rule.apart for member in group):
                 rules[operation] = rule
                 return group
         return ()
@@ -142,11 +144,11 @@ def lower_operations(low: Lowering, operations: Iterable[Operation]) -> None:
 
 
 def _lower_group(low: Lowering, rule: GroupRule, group: Group) -> bool:
-    low.current = group
+    outer, low.current = low.current, group
     taken = rule.lower(low, group)
     if taken:
         low.trace(group[-1])
-    low.current = ()
+    low.current = outer
     return taken
 
 
@@ -182,7 +184,7 @@ def refusal(operation: Operation, library_only: bool) -> str:
 _SCAN = tuple(
     Rule(
         partial(check_scan, refusal=partial(refusal, library_only=not generates)),
-        partial(lower_scan, lower=lower_operation),
+        partial(lower_scan, lower=lower_operations),
         generates,
     )
     for generates in (True, False)
