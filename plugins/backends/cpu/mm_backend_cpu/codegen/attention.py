@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from mm_core.types import ceildiv, dim_max
 
+from .access import store_vector
 from .attention_spec import Addresses, AttentionSpec, Heads, Mask
 from .attention_step import attention_step, heads_together
 from .isa import Isa
@@ -58,8 +59,9 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
 class _Writer:
     """Text of the kernel for one specification and instruction set.
 
-    Scratch holds the transposed queries, a block's scores (keys by queries), its values, the results so far, and of
-    each query the running maximum, total and correction.
+    Scratch holds the transposed queries, a block's scores (keys by queries), its values where they do not fill vectors,
+    the results so far, and of each query the running maximum, total, correction, and what the results are at last
+    multiplied by. Where one block holds all keys, results go from registers to the output.
     """
 
     def __init__(self, spec: AttentionSpec, isa: Isa, parameters: Parameters) -> None:
@@ -77,7 +79,8 @@ class _Writer:
         self.value_vectors = -(-spec.value_size // lanes)
         self.columns = min(widest, self.value_vectors)
         self.query_rows = self.tile_rows(self.columns)
-        self.copy_values = spec.value_size % lanes != 0 or spec.value.row != spec.value_size
+        self.copy_values = spec.value_size % lanes != 0
+        self.one_block = isinstance(spec.keys, int) and spec.keys <= _KEY_BLOCK
 
     def tile_rows(self, vectors: int) -> int:
         """Rows of a register tile of `vectors` columns: sums, a row of operands and a broadcast fill the registers."""
@@ -92,10 +95,11 @@ class _Writer:
             "query": spec.size * self.block,
             "scores": _KEY_BLOCK * self.block + self.query_rows,
             "values": _KEY_BLOCK * padded if self.copy_values else 0,
-            "results": rows * padded,
+            "results": 0 if self.one_block else rows * padded,
             "largest": self.block,
-            "total": rows,
+            "total": self.block,
             "correction": rows,
+            "share": self.block,
         }
         pointers, offset = [], 0
         for name, size in sizes.items():
@@ -121,19 +125,20 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
       for (int64_t q = valid; q < {self.block}; q++) query[d * {self.block} + q] = 0;
     mm_transpose(query_rows, {c(spec.query.row)}, query, {self.block}, valid, {spec.size});
     for (int64_t q = 0; q < {self.block}; q++) largest[q] = -__builtin_inff(), total[q] = 0;
-    for (int64_t k = 0; k < {rows * padded}; k++) results[k] = 0;
     const int64_t keys = {at.visible_keys("first_query + valid")};
     for (int64_t first_key = 0; first_key < keys; first_key += {_KEY_BLOCK}) {{
       const int64_t count = keys - first_key < {_KEY_BLOCK} ? keys - first_key : {_KEY_BLOCK};
       {self.dispatch()}
       {self.value_block()}
-      KERNEL_NAME_values(scores, value_block, count, correction, valid, results);
+      const int last = first_key + count >= keys;
+      if (last)
+        for (int64_t q = 0; q < {self.block}; q++) share[q] = total[q] == 0 ? 0.0f : 1.0f / total[q];
+      KERNEL_NAME_values(
+          call, scores, value_block, count, correction, valid, results, first_key == 0, last ? share : 0, output);
     }}
-    for (int64_t q = 0; q < valid; q++) {{
-      const float share = total[q] == 0 ? 0.0f : 1.0f / total[q];  /* no key is seen: zeros */
-      float* row = output + q * {c(spec.output.row)};
-      for (int64_t d = 0; d < {spec.value_size}; d++) row[d] = results[q * {padded} + d] * share;
-    }}
+    if (keys <= 0)  /* zeros, as where all of them are hidden */
+      for (int64_t q = 0; q < valid; q++)
+        for (int64_t d = 0; d < {spec.value_size}; d++) output[q * {c(spec.output.row)} + d] = 0;
   }}
 }}
 """
@@ -291,40 +296,58 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
       const float* value_block = values;"""
 
     def values(self) -> str:
-        """A function: results = results * correction + probabilities x values, for `valid` queries."""
-        padded = self.value_vectors * self.isa.lanes
+        """A function: results = results * correction + probabilities x values, for `valid` queries. With a `share` they
+        are multiplied by it and are the output."""
         starts = range(0, self.value_vectors, self.columns)
         tiles = "\n    ".join(
-            self.values_tile(start, min(self.columns, self.value_vectors - start), padded) for start in starts
+            self.values_tile(start, min(self.columns, self.value_vectors - start)) for start in starts
         )
         return f"""static void KERNEL_NAME_values(
-    const float* scores, const float* values, int64_t count, const float* correction, int64_t valid,
-    float* results) {{
+    const mm_call* call, const float* scores, const float* values, int64_t count, const float* correction,
+    int64_t valid, float* results, int first, const float* share, float* output) {{
   for (int64_t q = 0; q < valid; q += {self.query_rows}) {{
     {tiles}
   }}
 }}
 """
 
-    def values_tile(self, start: int, columns: int, padded: int) -> str:
-        tile = [(r, c) for r in range(self.query_rows) for c in range(columns)]
-        first = start * self.isa.lanes
-        place = {(r, c): f"results + (q + {r}) * {padded} + {first} + {c} * MM_LANES" for r, c in tile}
+    def values_tile(self, start: int, columns: int) -> str:
+        spec, lanes, c = self.spec, self.isa.lanes, self.parameters.c
+        padded, at = self.value_vectors * lanes, start * lanes
+        step = str(padded) if self.copy_values else c(spec.value.row)
+        tile = [(row, v) for row in range(self.query_rows) for v in range(columns)]
+        place = {(row, v): f"results + (q + {row}) * {padded} + {at + v * lanes}" for row, v in tile}
         products = "\n        ".join(
-            f"{{ const mm_vf p = mm_splat(share[{r}]); "
-            + " ".join(f"r{r}_{c} += p * v{c};" for c in range(columns))
+            f"{{ const mm_vf p = mm_splat(weights[{row}]); "
+            + " ".join(f"r{row}_{v} += p * v{v};" for v in range(columns))
             + " }"
-            for r in range(self.query_rows)
+            for row in range(self.query_rows)
         )
-        loads = " ".join(
-            f"const mm_vf v{c} = mm_load(values + key * {padded} + {first} + {c} * MM_LANES);" for c in range(columns)
-        )
+        vectors = {v: f"values + key * {step} + {at + v * lanes}" for v in range(columns)}
+        loads = " ".join(f"const mm_vf v{v} = mm_load({address});" for v, address in vectors.items())
+        stores = []
+        for row in range(self.query_rows):
+            store = []
+            for v in range(columns):
+                tail = min(lanes, spec.value_size - at - v * lanes)
+                value = f"r{row}_{v} * mm_splat(share[q + {row}])"
+                store.append(store_vector(f"to + {v * lanes}", value, "f32", "" if tail == lanes else str(tail)) + ";")
+            to = f"float* to = output + (q + {row}) * {c(spec.output.row)} + {at};"
+            stores.append(f"if (q + {row} < valid) {{ {to} {' '.join(store)} }}")
+        finish = "\n      ".join(stores)
+        if not self.one_block:
+            kept = " ".join(f"mm_store({place[each]}, r{each[0]}_{each[1]});" for each in tile)
+            finish = f"if (share) {{\n      {finish}\n      }} else {{ {kept} }}"
+        names = " = ".join(f"r{row}_{v}" for row, v in tile)
+        earlier = " ".join(f"r{row}_{v} = mm_load({place[row, v]}) * correction[q + {row}];" for row, v in tile)
         return f"""{{
-      {" ".join(f"mm_vf r{r}_{c} = mm_load({place[r, c]}) * correction[q + {r}];" for r, c in tile)}
+      mm_vf {", ".join(f"r{row}_{v}" for row, v in tile)};
+      {names} = (mm_vf){{0}};
+      {"" if self.one_block else f"if (!first) {{ {earlier} }}"}
       for (int64_t key = 0; key < count; key++) {{
-        const float* share = scores + key * {self.block} + q;
+        const float* weights = scores + key * {self.block} + q;
         {loads}
         {products}
       }}
-      {" ".join(f"mm_store({place[r, c]}, r{r}_{c});" for r, c in tile)}
+      {finish}
     }}"""
