@@ -47,6 +47,19 @@ def test_broadcasting(isa, shapes):
     np.testing.assert_allclose(total, np.maximum((a - b) * b, a), rtol=1e-6, atol=1e-6)
 
 
+@ISAS
+@pytest.mark.parametrize("start", [0, 5, symbol("S")], ids=str)
+def test_parts_of_rows(isa, start):
+    """Operands are read from where they begin, by strides that jump over the rest of a row."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((4, 3, 90), dtype=np.float32), rng.standard_normal((3, 33), dtype=np.float32)
+    operands = Operand("f32", (270, 90, 1), start), Operand("f32", (0, 33, 1))
+    spec = ElementwiseSpec((4, 3, 33), operands, (Node("sub", (IN(0), IN(1))),), (NODE(0),))
+    (actual,) = run(elementwise(spec), isa, [a, b], [((4, 3, 33), np.float32)], {"S": 57})
+    first = start if isinstance(start, int) else 57
+    np.testing.assert_array_equal(actual, a[:, :, first : first + 33] - b)
+
+
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.5, -2.5, 1e-40, 3e38, -7.0, 0.5], np.float32)
 
 

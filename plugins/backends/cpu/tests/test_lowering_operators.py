@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -579,3 +580,34 @@ def test_what_expressions_do_not_hold_is_taken_apart_inside_of_them(build: Build
     net.mark_output(build(net, net.add_input("x0", mm.float32, (30, 40))), "y")
     model = compare(net, inputs_of([(30, 40)]), mm.BuilderConfig(backends=["cpu"]))
     assert [record.kernel for record in model.report.kernels] == [kernel]
+
+
+@pytest.mark.usefixtures("always_generate")
+@pytest.mark.parametrize(
+    ("build", "kernels"),
+    [
+        # What a group normalization is made of while it is placed.
+        (lambda g, x: g.group_norm(x, np.ones(6, np.float32), const(6), num_groups=2), 7),
+        # A value that two of the group read, and one that something else reads, too.
+        (lambda g, x: g.mul(g.exp(g.tanh(x)), g.neg(g.tanh(x))), 1),
+        (lambda g, x: [g.mul(g.exp(y := g.tanh(x)), g.neg(y)), g.reduce_sum(y, axes=(0,))], 3),
+        # Parts of rows are read where they lie.
+        (lambda g, x: g.mul(g.sigmoid(part(g, x, 0)), g.tanh(part(g, x, 20))), 1),
+    ],
+    ids=["decomposed", "diamond", "read elsewhere", "parts"],
+)
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "apart"])
+def test_loops_of_several_operations(build: Build, kernels: int, fuse: bool) -> None:
+    """Whether passes fused them or lowering puts them together."""
+    net = mm.Network("several")
+    results = build(net, net.add_input("x0", mm.float32, (3, 6, 40)))
+    for number, value in enumerate(results if isinstance(results, list) else [results]):
+        net.mark_output(value, f"y{number}")
+    config = mm.BuilderConfig(backends=["cpu"], disable_passes=() if fuse else ("fuse-elementwise",))
+    model = compare(net, inputs_of([(3, 6, 40)]), config)
+    assert len(model.report.kernels) == kernels
+    assert compare(net, inputs_of([(3, 6, 40)]), replace(config, opt_level=1)).report.kernels[kernels:]
+
+
+def part(g: mm.Network, x: mm.Value, start: int) -> mm.Value:
+    return g.slice(x, np.array([start]), np.array([start + 20]), np.array([2]))

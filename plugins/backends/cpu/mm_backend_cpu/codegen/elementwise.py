@@ -19,10 +19,14 @@ _BLOCK = 4096  # elements of a task: enough to hide its overhead, few enough to 
 
 @dataclass(frozen=True)
 class Operand:
-    """An input: its dtype's text name and its stride in elements along each axis of the result, 0 where repeated."""
+    """An input: its dtype's text name and its stride in elements along each axis of the result, 0 where repeated.
+
+    Its first element is `offset` elements into the tensor.
+    """
 
     dtype: str
     strides: tuple[Dim, ...]
+    offset: Dim = 0
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,12 @@ def elementwise(spec: ElementwiseSpec) -> KernelSource:
     parameters = Parameters()
     inner, blocks = extents[-1], ceildiv(extents[-1], _BLOCK)
     pointers = []
-    for number, (dtype, steps) in enumerate(
-        zip((*input_dtypes, *output_dtypes), [*strides[:-1], *[strides[-1]] * len(spec.outputs)], strict=True)
-    ):
+    places = [*zip(strides, (operand.offset for operand in spec.inputs)), *[(strides[-1], 0)] * len(spec.outputs)]
+    for number, (dtype, (steps, first)) in enumerate(zip((*input_dtypes, *output_dtypes), places, strict=True)):
         name, const = _tensor(number, len(spec.inputs))
         offset = f"{dot_index(steps[:-1], parameters)} + start * {parameters.c(steps[-1])}"
+        if first != 0:
+            offset += f" + {parameters.c(first)}"
         c_type = f"{const}{C_TYPES[dtype]}*"
         pointers.append(f"{c_type} {name} = ({c_type})call->data[{number}] + {offset};")
     inner_strides = [str(s[-1]) if s[-1] in (0, 1) else parameters.c(s[-1]) for s in strides[:-1]]

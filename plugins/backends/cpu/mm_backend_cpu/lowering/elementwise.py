@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mm_backend_cpu.codegen.elementwise import ElementwiseSpec, Operand, elementwise
 from mm_backend_cpu.lowering.expressions import ExpressionBuilder, refusal
+from mm_backend_cpu.lowering.group import Group, GroupRule
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import View, broadcast_strides
 from mm_core.ir import Operation, Value
+from mm_core.ops import Trait
 from mm_core.types import Shape
+
+MOST_TOGETHER = 32
+"""How many operations may become one loop: beyond, registers do not hold what lies between."""
+TOGETHER_LEVEL = 2
+"""The optimisation level from which operations that passes left apart may be one step."""
+LONG_ROW = 16
+"""Elements in a row from which reading them where they lie is not slower than from a copy."""
 
 
 def check_elementwise(operation: Operation) -> str:
@@ -30,14 +39,77 @@ def check_elementwise(operation: Operation) -> str:
 
 def lower_elementwise(low: Lowering, operation: Operation) -> None:
     """One loop for an operation or a fused region."""
-    operations, alias, results = parts_of(operation)
+    _lower_loop(low, *parts_of(operation), operation.results)
+
+
+def match_elementwise(operation: Operation) -> Group:
+    """The operations of one shape that end in what the first leads to, of which no other reads a result between."""
+    last = operation
+    while last.results[0].users and _goes_with(last.results[0].users[0], operation):
+        last = last.results[0].users[0]
+    group, pending = {last}, [last]
+    while pending and len(group) < MOST_TOGETHER:
+        for value in pending.pop().operands:
+            maker = None if value is None else value.defining_op
+            if maker is None or maker in group or len(group) == MOST_TOGETHER or not _goes_with(maker, last):
+                continue
+            if group.issuperset(maker.result.users):
+                group.add(maker)
+                pending.append(maker)
+    if operation not in group:
+        return ()
+    members, current = [last], last.previous
+    while current is not None and len(members) < len(group):
+        if current in group:
+            members.append(current)
+        current = current.previous
+    return tuple(reversed(members))
+
+
+def _goes_with(operation: Operation, other: Operation) -> bool:
+    """Whether an operation may be in one loop with another."""
+    fused = operation.name == "mm.fused" and operation.attributes["kind"] == "elementwise"
+    traits = operation.definition.traits
+    if len(operation.results) != 1 or not (fused or (Trait.ELEMENTWISE in traits and Trait.MOVEMENT not in traits)):
+        return False
+    return operation.parent is other.parent and shape_of(operation.result) == shape_of(other.results[0])
+
+
+def lower_together(low: Lowering, group: Group) -> bool:
+    """One loop for several operations that placement made, or that passes left apart."""
+    if low.opt_level < TOGETHER_LEVEL:
+        return False
+    operations: list[Operation] = []
+    alias: dict[Value, Value | None] = {}
+    for member in group:
+        inside, own, results = parts_of(member)
+        alias |= {argument: value if value is None else alias.get(value, value) for argument, value in own.items()}
+        if member.regions:
+            alias |= {made: alias.get(value, value) for made, value in zip(member.results, results)}
+        operations += inside
+    if refusal(operations, alias):
+        return False
+    _lower_loop(low, operations, alias, results, group[-1].results)
+    return True
+
+
+ELEMENTWISE = GroupRule(match_elementwise, lower_elementwise, lower_together)
+
+
+def _lower_loop(
+    low: Lowering,
+    operations: Sequence[Operation],
+    alias: Mapping[Value, Value | None],
+    results: Sequence[Value],
+    targets: Sequence[Value],
+) -> None:
     builder = ExpressionBuilder(alias)
     names = []
     for op in operations:
         if op.name != "mm.constant":
             builder.add(op)
             names.append(op.name.removeprefix("mm."))
-    emit_elementwise(low, builder, results, operation.results, names)
+    emit_elementwise(low, builder, results, targets, names)
 
 
 def emit_elementwise(
@@ -56,7 +128,7 @@ def emit_elementwise(
         view = operand_view(low, value, shape, order)
         strides = broadcast_strides(view, shape)
         assert strides is not None
-        operands.append(Operand(tensor_type(value).dtype.text, tuple(strides[axis] for axis in order)))
+        operands.append(Operand(tensor_type(value).dtype.text, tuple(strides[axis] for axis in order), view.offset))
         buffers.append(view.buffer)
     outputs = [low.result(value, order) for value in targets]
     physical = tuple(shape[axis] for axis in order)
@@ -75,11 +147,14 @@ def preferred_order(low: Lowering, values: Sequence[Value], shape: Shape) -> tup
 
 
 def operand_view(low: Lowering, value: Value, shape: Shape, order: Sequence[int]) -> View:
-    """A view to read an operand by: one of full shape in `order`, a smaller one where it lies."""
-    if shape_of(value) == shape:
-        return low.ordered(value, order)
+    """A view to read an operand by: where it lies, unless it is of full shape and the loop would jump in it."""
     view = low.view(value)
-    return view if view.offset == 0 else low.ordered(value, range(len(view.shape)))
+    if shape_of(value) != shape or view.lies_in(order):
+        return view
+    innermost = next((axis for axis in reversed(order) if shape[axis] != 1), None)
+    if innermost is not None and view.strides[innermost] == 1 and low.estimate(shape[innermost]) >= LONG_ROW:
+        return view
+    return low.ordered(value, order)
 
 
 def parts_of(operation: Operation) -> tuple[list[Operation], dict[Value, Value | None], list[Value]]:

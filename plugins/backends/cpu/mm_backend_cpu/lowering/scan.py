@@ -6,7 +6,7 @@ written through buffers that move by one slice in each repetition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from math import prod
 from typing import Any
@@ -39,8 +39,8 @@ def check_scan(operation: Operation, refusal: Callable[[Operation], str]) -> str
     return ""
 
 
-def lower_scan(low: Lowering, operation: Operation, lower: Callable[[Lowering, Operation], None]) -> None:
-    """Steps that repeat; `lower` appends those of an operation of the body."""
+def lower_scan(low: Lowering, operation: Operation, lower: Callable[[Lowering, Iterable[Operation]], None]) -> None:
+    """Steps that repeat; `lower` appends those of the body's operations."""
     body, attributes = operation.regions[0], operation.attributes
     states, scans = attributes["states"], attributes["scans"]
     operands: list[Value] = [value for value in operation.operands if value is not None]
@@ -61,9 +61,7 @@ def lower_scan(low: Lowering, operation: Operation, lower: Callable[[Lowering, O
         for argument, buffer, (_, _, backwards) in zip(arguments[states:], read, scanned):
             shape = shape_of(argument)
             low.define(argument, View.dense(moved(buffer, shape, *_travel(shape, repetitions, backwards)), shape))
-        for op in body.operations:
-            if op.name != "mm.constant":
-                lower(low, op)
+        lower(low, body.operations)
         for value, buffer, (_, _, backwards) in zip(body.outputs[states:], written, stacked):
             shape = shape_of(value)
             low.copy_dense(value, moved(buffer, shape, *_travel(shape, repetitions, backwards)))
