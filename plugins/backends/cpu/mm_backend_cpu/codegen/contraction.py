@@ -120,7 +120,7 @@ class _Writer:
         if 4 * self.extent.groups * outputs * self.extent.runs * length <= _AT_ONCE_BYTES:
             return 0
         tiles = blocking.block_rows * len(blocking.column_tiles) or divide_up(blocking.block_rows, blocking.tile_rows)
-        return ahead_step(blocking.vectors * isa.lanes, tiles)
+        return ahead_step(blocking.vectors * isa.lanes, tiles, max(self.tile_pixels()))
 
     def _known_columns(self) -> int:
         """Columns where tiles hold whole rows."""

@@ -20,6 +20,7 @@ _SHORT = frozenset(
 )
 
 _LINE_BYTES = 64  # of a cache
+_PIXELS_A_LINE = 6  # of a tile, for each line that a step prefetches
 
 NO_EPILOGUE = Epilogue()
 """Stores the sums as they are."""
@@ -66,8 +67,8 @@ class TileSpec:
     `columns` is the number of pixels of a row where tiles cover whole rows, and 0 where they lie within one row.
     `outputs` are the channels of a group, `output_step` the elements from one output pixel to the next in a row, and
     `output_row` those from one row to the next (default: rows follow each other). Rows of the right operand are one
-    panel apart unless it is `strided`. With an `ahead_step` (see that function) each step of the reduction prefetches a
-    line of the weights that come next, and moves on by so many bytes.
+    panel apart unless it is `strided`. With an `ahead_step` (see that function) each step of the reduction prefetches
+    lines of the weights that come next, and moves on by so many bytes.
     """
 
     vectors: int
@@ -87,14 +88,15 @@ class TileSpec:
         return self.columns == 0 or self.output_row is None
 
 
-def ahead_step(width: int, tiles: int) -> int:
-    """Bytes between prefetches, so that `tiles` tiles over one piece of weights fetch the next piece; 0: too few tiles.
+def ahead_step(width: int, tiles: int, pixels: int) -> int:
+    """Bytes between prefetches, so that `tiles` tiles over a piece of weights fetch the next piece; 0: too few pixels.
 
     Otherwise the first tile over every piece waits for memory while the others leave it idle: a tenth of the time of a
-    product of 128 rows. A line is asked for several times where tiles are many, which costs a load and no more.
+    product of 128 rows. A line is asked for several times where tiles are many, which costs a load and no more; a few
+    lines in one step where they are few, but then of enough `pixels` to hide that.
     """
     step = -(-4 * width // max(tiles, 1))
-    return step if step <= _LINE_BYTES else 0
+    return step if step <= _LINE_BYTES * max(1, pixels // _PIXELS_A_LINE) else 0
 
 
 class TileWriter:
@@ -131,7 +133,9 @@ class TileWriter:
         ahead, prefetch = "", ""
         if self.spec.ahead_step:
             ahead = ", const char* ahead"
-            prefetch = f"__builtin_prefetch(ahead, 0, 2), ahead += {self.spec.ahead_step};"
+            lines = range(0, self.spec.ahead_step, _LINE_BYTES)
+            fetch = " ".join(f"__builtin_prefetch(ahead + {offset}, 0, 2);" for offset in lines)
+            prefetch = f"{fetch} ahead += {self.spec.ahead_step};"
         return f"""
 static __attribute__((noinline)) void {self.name}{pixels}(
     const mm_call* call, const {arithmetic.element}* left, const {arithmetic.element}* w,

@@ -258,7 +258,7 @@ def generate_winograd(spec: ConvSpec, isa: Isa, chosen: WinogradCut | None = Non
     blocks = ceildiv(tiles, block)
     steps = Steps(row=channels, column=0, run="0")
     width = blocking.vectors * lanes
-    ahead = ahead_step(width, divide_up(block, blocking.tile_rows))
+    ahead = ahead_step(width, divide_up(block, blocking.tile_rows), blocking.tile_rows)
     writer = TileWriter(TileSpec(blocking.vectors, 1, width, width, steps, ahead_step=ahead), isa, parameters)
     panels = divide_up(spec.outputs, width)
     heights: tuple[int, ...] = (blocking.tile_rows, *powers_below(blocking.tile_rows))
