@@ -111,15 +111,19 @@ def test_what_follows_is_the_epilogue(arch: str, per_output: bool) -> None:
 
 
 @ARCHS
-def test_a_bias_of_integers_and_bytes_at_the_end(arch: str) -> None:
-    """As `QGemm` is written: everything is known, and nothing but bytes is stored."""
+@pytest.mark.parametrize("floats", [False, True])
+def test_a_bias_of_integers_and_a_quantization(arch: str, floats: bool) -> None:
+    """As `QGemm` is written: everything is known; bytes are stored, or floats that are whole steps."""
     network = mm.Network("qgemm")
     x = network.add_input("x", mm.uint8, (7, 32))
     sums = network.matmul_integer(x, integers("int8", 32, 20), np.uint8(117), np.int8(0))
     sums = network.add(sums, RNG.integers(-9000, 9000, 20).astype(np.int32))
     y = network.mul(network.cast(sums, to="float32"), np.float32(0.001))
     y = network.quantize(y, np.float32(0.4), np.uint8(128), to="uint8")
-    compare(network, y, arch, [integers("uint8", 7, 32)], ["ui8_gemm+add+cast+mul+quantize"], 1)
+    kernel, step = "ui8_gemm+add+cast+mul+quantize", 1.0
+    if floats:
+        y, kernel, step = network.dequantize(y, np.float32(0.4), np.uint8(128)), f"{kernel}+dequantize", 0.4
+    compare(network, y, arch, [integers("uint8", 7, 32)], [kernel], step * 1.001)
 
 
 @pytest.mark.parametrize("why", ["weights", "range", "rows"])

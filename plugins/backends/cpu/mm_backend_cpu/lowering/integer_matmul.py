@@ -20,7 +20,7 @@ from mm_backend_cpu.codegen.integer import MOST_TERMS
 from mm_backend_cpu.codegen.operations import VECTOR_TYPES
 from mm_backend_cpu.codegen.quads import ByteInput, centred, zero_point_share
 from mm_backend_cpu.codegen.strides import product
-from mm_backend_cpu.lowering.contraction import is_channel_vector, kernel_name, operands_of, root_and_tail
+from mm_backend_cpu.lowering.contraction import is_channel_vector, kernel_name, operands_of
 from mm_backend_cpu.lowering.elementwise import parts_of
 from mm_backend_cpu.lowering.epilogue import EpilogueBuilder, tail_of
 from mm_backend_cpu.lowering.expressions import refusal
@@ -52,7 +52,8 @@ class _Product:
 
 def _product(operation: Operation) -> _Product | str:
     """The product, or why it is none that the kernel here can compute."""
-    root, alias, rest = root_and_tail(operation)
+    operations, alias, _ = parts_of(operation)
+    root, *rest = (op for op in operations if op.name != "mm.constant")
     left, right, left_zero, right_zero = operands_of(root, alias, 4)
     assert left is not None
     assert right is not None
