@@ -24,7 +24,7 @@ _MAGIC = 0x4D4D435055303031
 _SPACES: tuple[str, ...] = get_args(Space)
 _ORIGINS = ("library", "object")
 _ARENA_END = -1  # Stands among pieces of the arena for the end of the last one.
-_ROOM = 8  # One part in so many is the room that a plan leaves for larger sizes.
+_ROOM = 4  # One part in so many is the room that a plan leaves for larger sizes.
 _KEPT_PLANS = 16
 
 
