@@ -19,7 +19,7 @@ def check(isa, x, expected, dims=None, **options):
     extents = {"batch": batch, "height": height, "width": width, "channels": channels}
     extents |= {"result_height": expected.shape[2], "result_width": expected.shape[3]} | options
     shape = (batch, *expected.shape[2:], channels)
-    (actual,) = run(pool(PoolSpec(**extents)), isa, [x.transpose(0, 2, 3, 1)], [(shape, np.float32)], dims)
+    (actual,) = run(pool(PoolSpec(**extents)), isa, [x.transpose(0, 2, 3, 1)], [(shape, x.dtype)], dims)
     np.testing.assert_allclose(actual.transpose(0, 3, 1, 2), expected, rtol=1e-6, atol=1e-6)
 
 
@@ -45,6 +45,17 @@ def test_max_pool(isa, shape, kernel, strides, pads, dilations, ceil):
     else:
         expected = np.zeros((0, shape[1], 4, 4), np.float32)
     check(isa, x, expected, kind="max", kernel=kernel, strides=strides, pads=pads * 2, dilations=dilations)
+
+
+@ISAS
+@pytest.mark.parametrize(("dtype", "name"), [(np.uint8, "ui8"), (np.int8, "i8")])
+@pytest.mark.parametrize("channels", [3, 64, 150, 330])
+def test_max_pool_of_bytes(isa, dtype, name, channels):
+    limits = np.iinfo(dtype)
+    x = np.random.default_rng(channels).integers(limits.min, limits.max + 1, (2, channels, 7, 6)).astype(dtype)
+    x[:, ::5] = limits.min
+    expected = torch.nn.functional.max_pool2d(torch.from_numpy(x.astype(np.float32)), 3, 2, 1).numpy().astype(dtype)
+    check(isa, x, expected, kind="max", kernel=(3, 3), strides=(2, 2), pads=(1,) * 4, dtype=name)
 
 
 @ISAS

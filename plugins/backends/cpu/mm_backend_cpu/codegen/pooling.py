@@ -14,6 +14,7 @@ from .rows import REDUCTIONS
 from .window_taps import taps_inside
 
 _CHANNELS = 256  # channels of a task, so that a global pool can be shared between threads too
+_BYTES = 64  # of a block whose maxima stay in a register, or a few
 _UNROLLED = 4  # vectors of channels with a running value each in registers
 
 
@@ -111,14 +112,28 @@ def pool(spec: PoolSpec) -> KernelSource:
 
 
 def _byte_maximum(spec: PoolSpec) -> str:
-    """C that pools all channels of a task; the compiler makes vectors of bytes of it."""
-    return f"""__builtin_memset(y, {BYTE_RANGES[spec.dtype][0]}, count);
-      for (int64_t a = top; a < bottom; a++)
-        for (int64_t b = left; b < right; b++) {{
-          const {C_TYPES[spec.dtype]}* restrict tap =
-            x + (a * {spec.dilations[0]} * width + b * {spec.dilations[1]}) * channels;
-          for (int64_t i = 0; i < count; i++) y[i] = tap[i] > y[i] ? tap[i] : y[i];
-        }}"""
+    """C that pools all channels of a task; the compiler makes vectors of bytes of it, and keeps those of a block."""
+    c_type = C_TYPES[spec.dtype]
+
+    def window(result: str, start: str, count: str) -> str:
+        return f"""__builtin_memset({result}, {BYTE_RANGES[spec.dtype][0]}, {count});
+        for (int64_t a = top; a < bottom; a++)
+          for (int64_t b = left; b < right; b++) {{
+            const {c_type}* restrict tap =
+              x + (a * {spec.dilations[0]} * width + b * {spec.dilations[1]}) * channels + {start};
+            for (int64_t k = 0; k < {count}; k++) {result}[k] = tap[k] > {result}[k] ? tap[k] : {result}[k];
+          }}"""
+
+    return f"""int64_t i = 0;
+      for (; i + {_BYTES} <= count; i += {_BYTES}) {{
+        {c_type} most[{_BYTES}];
+        {window("most", "i", str(_BYTES))}
+        __builtin_memcpy(y + i, most, {_BYTES});
+      }}
+      if (i < count) {{
+        {c_type}* restrict rest = y + i;
+        {window("rest", "i", "(count - i)")}
+      }}"""
 
 
 def _counted(spec: PoolSpec, name: str, start: str, extent: str, axis: int) -> str:
