@@ -138,11 +138,11 @@ def _limit(limit: float | None, unit: str) -> str:
     return "" if limit is None else f"< {limit:.3g} {unit}"
 
 
-def measured(name: str, results: Path, quick: bool) -> bool:
+def measured(name: str, results: Path, turns: Sequence[str]) -> bool:
     """Run the command of one section; whether it went well. A broken promise is a result like any other."""
     module, *words = shlex.split(MEASUREMENTS[name])
-    if quick and module == "benchmarks.run":
-        words += ["--rounds", "3", "--seconds", "0.3"]
+    if module == "benchmarks.run":
+        words += turns
     command = [sys.executable, "-m", module, *words, "--output", str(results / name)]
     return subprocess.run(command, check=False).returncode == 0 or module == "benchmarks.micro"
 
@@ -154,12 +154,15 @@ def measured(name: str, results: Path, quick: bool) -> bool:
     callback=chosen(tuple(MEASUREMENTS), {"all": tuple(MEASUREMENTS)}),
     help=f"first: all, or {', '.join(MEASUREMENTS)}",
 )
-@click.option("--quick", is_flag=True, help="few and short rounds, to try it out")
+@click.option("--rounds", type=int, help="turns of every engine; as many as the commands say if left out")
+@click.option("--seconds", type=float, help="length of one turn; as the commands say if left out")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 @click.option("--page", type=click.Path(path_type=Path, exists=True), default=PAGE, show_default=True)
-def main(measure: list[str], quick: bool, results: Path, page: Path) -> None:
+def main(measure: list[str], rounds: int | None, seconds: float | None, results: Path, page: Path) -> None:
     """Write the tables and plots of the page from what was measured."""
-    failed = [name for name in measure if not measured(name, results, quick)]
+    turns = [] if rounds is None else ["--rounds", str(rounds)]
+    turns += [] if seconds is None else ["--seconds", str(seconds)]
+    failed = [name for name in measure if not measured(name, results, turns)]
     page.write_text(written(page.read_text(encoding="utf-8"), results, page.parent / "images"), encoding="utf-8")
     click.echo(f"written: {page}")
     if failed:

@@ -49,7 +49,7 @@ def show(console: Console, rows: Sequence[Row]) -> None:
         style = "bold green" if row.engine == OURS else "red" if row.failure else None
         table.add_row(*cells(row), style=style, end_section=following is None or following.model != row.model)
     console.print(table)
-    ours = [row.vs_best_peer for row in rows if row.engine == OURS]
+    ours = [row.vs_best_peer for row in rows if row.engine == OURS and not math.isnan(row.vs_best_peer)]
     if len(ours) > 1:
         console.print(f"best peer / {OURS}, geometric mean of {len(ours)} models: {mean_ratio(ours):.3f}")
     for row in rows:

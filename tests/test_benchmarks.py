@@ -90,7 +90,6 @@ MARKS = "# Page\n\n<!-- engines -->\nold\n<!-- /engines -->\n\n<!-- other -->\nk
 
 
 def test_the_page_shows_what_was_measured(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     rows = []
     for model, ours in (("first", 0.010), ("second", 0.040)):
         times = {"mm": ours, "torch": 0.080, "ort": 0.020}
@@ -114,7 +113,6 @@ def test_the_page_shows_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_kernels_and_promises(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     settings = {"command": "python -m made.up", "cpu": "cpu", "threads": 2, "batch": 1}
     kernels = (Kernel("net", "conv: direct", 3, 0.009, 900_000_000, 1_000_000), Kernel("net", "copy", 1, 0.001, 0, 10))
     roofline = Roofline(settings, 200e9, 40e9, kernels)

@@ -1,4 +1,4 @@
-"""From ONNX to a model file by command: with an empty kernel cache, then with a full one."""
+"""From ONNX to a model file by command: with empty caches, with full ones, and with kernels timed."""
 
 from __future__ import annotations
 
@@ -17,30 +17,33 @@ LIMITS = {"resnet50": (20, 5), "bert_base": (40, 10)}
 
 
 def measure() -> list[Figure]:
-    return [figure for model in LIMITS for figure in both(model)]
+    return [figure for model in LIMITS for figure in builds(model)]
 
 
-def both(model: str) -> list[Figure]:
-    """Seconds of a first and a second build of one model, which give the same bytes."""
+def builds(model: str) -> list[Figure]:
+    """Seconds of a first and a second build of one model, which give the same bytes, and of one that times kernels."""
     source = zoo.build(model).path
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "model.mm"
-        environment = {**os.environ, "MM_CACHE_DIR": str(Path(folder) / "cache")}
-        cold = build(source, target, environment)
+        target, caches = Path(folder) / "model.mm", Path(folder) / "cache"
+        cold = build(source, target, caches)
         first = target.read_bytes()
-        warm = build(source, target, environment)
+        warm = build(source, target, caches)
         if target.read_bytes() != first:
             raise SystemExit(f"two builds of {model} gave different bytes")
+        timing = build(source, target, Path(folder) / "another", "--opt_level", "3")
     cold_limit, warm_limit = LIMITS[model]
     return [
         Figure(f"mm_build {model}, cold", cold, limit=cold_limit),
         Figure(f"mm_build {model}, warm kernel cache", warm, limit=warm_limit),
+        Figure(f"mm_build {model}, cold, --opt_level 3", timing),
     ]
 
 
-def build(source: Path, target: Path, environment: dict[str, str]) -> float:
-    """Seconds of one `mm_build`, start of the interpreter included."""
+def build(source: Path, target: Path, caches: Path, *options: str) -> float:
+    """Seconds of one `mm_build`, start of the interpreter included; kernels and their times are kept in `caches`."""
     command = [str(Path(sys.executable).parent / "mm_build"), str(source), "-o", str(target), "--backend", "cpu"]
     started = time.perf_counter()
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*command, *options], check=True, env={**os.environ, "MM_CACHE_DIR": str(caches)}, stdout=subprocess.DEVNULL
+    )
     return time.perf_counter() - started

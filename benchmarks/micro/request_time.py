@@ -52,8 +52,9 @@ def compared(case: Case, threads: int) -> Iterator[Figure]:
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
     times = in_turn({"mm": lambda: context.run(inputs), "ort": lambda: session.run(None, inputs)}, REPEATS)
-    yield Figure(f"{case}, {threads} threads, mm", times["mm"] * 1e6, times["ort"] * 1e6, "us")
-    yield Figure(f"{case}, {threads} threads, ONNX Runtime", times["ort"] * 1e6, unit="us")
+    label = f"{case}, {threads} thread{'s' * (threads > 1)}"
+    yield Figure(f"{label}, mm", times["mm"] * 1e6, times["ort"] * 1e6, "us")
+    yield Figure(f"{label}, ONNX Runtime", times["ort"] * 1e6, unit="us")
 
 
 def model(case: Case, weights: list[np.ndarray]) -> onnx.ModelProto:
