@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -24,8 +24,10 @@ _MAGIC = 0x4D4D435055303031
 _SPACES: tuple[str, ...] = get_args(Space)
 _ORIGINS = ("library", "object")
 _ARENA_END = -1  # Stands among pieces of the arena for the end of the last one.
-_ROOM = 4  # One part in so many is the room that a plan leaves for larger sizes.
 _KEPT_PLANS = 16
+_ALIGNMENT = 64  # bytes: sizes and offsets in the arena are multiples of it
+_EIGHTHS = 8  # Plans are scaled by multiples of an eighth, so that sizes beside each other have arenas of one size.
+_MOST_WASTE = 4  # A scaled plan may have at most one part in so many more than the sizes need.
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +232,8 @@ class _Words:
 class Binder:
     """Puts sizes in place of a program's symbols, as often as they change. What sizes have no part in is done once.
 
-    The arena of the first sizes is as small as can be. Sizes that differ get one with some room, which serves those
-    beside them as well: the next token of a text needs no new plan.
+    The arena of the first sizes is planned. That of others is the same plan on another scale where this wastes little,
+    as it does where all grow alike: the next token of a text needs no new plan.
     """
 
     def __init__(self, program: Program) -> None:
@@ -260,7 +262,7 @@ class Binder:
             if number not in moving and element not in places:
                 places.append(element)
         self._spans = self._live_spans()
-        self._plans: deque[_Planned] = deque(maxlen=_KEPT_PLANS)
+        self._plans: deque[_Plan] = deque(maxlen=_KEPT_PLANS)
 
     def bind(self, dims: Mapping[str, int], *, keep: bool = False) -> BoundProgram:
         """As `Program.bind`."""
@@ -275,13 +277,13 @@ class Binder:
                 reached[place] = max(reached.get(place, 0), count * itemsize)
         loops = self._bind_loops(dims, reached)
         sizes = {index: nbytes for (space, index), nbytes in sorted(reached.items()) if space == "arena"}
-        planned = self._planned(sizes, keep)
-        offsets = {**planned.offsets, _ARENA_END: planned.arena_bytes}
         try:
-            words = np.concatenate([self._words.filled(list(values.values()), offsets), np.array(loops, np.int64)])
+            offsets, arena_bytes = self._placed(sizes, keep)
+            ends = {**offsets, _ARENA_END: arena_bytes}
+            words = np.concatenate([self._words.filled(list(values.values()), ends), np.array(loops, np.int64)])
         except OverflowError as error:
             raise damaged("a size is beyond 64 bits") from error
-        return BoundProgram(words, planned.arena_bytes, planned.offsets, reached)
+        return BoundProgram(words, arena_bytes, offsets, reached)
 
     def _bind_loops(self, dims: Mapping[str, int], reached: dict[tuple[Space, int], int]) -> list[int]:
         """The words of all loops; `reached` grows by how far buffers move."""
@@ -319,35 +321,46 @@ class Binder:
                     numbers += [loop.first, loop.last - 1]
         return {piece: (min(numbers), max(numbers)) for piece, numbers in uses.items()}
 
-    def _planned(self, sizes: dict[int, int], keep: bool) -> _Planned:
-        """Where the pieces of the arena lie, `sizes` having the bytes of each; a plan made before if one suits."""
-        if keep:
-            return self._plan(sizes, {})
-        for planned in self._plans:
-            if planned.suits(sizes):
-                return planned
-        roomy = {piece: size + size // _ROOM for piece, size in sizes.items()} if self._plans else sizes
-        self._plans.append(self._plan(roomy, self._spans))
-        return self._plans[-1]
-
-    def _plan(self, sizes: dict[int, int], spans: Mapping[int, tuple[int, int]]) -> _Planned:
+    def _placed(self, sizes: Mapping[int, int], keep: bool) -> tuple[dict[int, int], int]:
+        """The offset of each piece of the arena and the bytes of all; `sizes` has the bytes of each."""
         whole = 0, len(self.program.steps)
-        planned = plan([Interval(size, *spans.get(piece, whole)) for piece, size in sizes.items()])
-        return _Planned(sizes, dict(zip(sizes, planned.offsets, strict=True)), planned.size)
+        spans = [whole if keep else self._spans.get(piece, whole) for piece in sizes]
+        units = np.array([-(-size // _ALIGNMENT) for size in sizes.values()], np.int64)
+        for known in () if keep else self._plans:
+            eighths = known.scale_for(units)
+            if eighths is not None:
+                return known.scaled(sizes, eighths)
+        exact = plan([Interval(size, *span) for size, span in zip(sizes.values(), spans, strict=True)], _ALIGNMENT)
+        if not keep:
+            self._plans.append(_Plan(units, np.array(exact.offsets, np.int64) // _ALIGNMENT, exact.size // _ALIGNMENT))
+        return dict(zip(sizes, exact.offsets, strict=True)), exact.size
 
 
 @dataclass(frozen=True, slots=True)
-class _Planned:
-    """The bytes of each piece of the arena, where it lies, and the bytes of them all."""
+class _Plan:
+    """Sizes and offsets of the pieces of an arena and the size of it all, in units of its alignment.
 
-    sizes: dict[int, int]
-    offsets: dict[int, int]
-    arena_bytes: int
+    Times any factor, and rounded down, the offsets are a plan for sizes up to as many times as large: what ends
+    where another begins still does so at the latest.
+    """
 
-    def suits(self, sizes: dict[int, int]) -> bool:
-        """Whether pieces of these sizes fit, and do not waste much more than the room that was left."""
-        fits = all(size <= self.sizes[piece] for piece, size in sizes.items())
-        return fits and sum(self.sizes.values()) * _ROOM <= sum(sizes.values()) * (_ROOM + 2)
+    sizes: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    end: int
+
+    def scale_for(self, sizes: npt.NDArray[np.int64]) -> int | None:
+        """The least factor, in eighths, that makes room for these sizes; None where it would waste too much."""
+        if (sizes[self.sizes == 0] > 0).any():
+            return None
+        factors = -(-sizes * _EIGHTHS // np.maximum(self.sizes, 1))
+        eighths = int(factors.max(initial=0))
+        room, needed = int(self.sizes.sum()) * eighths, int(sizes.sum()) * _EIGHTHS
+        return eighths if room * _MOST_WASTE <= needed * (_MOST_WASTE + 1) else None
+
+    def scaled(self, pieces: Iterable[int], eighths: int) -> tuple[dict[int, int], int]:
+        """Offset of each piece and size of the arena in bytes."""
+        offsets = self.offsets * eighths // _EIGHTHS * _ALIGNMENT
+        return dict(zip(pieces, offsets.tolist(), strict=True)), -(-self.end * eighths // _EIGHTHS) * _ALIGNMENT
 
 
 def run_kernel(
