@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref
-from mm_backend_cpu.codegen.operations import Attribute
+from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref, vectorizable
+from mm_backend_cpu.codegen.operations import VECTOR_TYPES, Attribute
 from mm_backend_cpu.lowering.contraction import is_channel_vector
-from mm_backend_cpu.lowering.expressions import ExpressionBuilder
+from mm_backend_cpu.lowering.expressions import ExpressionBuilder, refusal
 from mm_backend_cpu.lowering.lowering import Lowering, shape_of, tensor_type
 from mm_core.ir import Operation, Value
 from mm_core.types import Shape
@@ -22,6 +22,32 @@ def tail_of(result: Value, operations: Sequence[Operation], alias: Mapping[Value
     if operations:
         builder.read(operations[-1].result)
     return builder
+
+
+def refuse_tail(
+    result: Value,
+    operations: Sequence[Operation],
+    alias: Mapping[Value, Value | None],
+    channel_axis: int,
+    *,
+    spread: bool = False,
+) -> str:
+    """Why `operations` cannot be computed with the contraction that gives `result`; empty if they can.
+
+    Their operands are tensors of the result's shape or vectors over its channels, or single numbers if these are
+    `spread`.
+    """
+    if operations and (reason := refusal(operations, alias)):
+        return reason
+    tail, shape = tail_of(result, operations, alias), shape_of(result)
+    if not vectorizable(tail.expression, [tensor_type(value).dtype.text for value in tail.inputs]):
+        return "what follows the contraction has no vector form"
+    for value in tail.inputs[1:]:
+        if shape_of(value) == shape or is_channel_vector(value, shape, channel_axis):
+            continue
+        if not spread or any(dim != 1 for dim in shape_of(value)) or tensor_type(value).dtype.text not in VECTOR_TYPES:
+            return "an operand of what follows is neither a tensor of the result's shape nor a vector over channels"
+    return ""
 
 
 class EpilogueBuilder:

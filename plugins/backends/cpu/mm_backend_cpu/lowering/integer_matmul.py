@@ -14,16 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_backend_cpu.codegen.elementwise import ElementwiseSpec, Operand, elementwise
-from mm_backend_cpu.codegen.expression import Node, Ref, vectorizable
+from mm_backend_cpu.codegen.expression import Node, Ref
 from mm_backend_cpu.codegen.gemm import GemmSpec
 from mm_backend_cpu.codegen.integer import MOST_TERMS
-from mm_backend_cpu.codegen.operations import VECTOR_TYPES
 from mm_backend_cpu.codegen.quads import ByteInput, centred, zero_point_share
 from mm_backend_cpu.codegen.strides import product
-from mm_backend_cpu.lowering.contraction import is_channel_vector, kernel_name, operands_of
+from mm_backend_cpu.lowering.contraction import kernel_name, operands_of
 from mm_backend_cpu.lowering.elementwise import parts_of
-from mm_backend_cpu.lowering.epilogue import EpilogueBuilder, tail_of
-from mm_backend_cpu.lowering.expressions import refusal
+from mm_backend_cpu.lowering.epilogue import EpilogueBuilder, refuse_tail, tail_of
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, shape_of, tensor_type
 from mm_backend_cpu.tuning.problems import byte_gemm_problem
 from mm_core.ir import Operation, Value
@@ -80,18 +78,7 @@ def check_integer_matmul(operation: Operation) -> str:
     shape, (*_, result) = shape_of(parts.root.result), parts_of(operation)
     if len(result) != 1 or shape_of(result[0]) != shape:
         return "the fused region has more than one result, or one of another shape"
-    if parts.rest and (reason := refusal(parts.rest, parts.alias)):
-        return reason
-    tail = tail_of(parts.root.result, parts.rest, parts.alias)
-    dtypes = [tensor_type(value).dtype.text for value in tail.inputs]
-    if not vectorizable(tail.expression, dtypes):
-        return "what follows the product has no vector form"
-    for value in tail.inputs[1:]:
-        if shape_of(value) == shape or is_channel_vector(value, shape, len(shape) - 1):
-            continue
-        if any(dim != 1 for dim in shape_of(value)) or tensor_type(value).dtype.text not in VECTOR_TYPES:
-            return "an operand of what follows is neither a tensor of the result's shape nor a vector over channels"
-    return ""
+    return refuse_tail(parts.root.result, parts.rest, parts.alias, len(shape) - 1, spread=True)
 
 
 def lower_integer_matmul(low: Lowering, operation: Operation) -> None:

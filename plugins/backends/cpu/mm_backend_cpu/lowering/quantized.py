@@ -15,17 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_backend_cpu.codegen.conv import ConvSpec
-from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref, vectorizable
+from mm_backend_cpu.codegen.expression import Epilogue, Expression, Node, Ref
 from mm_backend_cpu.codegen.gemm import GemmSpec
 from mm_backend_cpu.codegen.integer import MOST_TERMS, refuse_byte_conv
 from mm_backend_cpu.codegen.operations import BYTE_RANGES
 from mm_backend_cpu.codegen.quads import ByteInput, centred, zero_point_share
 from mm_backend_cpu.codegen.strides import product
-from mm_backend_cpu.lowering.contraction import is_channel_vector
 from mm_backend_cpu.lowering.convolution import SMALL_CHANNELS
 from mm_backend_cpu.lowering.elementwise import parts_of
-from mm_backend_cpu.lowering.epilogue import EpilogueBuilder, tail_of
-from mm_backend_cpu.lowering.expressions import Grain, refusal, whole_tensor_grain
+from mm_backend_cpu.lowering.epilogue import EpilogueBuilder, refuse_tail, tail_of
+from mm_backend_cpu.lowering.expressions import Grain, whole_tensor_grain
 from mm_backend_cpu.lowering.lowering import Lowering, constant_data, outside, shape_of, tensor_type
 from mm_backend_cpu.lowering.view import channels_last_order
 from mm_backend_cpu.lowering.windows import Window, window_of
@@ -137,16 +136,7 @@ def _check_rest(parts: _Parts, operation: Operation, channel_axis: int) -> str:
     shape = shape_of(parts.root.result)
     if shape_of(operation.result) != shape:
         return "a quantized region whose result has another shape"
-    if reason := refusal(parts.rest, parts.alias) if parts.rest else "":
-        return reason
-    builder = tail_of(parts.root.result, parts.rest, parts.alias)
-    dtypes = [tensor_type(value).dtype.text for value in builder.inputs]
-    if not vectorizable(builder.expression, dtypes):
-        return "what follows the contraction has no vector form"
-    for value in builder.inputs[1:]:
-        if shape_of(value) != shape and not is_channel_vector(value, shape, channel_axis):
-            return "an operand of what follows is neither a tensor of the result's shape nor a vector over channels"
-    return ""
+    return refuse_tail(parts.root.result, parts.rest, parts.alias, channel_axis)
 
 
 def _epilogue(

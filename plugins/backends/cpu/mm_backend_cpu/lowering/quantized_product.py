@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mm_backend_cpu.codegen.byte_matmul import ByteMatmulSpec, ByteOperand, generate_byte_matmul
-from mm_backend_cpu.codegen.expression import vectorizable
 from mm_backend_cpu.codegen.integer import MOST_TERMS
 from mm_backend_cpu.codegen.operations import BYTE_RANGES
-from mm_backend_cpu.lowering.contraction import is_channel_vector, kernel_name, matrix_strides_of, matrix_view
+from mm_backend_cpu.lowering.contraction import kernel_name, matrix_strides_of, matrix_view
 from mm_backend_cpu.lowering.elementwise import parts_of
-from mm_backend_cpu.lowering.epilogue import EpilogueBuilder, tail_of
-from mm_backend_cpu.lowering.expressions import Grain, refusal, whole_tensor_grain
+from mm_backend_cpu.lowering.epilogue import EpilogueBuilder, refuse_tail, tail_of
+from mm_backend_cpu.lowering.expressions import Grain, whole_tensor_grain
 from mm_backend_cpu.lowering.lowering import Lowering, outside, shape_of, tensor_type
 from mm_backend_cpu.lowering.quantized import leading_factor
 from mm_backend_cpu.lowering.view import View
@@ -82,15 +81,7 @@ def check_quantized_product(operation: Operation) -> str:
         for dim, target in zip(reversed(operand[:-2]), reversed(shape[:-2])):
             if dim not in (1, target):
                 return "whether a batch dimension is broadcast is known only when running"
-    if parts.rest and (reason := refusal(parts.rest, parts.alias)):
-        return reason
-    tail = tail_of(parts.root.result, parts.rest, parts.alias)
-    if not vectorizable(tail.expression, [tensor_type(value).dtype.text for value in tail.inputs]):
-        return "what follows the product has no vector form"
-    for value in tail.inputs[1:]:
-        if shape_of(value) != shape and not is_channel_vector(value, shape, len(shape) - 1):
-            return "an operand of what follows is neither a tensor of the result's shape nor a vector over channels"
-    return ""
+    return refuse_tail(parts.root.result, parts.rest, parts.alias, len(shape) - 1)
 
 
 def lower_quantized_product(low: Lowering, operation: Operation) -> None:
