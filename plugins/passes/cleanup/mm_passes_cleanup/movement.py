@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+from operator import mul
+
 import numpy as np
 
 from mm_core.ir import Operation, Value
@@ -84,6 +87,70 @@ def transpose_of_transpose(rewriter: Rewriter, operation: Operation) -> Reason |
     combined = tuple(first[axis] for axis in _permutation(operation))
     rewriter.replace(operation, [rewriter.transpose(inner.operands[0], permutation=combined)])
     return None
+
+
+@rule("mm.transpose")
+def transposes_around_reshape(rewriter: Rewriter, operation: Operation) -> Reason | None:
+    """Axes that are moved, joined with a part of others, and moved again: cut into parts, they move once.
+
+    Only where a reshape cuts across axes, as where an image becomes patches: else it may belong to what is to be found.
+    """
+    reshape = None if operation.operands[0] is None else operation.operands[0].defining_op
+    if reshape is None or reshape.name != "mm.reshape" or reshape.operands[0] is None:
+        return None
+    inner = reshape.operands[0].defining_op
+    if inner is None or inner.name != "mm.transpose":
+        return None
+    before, after = (_static(shape_of(value)) for value in (inner.result, reshape.result))
+    if before is None or after is None or 0 in before:
+        return "a size is unknown, or zero"
+    parts = _common_parts(before, after)
+    if parts is None:
+        return None
+    if len(inner.result.uses) > 1 or len(reshape.result.uses) > 1:
+        return "what lies between is used elsewhere too"
+    sizes, of_before, of_after = parts
+    first = _permutation(inner)
+    # The parts in the order of the first operand's axes, and where each part lies there.
+    source = [part for axis in range(len(first)) for part in of_before[first.index(axis)]]
+    moved = [source.index(part) for axis in _permutation(operation) for part in of_after[axis]]
+    rewriter.absorb(inner, reshape)
+    cut = rewriter.reshape(inner.operands[0], np.array([sizes[part] for part in source], np.int64))
+    result = rewriter.transpose(cut, permutation=tuple(moved))
+    target = np.array(shape_of(operation.result), np.int64)
+    rewriter.replace(operation, [rewriter.reshape(result, target)])
+    return None
+
+
+def _static(shape: tuple[Dim, ...] | None) -> tuple[int, ...] | None:
+    sizes = tuple(dim for dim in shape or () if isinstance(dim, int))
+    return sizes if shape is not None and len(sizes) == len(shape) else None
+
+
+def _common_parts(
+    before: tuple[int, ...], after: tuple[int, ...]
+) -> tuple[list[int], list[list[int]], list[list[int]]] | None:
+    """Sizes of parts that make up the axes of both shapes, and the numbers of the parts of each axis.
+
+    None where sizes do not divide each other, and where no axis overlaps with part of another: such a reshape only
+    joins axes and takes others apart.
+    """
+    ends = [list(accumulate(shape, mul)) for shape in (before, after)]
+    borders = sorted({*ends[0], *ends[1]})
+    if any(large % small for small, large in pairwise([1, *borders])):
+        return None
+    sizes = [large // small for small, large in pairwise([1, *borders])]
+
+    def parts_of(shape_ends: list[int]) -> list[list[int]]:
+        spans = pairwise([1, *shape_ends])
+        return [[k for k, border in enumerate(borders) if start < border <= end] for start, end in spans]
+
+    of_before, of_after = parts_of(ends[0]), parts_of(ends[1])
+    across = any(
+        len(parts) > 1 and any(set(parts) & set(other) and not set(other) <= set(parts) for other in of_after)
+        for parts in of_before
+    )
+    return (sizes, of_before, of_after) if across else None
 
 
 def _permutation(operation: Operation) -> tuple[int, ...]:
@@ -238,6 +305,6 @@ PATTERNS: tuple[Rule, ...] = (
 
 RULES: tuple[Rule, ...] = (
     moves_nothing, as_reshape, reshape_to_constant, reshape_of_reshape, transpose_in_place, transpose_of_transpose,
-    slice_of_everything, split_into_one, concat_of_one, concat_of_concat, broadcast_by_itself, pad_of_nothing,
-    *PATTERNS,
+    transposes_around_reshape, slice_of_everything, split_into_one, concat_of_one, concat_of_concat,
+    broadcast_by_itself, pad_of_nothing, *PATTERNS,
 )  # fmt: skip

@@ -159,6 +159,25 @@ def test_random_networks_keep_their_results_to_the_bit(network: mm.Network, seed
     assert not [what for what in again.counts if not what.startswith("refine-types")], again
 
 
+MOVES = {  # shape, the first permutation, the shape between, the second permutation, transposes that are left
+    "patches of an image": ((2, 3, 8, 2, 6, 2), (0, 1, 2, 4, 3, 5), (2, 3, 48, 4), (0, 3, 2, 1), 2),
+    "joined with a part": ((12, 2, 4, 2), (0, 2, 1, 3), (1, 3, 16, 4), (0, 3, 2, 1), 1),
+    "a part of the last": ((4, 6, 5), (1, 0, 2), (6, 2, 10), (2, 0, 1), 1),
+    "only joined": ((2, 3, 4, 5), (0, 2, 1, 3), (8, 15), (1, 0), 2),
+    "fractions": ((4, 6, 5), (1, 0, 2), (8, 15), (1, 0), 2),
+}
+
+
+@pytest.mark.parametrize("case", MOVES)
+def test_axes_that_a_reshape_cuts_across_move_once(case: str) -> None:
+    shape, first, between, second, left = MOVES[case]
+    network = mm.Network("moves")
+    x = network.transpose(network.add_input("x", mm.float32, shape), permutation=first)
+    network.mark_output(network.transpose(network.reshape(x, np.array(between)), permutation=second), "y")
+    passcheck(CLEANUP, network)
+    assert names(network).count("transpose") == left
+
+
 @pytest.mark.serial
 def test_ten_thousand_operations_with_little_to_do_are_quick() -> None:
     import time
