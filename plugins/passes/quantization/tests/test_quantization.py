@@ -173,3 +173,16 @@ def test_products_of_what_is_computed() -> None:
     (product,) = (operation for operation in found if operation.attributes["kind"] == "quantized_product")
     inside = [operation.name for operation in product.regions[0].operations if operation.name != "mm.constant"]
     assert inside == ["mm.dequantize", "mm.dequantize", "mm.matmul", "mm.quantize", "mm.dequantize"]
+
+
+@pytest.mark.parametrize("loop", [True, False])
+def test_bytes_lie_between_a_product_and_a_loop(loop: bool) -> None:
+    """A loop dequantizes what it reads; other readers get floats. The mask broadcasts, so that it is no epilogue."""
+    network = mm.Network("between")
+    x, mask = (network.add_input(name, mm.float32, shape) for name, shape in (("x", (2, 3, 4)), ("m", (3, 4))))
+    y = step(network, network.linear(step(network, x), weights(network, 4, 4)))
+    network.mark_output(network.add(y, mask) if loop else network.softmax(y, axis=-1), "y")
+    passcheck(str(default_pipeline()), network, 1e-5, nan=False)
+    product = next(op for op in network.operations if op.regions and op.attributes["kind"] == "quantized_matmul")
+    last = list(product.regions[0].operations)[-1].name
+    assert last == ("mm.quantize" if loop else "mm.dequantize")
