@@ -55,16 +55,19 @@ def lower_reshape(low: Lowering, operation: Operation) -> None:
 def _order_for_reshape(low: Lowering, view: View, shape: Shape) -> tuple[int, ...]:
     """The order of axes to copy a view in before it is reshaped.
 
-    Axes that become others together must follow one another. Where they already lie side by side in memory, or the
-    innermost axis stays by itself as channels do, such groups keep their order; else the order is row-major.
+    Axes that become others together must follow one another. The order is row-major unless that moves what is
+    innermost: then, where such groups already lie side by side in memory, or the innermost axis is one by itself as
+    channels are, they keep their order.
     """
     groups = {axis: number for number, (mine, _) in enumerate(matching_groups(view.shape, shape)) for axis in mine}
     in_memory = _order_in_memory(low, view)
     if groups and in_memory is not None:
         inner_first = list(dict.fromkeys(groups[axis] for axis in reversed(in_memory)))
         runs = [key for key, _ in groupby(in_memory, key=lambda axis: groups[axis])]
-        alone = sum(groups[axis] == inner_first[0] for axis in in_memory if view.shape[axis] != 1) == 1
-        if len(runs) == len(inner_first) or alone:
+        long = [axis for axis, dim in enumerate(view.shape) if dim != 1]
+        alone = sum(groups[axis] == inner_first[0] for axis in long) == 1
+        moves = bool(long) and groups[long[-1]] != inner_first[0]
+        if moves and (len(runs) == len(inner_first) or alone):
             return tuple(axis for group in reversed(inner_first) for axis in sorted(groups) if groups[axis] == group)
     return tuple(range(len(view.shape)))
 
