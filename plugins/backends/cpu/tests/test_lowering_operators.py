@@ -327,6 +327,13 @@ CASES = {
         (2, 3, 7, 4),
     ),
     "attention_grouped": case(lambda g, q, k, v: g.attention(q, k, v), (1, 4, 5, 8), (1, 2, 7, 8), (1, 2, 7, 8)),
+    "dynamic_quantize": case(
+        lambda g, x: [
+            *(quantized := g.dynamic_quantize(x)),
+            g.matmul_integer(quantized[0], np.arange(30, dtype=np.uint8).reshape(5, 6), quantized[2]),
+        ],
+        (3, 5),
+    ),
     "resize": case(
         lambda g, x: [g.resize(x, np.array([1, 3, 8, 9]), mode=m) for m in ("nearest", "linear")], (1, 3, 4, 5)
     ),

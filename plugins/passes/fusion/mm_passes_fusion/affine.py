@@ -186,7 +186,7 @@ def batch_norm_apart(rewriter: Rewriter, operation: Operation) -> Reason | None:
     if any(user.name == "mm.conv" for user in operation.result.users):
         return None
     shape = shape_of(x)
-    if shape is None or len(shape) < 2 or operation.result.type.dtype.name != "float32":
+    if shape is None or len(shape) < 2 or x.type.dtype.name != "float32":  # type: ignore[union-attr]
         return "only images in float32 are scaled and shifted as well by two operations"
     affine = batch_norm_affine(operation)
     if not isinstance(affine, Affine):

@@ -113,11 +113,8 @@ def _scales(operation: Operation) -> list[float | None] | str:
         return scales
     bounds = known_value(operation.operand("sizes"))
     assert bounds is not None
-    ratios = [
-        bound / shape[axis]
-        for bound, axis in zip(bounds, axes)
-        if isinstance(bound, int) and isinstance(shape[axis], int)
-    ]
+    pairs = ((bound, shape[axis]) for bound, axis in zip(bounds, axes))
+    ratios = [after / before for after, before in pairs if isinstance(after, int) and isinstance(before, int)]
     if len(ratios) < len(axes):
         return "a common scale known only when running"
     choose = min if operation.attributes["keep_aspect_ratio_policy"] == "not_larger" else max
