@@ -94,9 +94,10 @@ def test_argmax_and_argmin(dtype: Any) -> None:
     assert run_kernel("argmin", [holes], [(np.int64, ())], [0, 0])[0] == np.argmin(holes) == 1
 
 
+@pytest.mark.parametrize("inner", [1, 4, 150])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64, np.int8])
-def test_cumsum(dtype: Any) -> None:
-    x = np.random.default_rng(3).integers(-9, 9, (3, 6, 4)).astype(dtype)
+def test_cumsum(dtype: Any, inner: int) -> None:
+    x = np.random.default_rng(3).integers(-9, 9, (3, 6, inner)).astype(dtype)
     for axis, exclusive, reverse in itertools.product(range(3), (0, 1), (0, 1)):
         source = np.flip(x, axis) if reverse else x
         expected = np.cumsum(source, axis, dtype=dtype)

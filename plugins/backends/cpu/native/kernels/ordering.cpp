@@ -56,24 +56,39 @@ Prepared arg(const Signature& s) {
   });
 }
 
-template <class T>
-void run_cumsum(const mm_call* call, int64_t begin, int64_t end, void*) {
+// Sums of up to `kMost` lines that lie beside each other: memory is walked in the order in which it lies.
+template <class T, int64_t kMost>
+void sum_lines(const T* x, T* y, const Lines& lines, int64_t count, bool exclusive, bool reversed) {
   using C = Compute<T>;
-  const Lines lines(input_desc(call, 0), call->params[0]);
-  const bool exclusive = call->params[1] != 0, reversed = call->params[2] != 0;
-  for (int64_t task = begin; task < end; ++task) {
-    const T* x = input<T>(call, 0) + lines.start(task);
-    T* y = output<T>(call, 0) + lines.start(task);
-    C total = 0;
-    for (int64_t k = 0; k < lines.length; ++k) {
-      const int64_t at = (reversed ? lines.length - 1 - k : k) * lines.inner;
+  C totals[kMost] = {};
+  for (int64_t k = 0; k < lines.length; ++k) {
+    const int64_t row = (reversed ? lines.length - 1 - k : k) * lines.inner;
+    for (int64_t line = 0; line < (kMost == 1 ? 1 : count); ++line) {
+      C& total = totals[line];
       const C before = total;
       if constexpr (std::is_integral_v<C>) {
-        total = static_cast<C>(static_cast<uint64_t>(total) + static_cast<uint64_t>(load(x[at])));
+        total = static_cast<C>(static_cast<uint64_t>(total) + static_cast<uint64_t>(load(x[row + line])));
       } else {
-        total += load(x[at]);
+        total += load(x[row + line]);
       }
-      y[at] = store<T>(exclusive ? before : total);
+      y[row + line] = store<T>(exclusive ? before : total);
+    }
+  }
+}
+
+template <class T>
+void run_cumsum(const mm_call* call, int64_t begin, int64_t end, void*) {
+  constexpr int64_t kMost = 64;
+  const Lines lines(input_desc(call, 0), call->params[0]);
+  const bool exclusive = call->params[1] != 0, reversed = call->params[2] != 0;
+  for (int64_t task = begin, count; task < end; task += count) {
+    const T* x = input<T>(call, 0) + lines.start(task);
+    T* y = output<T>(call, 0) + lines.start(task);
+    count = std::min({end - task, lines.inner - task % lines.inner, kMost});
+    if (count == 1) {
+      sum_lines<T, 1>(x, y, lines, count, exclusive, reversed);
+    } else {
+      sum_lines<T, kMost>(x, y, lines, count, exclusive, reversed);
     }
   }
 }
