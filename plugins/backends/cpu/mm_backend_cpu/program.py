@@ -49,7 +49,8 @@ class Step:
     """One kernel: `library:<name>` or `object:<number>`, with numbers of the buffers it reads and writes (-1: absent).
 
     `tasks` is how many independent pieces its work has (-1 for library kernels, which know), `scratch` the bytes that
-    each thread needs beside, `label` names the user's nodes in errors and profiles.
+    each thread needs beside, `label` names the user's nodes in errors and profiles. With `in_place` the first output
+    takes the memory of that input, which nobody reads afterwards.
     """
 
     kernel: str
@@ -59,6 +60,7 @@ class Step:
     tasks: Dim = -1
     scratch: Dim = 0
     label: str = ""
+    in_place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class Program:
                     _dims_to_json(s.params),
                     _dims_to_json((s.tasks, s.scratch)),
                     s.label,
+                    *([] if s.in_place is None else [s.in_place]),
                 ]
                 for s in self.steps
             ],
@@ -159,8 +162,9 @@ class Program:
                     tasks,
                     scratch,
                     _text(label),
+                    _place(in_place, inputs),
                 )
-                for kernel, inputs, outputs, params, size, label in fields["steps"]
+                for kernel, inputs, outputs, params, size, label, *in_place in fields["steps"]
                 for tasks, scratch in [_dims_from_json(size)]
             )
             loops = tuple(
@@ -262,6 +266,7 @@ class Binder:
             if number not in moving and element not in places:
                 places.append(element)
         self._spans = self._live_spans()
+        self._shared = self._shared_pieces()
         self._plans: deque[_Plan] = deque(maxlen=_KEPT_PLANS)
 
     def bind(self, dims: Mapping[str, int], *, keep: bool = False) -> BoundProgram:
@@ -321,16 +326,39 @@ class Binder:
                     numbers += [loop.first, loop.last - 1]
         return {piece: (min(numbers), max(numbers)) for piece, numbers in uses.items()}
 
+    def _shared_pieces(self) -> dict[int, int]:
+        """Of each piece whose memory is another's, because a step works in place, the one that it stands for."""
+        shared: dict[int, int] = {}
+        for step in self.program.steps:
+            if step.in_place is not None:
+                source, target = (self.program.buffers[n] for n in (step.inputs[step.in_place], step.outputs[0]))
+                if source.space == target.space == "arena" and source.index != target.index:
+                    shared[target.index] = shared.get(source.index, source.index)
+        return shared
+
     def _placed(self, sizes: Mapping[int, int], keep: bool) -> tuple[dict[int, int], int]:
         """The offset of each piece of the arena and the bytes of all; `sizes` has the bytes of each."""
         whole = 0, len(self.program.steps)
-        spans = [whole if keep else self._spans.get(piece, whole) for piece in sizes]
+        needed: dict[int, int] = {}
+        spans: dict[int, tuple[int, int]] = {}
+        for piece, size in sizes.items():
+            owner = piece if keep else self._shared.get(piece, piece)
+            first, last = whole if keep else self._spans.get(piece, whole)
+            spans[owner] = min(first, spans.get(owner, whole[::-1])[0]), max(last, spans.get(owner, whole[::-1])[1])
+            needed[owner] = max(size, needed.get(owner, 0))
+        offsets, end = self._planned(needed, spans, keep)
+        return {piece: offsets[piece if keep else self._shared.get(piece, piece)] for piece in sizes}, end
+
+    def _planned(
+        self, sizes: Mapping[int, int], spans: Mapping[int, tuple[int, int]], keep: bool
+    ) -> tuple[dict[int, int], int]:
+        """The same of pieces that share nothing, by a plan that was made before if one fits."""
         units = np.array([-(-size // _ALIGNMENT) for size in sizes.values()], np.int64)
         for known in () if keep else self._plans:
             eighths = known.scale_for(units)
             if eighths is not None:
                 return known.scaled(sizes, eighths)
-        exact = plan([Interval(size, *span) for size, span in zip(sizes.values(), spans, strict=True)], _ALIGNMENT)
+        exact = plan([Interval(size, *spans[piece]) for piece, size in sizes.items()], _ALIGNMENT)
         if not keep:
             self._plans.append(_Plan(units, np.array(exact.offsets, np.int64) // _ALIGNMENT, exact.size // _ALIGNMENT))
         return dict(zip(sizes, exact.offsets, strict=True)), exact.size
@@ -429,6 +457,16 @@ def _integer(value: Any) -> int:
     if type(value) is not int:
         raise ValueError(f"{type(value).__name__} where an integer belongs")
     return value
+
+
+def _place(value: list[Any], inputs: Sequence[int]) -> int | None:
+    """The position of an input, in a list that may be empty."""
+    if not value:
+        return None
+    (position,) = map(_integer, value)
+    if position not in range(len(inputs)):
+        raise ValueError("a step works in place of an input that it does not have")
+    return position
 
 
 def _text(value: Any) -> str:

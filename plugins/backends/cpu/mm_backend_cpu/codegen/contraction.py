@@ -79,6 +79,7 @@ def contraction_source(contraction: Contraction, isa: Isa, parameters: Parameter
         scratch_bytes=4 * (writer.partial_elements() + contraction.packed_elements + contraction.strip_elements),
         params=tuple(parameters.dims),
         note=blocking.note,
+        in_place=contraction.epilogue.tensor_positions(2),
     )
 
 
@@ -224,9 +225,9 @@ const char* ahead = (const char*)(w + depth * right_step);"""
         tile_rows, tail_rows = self.blocking.tile_rows, self.blocking.tail_rows
         kept = sum(tail_rows) if isinstance(self.extent.rows, int) else 0
         lines = [f"const int64_t whole = rows % {tile_rows} ? rows - {kept} : rows;", "int64_t r = 0;"]
-        for height, stop in ((tile_rows, "whole"), *((height, "rows") for height in dict.fromkeys(tail_rows))):
+        for height, end in ((tile_rows, "whole"), *((height, "rows") for height in dict.fromkeys(tail_rows))):
             call = self._call(height * self._known_columns(), "0", f"r * {row}")
-            lines += [f"for (; r + {height} <= {stop}; r += {height}{ahead})", f"  {call}"]
+            lines += [f"for (; r + {height} <= {end}; r += {height}{ahead})", f"  {call}"]
         return "\n".join(lines)
 
     def _call(self, pixels: int, column: str, offset: str) -> str:

@@ -66,6 +66,10 @@ class Epilogue:
         """The dtype of what is stored."""
         return (self.input_dtypes[:1] + infer_dtypes(self.expression, self.input_dtypes))[-1]
 
+    def tensor_positions(self, first: int) -> tuple[int, ...]:
+        """Which inputs of a kernel are the tensors, where the first vector or tensor is input `first`."""
+        return tuple(range(first + self.channel_inputs, first + self.channel_inputs + self.tensor_inputs))
+
     def emit(self, inputs: Sequence[str], prefix: str = "e") -> tuple[str, str]:
         """Vector statements and the name of the result, from the C names of the input vectors in the order above."""
         if not self.expression:

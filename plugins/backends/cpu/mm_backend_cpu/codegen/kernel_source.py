@@ -14,7 +14,8 @@ class KernelSource:
     """C code of one kernel, `static void <symbol>(const mm_call*, int64_t begin, int64_t end, void* scratch)`.
 
     `tasks` and `scratch_bytes` (a thread's) are evaluated when sizes are known; so are `params`, which reach the code
-    as `call->params`. `note` says in a few words which variant was chosen. Equal kernels have equal symbols.
+    as `call->params`. `note` says in a few words which variant was chosen. Equal kernels have equal symbols. The output
+    may take the memory of any of the inputs at the positions `in_place`: each element is read before it is stored.
     """
 
     symbol: str
@@ -23,6 +24,7 @@ class KernelSource:
     scratch_bytes: Dim
     params: tuple[Dim, ...]
     note: str
+    in_place: tuple[int, ...] = ()
 
 
 class Parameters:
@@ -49,11 +51,18 @@ _NAME = "KERNEL_NAME"
 
 
 def kernel_source(
-    kind: str, code: str, *, tasks: Dim, scratch_bytes: Dim = 0, params: tuple[Dim, ...] = (), note: str = ""
+    kind: str,
+    code: str,
+    *,
+    tasks: Dim,
+    scratch_bytes: Dim = 0,
+    params: tuple[Dim, ...] = (),
+    note: str = "",
+    in_place: tuple[int, ...] = (),
 ) -> KernelSource:
     """Name a kernel after its content: every `KERNEL_NAME` in `code` becomes the symbol."""
     symbol = f"mm_{kind}_{hashlib.sha256(code.encode()).hexdigest()[:16]}"
-    return KernelSource(symbol, code.replace(_NAME, symbol), tasks, scratch_bytes, params, note)
+    return KernelSource(symbol, code.replace(_NAME, symbol), tasks, scratch_bytes, params, note, in_place)
 
 
 def joined(kind: str, parts: Sequence[KernelSource]) -> KernelSource:

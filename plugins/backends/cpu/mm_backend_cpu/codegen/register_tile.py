@@ -148,6 +148,7 @@ static __attribute__((noinline)) void {self.name}{pixels}(
   }} else {{
     {" ".join(f"{name} = {load_vector(f'partial + {offset}', self.sum)};" for name, offset in flat)}
   }}
+{self._early(pixels)}
   for (; run < run_end; run++) {{
     const {arithmetic.element}* x = left + ({steps.run}) + start * {element};
     for (int64_t k = start; k < end; k++, x += {element}, w += {w_step}) {{
@@ -163,6 +164,17 @@ static __attribute__((noinline)) void {self.name}{pixels}(
 {self.store(accumulators)}
 }}
 """
+
+    def _early(self, pixels: int) -> str:
+        """Prefetches of what the epilogue will read: a tensor as large as the output is seldom in the nearest cache."""
+        vectors = range(0, self.width, self.isa.lanes)
+        fetch = [
+            f"__builtin_prefetch({name} + {self._output_offset(str(pixel))} + {vector});"
+            for name in self.tensor_names
+            for pixel in range(pixels)
+            for vector in vectors
+        ]
+        return f"  if (last) {{ {' '.join(fetch)} }}" if fetch else ""
 
     def call(self, pixels: int, left: str, partial: str, output: str, extra: list[str]) -> str:
         """A call, where `w`, `run`, `run_end`, `start`, `stop`, `right_step`, `first`, `last`, `valid` are declared,

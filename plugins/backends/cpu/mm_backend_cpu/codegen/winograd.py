@@ -318,6 +318,7 @@ static void KERNEL_NAME(const mm_call* call, int64_t begin, int64_t end, void* s
         "winograd", code, tasks=spec.images * (blocks * panels),
         scratch_bytes=4 * (channels + components * block * (channels + width)),
         params=tuple(parameters.dims), note=f"{algorithm}, {chosen.note}",
+        in_place=spec.epilogue.tensor_positions(2),
     )  # fmt: skip
     return WinogradKernel(source, PanelLayout(1, components * channels, spec.outputs, width), algorithm)
 

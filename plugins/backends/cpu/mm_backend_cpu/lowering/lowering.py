@@ -326,6 +326,7 @@ class Lowering:
             target = self._buffer(Buffer("output", index, tensor_type(value).dtype.text, shape))
             self.reordered(view, tensor_type(value).dtype.text, range(len(shape)), target)
         self._drop_unread()
+        self._work_in_place()
         borders = len(self.part.arguments), len(self.part.outputs)
         return Program(tuple(self.buffers), tuple(self.steps), *borders, tuple(self.loops))
 
@@ -355,6 +356,33 @@ class Lowering:
         self.sources = {names[number]: self.sources[names[number]] for number in used}
         order = {f"object:{old}": f"object:{new}" for new, old in enumerate(used)}
         self.steps = [replace(step, kernel=order.get(step.kernel, step.kernel)) for step in self.steps]
+
+    def _work_in_place(self) -> None:
+        """Let results take the memory of an operand whose last reader computes them, where its kernel can."""
+        sources = list(self.sources.values())
+        uses: dict[int, list[int]] = {}  # of each piece of the arena, the steps, one for each operand
+        for number, step in enumerate(self.steps):
+            for buffer in (self.buffers[operand] for operand in (*step.inputs, *step.outputs) if operand >= 0):
+                if buffer.space == "arena":
+                    uses.setdefault(buffer.index, []).append(number)
+        repeated = {number for loop in self.loops for number in range(loop.first, loop.last)}
+        for number, step in enumerate(self.steps):
+            origin, _, kernel = step.kernel.partition(":")
+            if origin != "object" or number in repeated:
+                continue
+            target = self.buffers[step.outputs[0]]
+            for position in sources[int(kernel)].in_place:
+                operand = self.buffers[step.inputs[position]]
+                if (
+                    operand.space == target.space == "arena"
+                    and operand.index != target.index
+                    and (operand.dtype, product(operand.shape)) == (target.dtype, product(target.shape))
+                    and uses[operand.index][-1] == number
+                    and uses[operand.index].count(number) == 1
+                    and uses[target.index][0] == number
+                ):
+                    self.steps[number] = replace(step, in_place=position)
+                    break
 
     def _read_by(self, numbers: Iterable[int]) -> set[int]:
         """Pieces of the arena that steps read."""
