@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -549,72 +548,3 @@ def test_special_values(name: str, opt_level: int) -> None:
     if name in SIGNED:
         numbers = ~np.isnan(wanted)
         np.testing.assert_array_equal(np.signbit(got[numbers]), np.signbit(wanted[numbers]))
-
-
-@pytest.mark.usefixtures("always_generate")
-@pytest.mark.parametrize(
-    ("build", "shapes"),
-    [
-        case(lambda g, x: g.relu(x), (1, 300)),
-        case(lambda g, x, y: g.concat(x, y, axis=1), (3, 1, 40), (3, 1, 40)),
-        case(lambda g, x, y: g.concat(x, y, axis=2), (1, 4, 7, 16), (1, 4, 1, 16)),
-        case(lambda g, x: g.pad(x, pads=(0, 0, 1, 0, 0, 1)), (1, 5, 30)),
-        case(lambda g, x: g.reduce_sum(x, axes=(2,), keepdims=True), (1, 5, 30)),
-    ],
-    ids=["relu", "concat of single rows", "concat", "pad", "reduce_sum"],
-)
-def test_axes_of_size_one_cost_no_copy(build: Build, shapes: tuple[tuple[int, ...], ...]) -> None:
-    """Results are computed where the caller wants them: row-major is among the orders in which they lie."""
-    net = mm.Network("ones")
-    net.mark_output(build(net, *(net.add_input(f"x{i}", mm.float32, shape) for i, shape in enumerate(shapes))), "y")
-    model = compare(net, inputs_of(shapes), mm.BuilderConfig(backends=["cpu"]))
-    assert len(model.report.kernels) == 1
-
-
-@pytest.mark.usefixtures("always_generate")
-@pytest.mark.parametrize(
-    ("build", "kernel"),
-    [
-        (lambda g, x: g.swish(g.matmul(x, const(40, 24)), alpha=1.7), "gemm+swish"),
-        (lambda g, x: g.sub(g.selu(x), g.softsign(x)), "selu+softsign+sub"),
-        (lambda g, x: g.mish(x), "mish"),
-    ],
-    ids=["epilogue", "loop", "alone"],
-)
-def test_what_expressions_do_not_hold_is_taken_apart_inside_of_them(build: Build, kernel: str) -> None:
-    """Decomposed while it is placed, each part would have a kernel of its own."""
-    net = mm.Network("apart")
-    net.mark_output(build(net, net.add_input("x0", mm.float32, (30, 40))), "y")
-    model = compare(net, inputs_of([(30, 40)]), mm.BuilderConfig(backends=["cpu"]))
-    assert [record.kernel for record in model.report.kernels] == [kernel]
-
-
-@pytest.mark.usefixtures("always_generate")
-@pytest.mark.parametrize(
-    ("build", "kernels"),
-    [
-        # What a group normalization is made of while it is placed.
-        (lambda g, x: g.group_norm(x, np.ones(6, np.float32), const(6), num_groups=2), 7),
-        # A value that two of the group read, and one that something else reads, too.
-        (lambda g, x: g.mul(g.exp(g.tanh(x)), g.neg(g.tanh(x))), 1),
-        (lambda g, x: [g.mul(g.exp(y := g.tanh(x)), g.neg(y)), g.reduce_sum(y, axes=(0,))], 3),
-        # Parts of rows are read where they lie.
-        (lambda g, x: g.mul(g.sigmoid(part(g, x, 0)), g.tanh(part(g, x, 20))), 1),
-    ],
-    ids=["decomposed", "diamond", "read elsewhere", "parts"],
-)
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "apart"])
-def test_loops_of_several_operations(build: Build, kernels: int, fuse: bool) -> None:
-    """Whether passes fused them or lowering puts them together."""
-    net = mm.Network("several")
-    results = build(net, net.add_input("x0", mm.float32, (3, 6, 40)))
-    for number, value in enumerate(results if isinstance(results, list) else [results]):
-        net.mark_output(value, f"y{number}")
-    config = mm.BuilderConfig(backends=["cpu"], disable_passes=() if fuse else ("fuse-elementwise",))
-    model = compare(net, inputs_of([(3, 6, 40)]), config)
-    assert len(model.report.kernels) == kernels
-    assert compare(net, inputs_of([(3, 6, 40)]), replace(config, opt_level=1)).report.kernels[kernels:]
-
-
-def part(g: mm.Network, x: mm.Value, start: int) -> mm.Value:
-    return g.slice(x, np.array([start]), np.array([start + 20]), np.array([2]))
