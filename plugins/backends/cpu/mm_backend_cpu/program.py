@@ -162,7 +162,7 @@ class Program:
                     tasks,
                     scratch,
                     _text(label),
-                    _place(in_place, inputs),
+                    _place(in_place, inputs, outputs),
                 )
                 for kernel, inputs, outputs, params, size, label, *in_place in fields["steps"]
                 for tasks, scratch in [_dims_from_json(size)]
@@ -327,38 +327,31 @@ class Binder:
         return {piece: (min(numbers), max(numbers)) for piece, numbers in uses.items()}
 
     def _shared_pieces(self) -> dict[int, int]:
-        """Of each piece whose memory is another's, because a step works in place, the one that it stands for."""
+        """Of each piece that a step working in place makes, the one whose memory it takes."""
         shared: dict[int, int] = {}
         for step in self.program.steps:
             if step.in_place is not None:
                 source, target = (self.program.buffers[n] for n in (step.inputs[step.in_place], step.outputs[0]))
-                if source.space == target.space == "arena" and source.index != target.index:
-                    shared[target.index] = shared.get(source.index, source.index)
+                if source.space == target.space == "arena":
+                    shared[target.index] = source.index
         return shared
 
     def _placed(self, sizes: Mapping[int, int], keep: bool) -> tuple[dict[int, int], int]:
         """The offset of each piece of the arena and the bytes of all; `sizes` has the bytes of each."""
         whole = 0, len(self.program.steps)
-        needed: dict[int, int] = {}
-        spans: dict[int, tuple[int, int]] = {}
-        for piece, size in sizes.items():
-            owner = piece if keep else self._shared.get(piece, piece)
-            first, last = whole if keep else self._spans.get(piece, whole)
-            spans[owner] = min(first, spans.get(owner, whole[::-1])[0]), max(last, spans.get(owner, whole[::-1])[1])
-            needed[owner] = max(size, needed.get(owner, 0))
-        offsets, end = self._planned(needed, spans, keep)
-        return {piece: offsets[piece if keep else self._shared.get(piece, piece)] for piece in sizes}, end
-
-    def _planned(
-        self, sizes: Mapping[int, int], spans: Mapping[int, tuple[int, int]], keep: bool
-    ) -> tuple[dict[int, int], int]:
-        """The same of pieces that share nothing, by a plan that was made before if one fits."""
+        spans = [whole if keep else self._spans.get(piece, whole) for piece in sizes]
         units = np.array([-(-size // _ALIGNMENT) for size in sizes.values()], np.int64)
         for known in () if keep else self._plans:
             eighths = known.scale_for(units)
             if eighths is not None:
                 return known.scaled(sizes, eighths)
-        exact = plan([Interval(size, *spans[piece]) for piece, size in sizes.items()], _ALIGNMENT)
+        places = {piece: place for place, piece in enumerate(sizes)}
+        shared = {} if keep else self._shared
+        intervals = [
+            Interval(size, *span, alias=places.get(shared.get(piece, _ARENA_END)))
+            for (piece, size), span in zip(sizes.items(), spans, strict=True)
+        ]
+        exact = plan(intervals, _ALIGNMENT)
         if not keep:
             self._plans.append(_Plan(units, np.array(exact.offsets, np.int64) // _ALIGNMENT, exact.size // _ALIGNMENT))
         return dict(zip(sizes, exact.offsets, strict=True)), exact.size
@@ -459,13 +452,13 @@ def _integer(value: Any) -> int:
     return value
 
 
-def _place(value: list[Any], inputs: Sequence[int]) -> int | None:
-    """The position of an input, in a list that may be empty."""
+def _place(value: list[Any], inputs: Sequence[int], outputs: Sequence[int]) -> int | None:
+    """The position of an input whose memory the first output takes, in a list that may be empty."""
     if not value:
         return None
     (position,) = map(_integer, value)
-    if position not in range(len(inputs)):
-        raise ValueError("a step works in place of an input that it does not have")
+    if position not in range(len(inputs)) or inputs[position] < 0 or not outputs or outputs[0] < 0:
+        raise ValueError("a step works in place of an operand that it does not have")
     return position
 
 

@@ -74,7 +74,9 @@ def test_what_is_overwritten_can_be_looked_at() -> None:
 
 def test_a_damaged_position_is_refused() -> None:
     fields = program(mm.Builder(mm.BuilderConfig()).build(residual())).to_json()
-    for place in (-1, 99, "0", 1.0):
-        steps = [[*step[:6], place] for step in fields["steps"]]
+    damages = [[*step[:6], place] for step in fields["steps"] for place in (-1, 99, "0", 1.0)]
+    damages += [[step[0], [-1], *step[2:6], 0] for step in fields["steps"]]
+    damages += [[*step[:2], outputs, *step[3:6], 0] for step in fields["steps"] for outputs in ([], [-1])]
+    for damage in damages:
         with pytest.raises(mm.ModelFileError, match="damaged"):
-            Program.from_json({**fields, "steps": steps})
+            Program.from_json({**fields, "steps": [damage]})
